@@ -1,0 +1,1 @@
+# cli: the orcd program, one file per verb

@@ -1,0 +1,21 @@
+/* Time: monotonic nanoseconds everywhere inside, RFC 3339 at the border. */
+#ifndef ORCD_BASE_CLOCK_H
+#define ORCD_BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S UINT64_C(1000000000)
+
+uint64_t clock_mono_ns(void);
+uint64_t clock_real_ns(void); /* since the epoch, UTC */
+
+/* RFC 3339 date-time (any offset, lower-case t and z, second 60, up to 9 fraction
+ * digits) to nanoseconds since the epoch. The text ends at n. 0, or -1 on anything else. */
+int clock_parse_rfc3339(const char *text, size_t n, int64_t *real_ns);
+
+/* "2026-11-30T19:30:00.250Z"; buf holds at least 32 bytes. */
+void clock_format_rfc3339(uint64_t real_ns, char *buf, size_t size);
+
+#endif

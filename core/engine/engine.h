@@ -1,0 +1,75 @@
+/*
+ * The engine: one owner thread that admits jobs to slots, mixes prefill slices and
+ * decode rows of all active jobs into steps, samples, and publishes tokens.
+ *
+ * engine_new .. engine_start: jobs are refused with MODEL_LOADING. All functions but
+ * new, start and free may be called from any thread; none waits for the device.
+ */
+#ifndef ORCD_ENGINE_ENGINE_H
+#define ORCD_ENGINE_ENGINE_H
+
+#include "engine/job.h"
+#include "plugin/host.h"
+
+struct engine;
+
+enum admission { ADMISSION_PREDICTIVE, ADMISSION_SIMPLE, ADMISSION_OFF };
+
+struct engine_params {
+    uint32_t n_slots, n_ctx; /* sequences, tokens each */
+    uint32_t max_batch_tokens;
+    uint32_t queue_capacity;
+    uint32_t check_every_tokens, check_every_ms, prefill_slice_ms;
+    uint32_t min_remaining_ms;
+    enum admission admission;
+};
+
+int engine_new(struct engine **out, const struct engine_params *params, struct orcd_error *err);
+/* Borrows backend and tokenizer until engine_free. Runs one warm-up step on the
+ * caller's thread, then starts the engine thread: ready. */
+int engine_start(
+    struct engine *e, struct backend *backend, const struct tokenizer *t, struct orcd_error *err);
+/* Called on the engine thread once per step, after the `ready` calls of that step. */
+void engine_on_flush(struct engine *e, void (*fn)(void *arg), void *arg);
+
+/* Answer to a refused job: an HTTP error made of it. */
+struct engine_refusal {
+    enum api_code code;
+    uint32_t retry_after_s; /* 0: no Retry-After */
+    bool predicted;         /* the two below are set */
+    double predicted_ms, remaining_ms;
+    char message[160];
+};
+
+/* Queues a job; the engine takes its own reference. API_OK, or the refusal's code:
+ * MODEL_LOADING, SHUTTING_DOWN, DUPLICATE_JOB, QUEUE_FULL, DEADLINE_EXCEEDED,
+ * CONTEXT_LENGTH_EXCEEDED. Its `ready` may run before this returns. */
+enum api_code engine_submit(struct engine *e, struct job *job, struct engine_refusal *refusal);
+
+/* Idempotent; the first reason wins. Dooms this job's rows only. */
+void engine_job_abort(struct engine *e, struct job *job, enum abort_reason reason);
+
+enum cancel_answer { CANCEL_UNKNOWN, CANCEL_CANCELLING, CANCEL_FINISHED };
+enum cancel_answer engine_cancel(struct engine *e, const char *job_id);
+
+/* Refuse new jobs, end the queued ones with SHUTTING_DOWN, let running ones go on. */
+void engine_drain(struct engine *e);
+void engine_abort_all(struct engine *e, enum abort_reason reason);
+/* Waits until no job is left, at most timeout_ms; false: some are. */
+bool engine_wait_idle(struct engine *e, uint64_t timeout_ms);
+/* Ends the thread (aborting what is left) and frees. Takes NULL. */
+void engine_free(struct engine *e);
+
+/* From atomics; for health and metrics. */
+struct engine_state {
+    bool ready, draining, device_lost;
+    uint32_t slots_total, slots_busy, queue_depth;
+    uint64_t last_step_ns; /* monotonic end of the last step; 0: none yet */
+    bool work_pending;     /* a step is in flight or due */
+    uint64_t pending_since_ns;
+    uint64_t kv_tokens_used, kv_tokens_total;
+    uint32_t n_ctx;
+};
+void engine_state(const struct engine *e, struct engine_state *out);
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * A job: one request from its arrival to its one terminal event.
+ *
+ * The engine thread is the only producer, one HTTP loop the only consumer. Tokens are
+ * an append-only array sized for max_tokens at creation: the producer writes an entry
+ * and its text, then stores `published` (release); the consumer loads it (acquire)
+ * and reads what lies below. Nothing is ever overwritten, nothing allocated per token.
+ *
+ * Whoever ends a job claims its terminal event by job_end_claim() (compare and swap,
+ * first wins), fills in `end` and publishes it.
+ */
+#ifndef ORCD_ENGINE_JOB_H
+#define ORCD_ENGINE_JOB_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/codes.h"
+#include "model/tokenizer.h"
+#include "sample/sampler.h"
+
+#define JOB_ID_MAX 128
+#define JOB_CORRELATION_MAX 64
+#define JOB_STOP_MAX 4
+#define JOB_STOP_BYTES 256
+
+struct stop_string {
+    uint32_t n;
+    char text[JOB_STOP_BYTES];
+};
+
+/* A checked request. Owned by the job once it was made. */
+struct request {
+    char job_id[JOB_ID_MAX + 1];
+    char correlation_id[JOB_CORRELATION_MAX + 1];
+    int32_t *tokens; /* the prompt, malloc'ed */
+    uint32_t n_tokens;
+    uint32_t max_tokens; /* 1 .. */
+    struct sample_params sampling;
+    struct stop_string stop[JOB_STOP_MAX];
+    uint32_t n_stop;
+    bool ignore_eos;
+    bool stream;
+    bool deadline_partial; /* on_deadline: partial */
+    bool deadline_clamped; /* to deadlines.max_ms */
+    uint64_t arrived_ns;   /* monotonic */
+    uint64_t deadline_ns;  /* monotonic; 0: none */
+};
+
+void request_release(struct request *r); /* frees what it owns */
+
+enum job_phase { JOB_QUEUED, JOB_PREFILL, JOB_DECODE, JOB_DONE };
+/* Why a job is to stop; the first reason wins. */
+enum abort_reason { ABORT_NONE, ABORT_CANCEL, ABORT_DISCONNECT, ABORT_DEADLINE, ABORT_SHUTDOWN };
+enum finish_reason { FINISH_NONE, FINISH_STOP, FINISH_LENGTH, FINISH_STOP_SEQUENCE, FINISH_DEADLINE };
+
+struct job_token {
+    int32_t id; /* -1: text that was held back, flushed before the end */
+    uint32_t text_at, n_text;
+    float logprob;
+    uint32_t top_at, n_top; /* into top */
+    uint64_t sampled_ns;
+};
+
+struct job_top {
+    int32_t id;
+    float logprob;
+};
+
+struct job_started {
+    uint64_t started_real_ns;
+    double queue_ms;
+    uint32_t cached_tokens;
+};
+
+struct job_end {
+    enum api_code code; /* API_OK: an `end` event */
+    enum finish_reason finish;
+    enum job_phase phase; /* in which it ended */
+    uint32_t tokens_out;  /* sampled tokens published before the end */
+    uint32_t n_published; /* entries of tokens */
+    double decode_ms, ttft_ms;
+    char message[160];
+};
+
+struct job {
+    atomic_int refs;
+    struct request request;
+
+    /* Written by the engine, published by the atomics beside them. */
+    struct job_started started;
+    atomic_bool has_started;
+    struct job_token *tokens;
+    char *text;
+    struct job_top *top;
+    atomic_uint published;
+    struct job_end end;
+    atomic_int end_state; /* 0 open, 1 claimed, 2 published */
+
+    atomic_int abort_reason;       /* enum abort_reason, seq_cst, set once */
+    atomic_int phase;              /* enum job_phase, for logs and errors */
+    atomic_uint_fast64_t abort_ns; /* when the reason was set */
+    atomic_uint_fast64_t ticket;   /* last step with a row of this job; 0: none */
+    atomic_uint slot;              /* its sequence; UINT32_MAX: none */
+
+    /* Consumer. `ready` is called on the engine thread when there is news (started,
+     * tokens, end) and must not block; also when an HTTP timer ends the job. */
+    void (*ready)(struct job *job);
+    void *consumer;
+    atomic_uint delivered; /* entries the consumer has handed on; for wasted-token counts */
+
+    /* Engine only. */
+    struct job *next;
+    uint64_t rank_ns, order;
+};
+
+/* Takes over *r (its memory too) and sizes the token arrays. One reference. NOMEM. */
+int job_new(struct job **out, struct request *r, const struct tokenizer *t, struct orcd_error *err);
+struct job *job_ref(struct job *j);
+void job_unref(struct job *j);
+
+/* True for the one caller that may fill in j->end and then call job_end_publish. */
+bool job_end_claim(struct job *j);
+void job_end_publish(struct job *j);
+bool job_ended(const struct job *j); /* acquire: j->end may be read */
+
+#endif

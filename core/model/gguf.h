@@ -1,0 +1,111 @@
+/*
+ * GGUF v2/v3 reader over a read-only mapping. Believes nothing: every count, length,
+ * type, offset and product is checked before use, in time and memory linear in the
+ * bytes that are really there. A malformed file is ORCD_E_INVALID with a message
+ * that names the key or tensor.
+ *
+ * Immutable after gguf_open; any thread may read. Strings point into the mapping
+ * and are not NUL-terminated.
+ */
+#ifndef ORCD_MODEL_GGUF_H
+#define ORCD_MODEL_GGUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum gguf_type {
+    GGUF_U8 = 0,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
+    GGUF_TYPE_COUNT
+};
+
+struct gguf_str {
+    const char *p;
+    size_t n;
+};
+
+/* An array value: n elements of type; scalars lie packed (unaligned) at data. */
+struct gguf_array {
+    enum gguf_type type;
+    uint64_t n;
+    const unsigned char *data;
+};
+
+struct gguf_kv {
+    struct gguf_str key;
+    enum gguf_type type;
+    const unsigned char *value; /* the scalar, the string's length word, or the array's header */
+    uint64_t bytes;             /* of the value */
+};
+
+struct gguf_tensor {
+    struct gguf_str name;
+    uint32_t type; /* orcd_tensor_type, known and with a layout */
+    uint32_t n_dims;
+    uint64_t dims[4]; /* dims[0] = row length; unused: 1 */
+    uint64_t n_elements;
+    uint64_t offset; /* from the start of the file */
+    uint64_t bytes;
+};
+
+struct gguf;
+
+/* Opens, maps and checks a file. On success the caller owns *out.
+ * Errors: NOT_FOUND, PERMISSION, IO, INVALID, UNSUPPORTED (version 1, byte-swapped,
+ * split file), NOMEM. */
+int gguf_open(struct gguf **out, const char *path, struct orcd_error *err);
+/* The same over memory that outlives the reader (tests, fuzzing). */
+int gguf_open_memory(struct gguf **out, const void *data, size_t bytes, struct orcd_error *err);
+void gguf_close(struct gguf *g); /* takes NULL */
+
+int gguf_fd(const struct gguf *g); /* -1 for memory */
+const void *gguf_data(const struct gguf *g);
+uint64_t gguf_bytes(const struct gguf *g);
+uint32_t gguf_version(const struct gguf *g);
+uint32_t gguf_alignment(const struct gguf *g);
+uint64_t gguf_data_offset(const struct gguf *g);
+
+uint64_t gguf_n_kv(const struct gguf *g);
+const struct gguf_kv *gguf_kv_at(const struct gguf *g, uint64_t i);
+const struct gguf_kv *gguf_find(const struct gguf *g, const char *key); /* hashed; NULL: absent */
+uint64_t gguf_n_tensors(const struct gguf *g);
+const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, uint64_t i);
+const struct gguf_tensor *gguf_tensor_find(const struct gguf *g, const char *name);
+
+/* Typed access. 0; ORCD_E_NOT_FOUND when absent (err untouched unless required);
+ * ORCD_E_INVALID with text when it has another type or a value out of range.
+ * Integers are taken from any integer type that holds the value; f64 from any number. */
+int gguf_get_u64(const struct gguf *g, const char *key, uint64_t *out, struct orcd_error *err);
+int gguf_get_i64(const struct gguf *g, const char *key, int64_t *out, struct orcd_error *err);
+int gguf_get_f64(const struct gguf *g, const char *key, double *out, struct orcd_error *err);
+int gguf_get_bool(const struct gguf *g, const char *key, bool *out, struct orcd_error *err);
+int gguf_get_str(const struct gguf *g, const char *key, struct gguf_str *out, struct orcd_error *err);
+int gguf_get_array(const struct gguf *g, const char *key, struct gguf_array *out, struct orcd_error *err);
+
+/* Element i of an array (i < n). Strings of an array are walked in order. */
+uint64_t gguf_array_u64(const struct gguf_array *a, uint64_t i);
+double gguf_array_f64(const struct gguf_array *a, uint64_t i);
+struct gguf_array_cursor {
+    const unsigned char *p;
+    uint64_t left;
+};
+struct gguf_array_cursor gguf_array_strings(const struct gguf_array *a);
+bool gguf_array_next(struct gguf_array_cursor *c, struct gguf_str *out);
+
+const char *gguf_type_name(enum gguf_type type);
+
+#endif

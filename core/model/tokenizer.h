@@ -1,0 +1,72 @@
+/*
+ * Text to token ids and back.
+ *
+ * A tokenizer is immutable after it was made: any thread may encode and decode.
+ */
+#ifndef ORCD_MODEL_TOKENIZER_H
+#define ORCD_MODEL_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "model/gguf.h"
+
+struct tokenizer;
+
+/* From tokenizer.ggml.* of a model file, which may be closed afterwards.
+ * UNSUPPORTED names the tokenizer model or pre-tokenizer and lists the known ones. */
+int tokenizer_from_gguf(struct tokenizer **out, const struct gguf *g, struct orcd_error *err);
+/* 256 byte tokens with ids 0..255, BOS 256, EOS 257; for plugins without a model. */
+int tokenizer_new_bytes(struct tokenizer **out, struct orcd_error *err);
+void tokenizer_free(struct tokenizer *t);
+
+enum tokenizer_flags {
+    TOKENIZE_ADD_SPECIAL = 1,   /* BOS/EOS as the vocabulary says; a BOS is never doubled */
+    TOKENIZE_PARSE_SPECIAL = 2, /* control tokens in the text are tokens, not text */
+};
+
+/* Encodes text[0..n), valid UTF-8. On success *ids is malloc'ed, the caller frees it.
+ * Time is O(n log n) at worst, whatever the text. ORCD_E_NOMEM. */
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsigned flags, int32_t **ids,
+    size_t *n_ids, struct orcd_error *err);
+
+/* The bytes that a token stands for in running text (control tokens: none unless
+ * special is set). Spaces are spaces, byte tokens are bytes. Points into the
+ * tokenizer; *n is 0 for an id out of range. */
+const char *tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, size_t *n);
+size_t tokenizer_max_piece_bytes(const struct tokenizer *t);
+
+int32_t tokenizer_n_vocab(const struct tokenizer *t);
+const char *tokenizer_kind(const struct tokenizer *t); /* "gguf-bpe", "gguf-spm", "bytes" */
+const char *tokenizer_pre(const struct tokenizer *t);  /* pre-tokenizer's name, "" if none */
+int32_t tokenizer_bos(const struct tokenizer *t);      /* -1: none */
+int32_t tokenizer_eos(const struct tokenizer *t);
+bool tokenizer_is_eog(const struct tokenizer *t, int32_t id); /* ends a generation */
+bool tokenizer_is_control(const struct tokenizer *t, int32_t id);
+
+/*
+ * Incremental decoding of a generation: bytes in, whole UTF-8 characters out. An
+ * incomplete character is held; a byte that can't begin or continue one comes out
+ * as U+FFFD (one per maximal invalid part). No allocation.
+ */
+struct detokenizer {
+    const struct tokenizer *tokenizer;
+    unsigned char held[4];
+    unsigned n_held;
+    bool strip_space; /* the first piece loses the space that encoding had added */
+};
+
+/* at_start: the generation starts a text of its own (no prompt before it). */
+void detokenizer_init(struct detokenizer *d, const struct tokenizer *t, bool at_start);
+/* Bytes written to out, at most cap = 3 * (tokenizer_max_piece_bytes + 4). */
+size_t detokenizer_push(struct detokenizer *d, int32_t id, char *out, size_t cap);
+/* What is held, as U+FFFD (3 bytes), at the end of a text. */
+size_t detokenizer_flush(struct detokenizer *d, char *out, size_t cap);
+
+/* A whole sequence at once; *text is malloc'ed and NUL-terminated. */
+int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n_ids, bool special, char **text,
+    size_t *n, struct orcd_error *err);
+
+#endif

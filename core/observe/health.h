@@ -1,0 +1,43 @@
+/*
+ * The health cache: refreshed by its own thread, read by anybody without a lock and
+ * without a device call.
+ */
+#ifndef ORCD_OBSERVE_HEALTH_H
+#define ORCD_OBSERVE_HEALTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/engine.h"
+
+struct health;
+
+struct health_params {
+    uint32_t refresh_ms, residency_ms, stall_ms;
+};
+
+/* Facts that don't change once they are known; strings are copied. */
+struct health_facts {
+    const char *model, *model_ref, *plugin, *plugin_version, *device, *quant_kind, *tokenizer_kind;
+    const char *memory_architecture;  /* "vram-only" or "ram" */
+    const char *sm, *runtime_version; /* "" : null */
+    uint32_t vocab_size, context_length;
+};
+
+/* Starts the thread; status is "loading". engine is borrowed. */
+int health_start(
+    struct health **out, const struct health_params *params, struct engine *engine, struct orcd_error *err);
+void health_set_progress(struct health *h, double fraction); /* any thread; 0..1 */
+void health_set_failed(struct health *h, const char *why);   /* load failed: unhealthy */
+/* The model is loaded: facts are known, backend may be asked. */
+void health_set_ready(struct health *h, const struct health_facts *facts, struct backend *backend);
+void health_set_draining(struct health *h);
+/* No device call after it returns, or after timeout_ms when one hangs (false). */
+bool health_stop(struct health *h, uint64_t timeout_ms);
+void health_free(struct health *h);
+
+enum health_probe { HEALTH_READY, HEALTH_LIVE };
+/* Writes the JSON body (NUL-terminated); returns the HTTP status. */
+int health_render(const struct health *h, enum health_probe probe, char *buf, size_t size, size_t *n);
+
+#endif

@@ -1,0 +1,76 @@
+/* Every metric that this version has: id, name, labels or buckets, help. */
+#ifndef ORCD_OBSERVE_METRICS_TABLE_H
+#define ORCD_OBSERVE_METRICS_TABLE_H
+
+/* Label values, in the order of the index given to metric_add_labelled(). Codes of
+ * rejections are those of engine/codes.h. */
+enum metric_outcome {
+    OUTCOME_STOP,
+    OUTCOME_LENGTH,
+    OUTCOME_DEADLINE_PARTIAL,
+    OUTCOME_DEADLINE,
+    OUTCOME_CANCELLED,
+    OUTCOME_DISCONNECTED,
+    OUTCOME_ERROR,
+    OUTCOME_REJECTED,
+    OUTCOME_COUNT
+};
+enum metric_wasted {
+    WASTED_CANCELLED,
+    WASTED_DISCONNECTED,
+    WASTED_DEADLINE,
+    WASTED_ERROR,
+    WASTED_STOP_SEQUENCE,
+    WASTED_COUNT
+};
+enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
+
+#define METRIC_COUNTERS(X)                                                                                   \
+    X(REQUESTS, "orcd_requests_total", "outcome", "Requests by how they ended")                              \
+    X(REJECTIONS, "orcd_rejections_total", "code", "Requests refused before a slot, by error code")          \
+    X(PROMPT_TOKENS, "orcd_prompt_tokens_total", NULL, "Prompt tokens of admitted requests")                 \
+    X(GENERATION_TOKENS, "orcd_generation_tokens_total", NULL, "Tokens sampled")                             \
+    X(WASTED_TOKENS, "orcd_wasted_tokens_total", "reason", "Tokens generated but never delivered")           \
+    X(PREFIX_QUERIES, "orcd_prefix_cache_queries_total", NULL, "Prompt tokens looked up in kept prefixes")   \
+    X(PREFIX_HITS, "orcd_prefix_cache_hits_total", NULL, "Prompt tokens found in kept prefixes")             \
+    X(DEADLINE_REJECTIONS, "orcd_deadline_rejections_total", "when", "Requests refused for their deadline")
+
+#define METRIC_GAUGES(X)                                                                                     \
+    X(REQUESTS_RUNNING, "orcd_requests_running", "Jobs in a slot")                                           \
+    X(REQUESTS_WAITING, "orcd_requests_waiting", "Jobs in the queue")                                        \
+    X(MODEL_LOAD_MS, "orcd_model_load_duration_ms", "Duration of the model load")                            \
+    X(DEVICE_INIT_MS, "orcd_cuda_init_duration_ms", "Duration of the device's initialization")               \
+    X(HTTP_START_MS, "orcd_http_server_start_duration_ms", "Process start to listening")                     \
+    X(STREAM_UTILIZATION, "orcd_cuda_stream_utilization", "Device-busy share of the last window, 0 to 1")    \
+    X(KV_USAGE, "orcd_kv_cache_usage_ratio", "KV tokens held over KV tokens in the pool, 0 to 1")            \
+    X(VRAM_WEIGHTS, "orcd_vram_used_bytes{kind=\"weights\"}", "Device memory that this worker holds")        \
+    X(VRAM_KV, "orcd_vram_used_bytes{kind=\"kv\"}", "Device memory that this worker holds")                  \
+    X(VRAM_SCRATCH, "orcd_vram_used_bytes{kind=\"scratch\"}", "Device memory that this worker holds")        \
+    X(VRAM_OTHER, "orcd_vram_used_bytes{kind=\"other\"}", "Device memory that this worker holds")            \
+    X(VRAM_TOTAL, "orcd_vram_total_bytes", "Device memory in all")                                           \
+    X(HEALTH_AGE, "orcd_health_cache_age_seconds", "Age of the health cache")                                \
+    X(UPTIME, "orcd_uptime_seconds", "Seconds since the process started")
+
+/* Bucket sets, upper bounds ascending; defined in metrics.c. */
+#define METRIC_HISTOGRAMS(X)                                                                                 \
+    X(DEADLINE_CHECK, "orcd_deadline_check_duration_us", BUCKETS_TINY_US, "Cost of one deadline check")      \
+    X(DISCONNECT_DETECTION, "orcd_client_disconnect_detection_ms", BUCKETS_MS,                               \
+        "Disconnect event to abort raised")                                                                  \
+    X(DISCONNECT_STOP, "orcd_client_disconnect_stop_ms", BUCKETS_MS, "Disconnect event to slot free")        \
+    X(EMISSION, "orcd_per_token_emission_latency_us", BUCKETS_US, "Token sampled to handed to the kernel")   \
+    X(CANCEL_DETECTION, "orcd_cancellation_detection_latency_ms", BUCKETS_MS,                                \
+        "Cancel received to seen by the engine")                                                             \
+    X(CANCEL_STOP, "orcd_cancellation_stop_ms", BUCKETS_MS, "Cancel received to slot free")                  \
+    X(TTFT, "orcd_time_to_first_token_seconds", BUCKETS_S, "Arrival to first token")                         \
+    X(ITL, "orcd_inter_token_latency_seconds", BUCKETS_SHORT_S, "Between tokens of a request")               \
+    X(E2E, "orcd_e2e_request_latency_seconds", BUCKETS_S, "Arrival to terminal event")                       \
+    X(QUEUE_TIME, "orcd_request_queue_time_seconds", BUCKETS_S, "Arrival to slot")                           \
+    X(PREFILL_TIME, "orcd_request_prefill_time_seconds", BUCKETS_S, "Slot to first token")                   \
+    X(DECODE_TIME, "orcd_request_decode_time_seconds", BUCKETS_S, "First token to terminal event")           \
+    X(STEP_PREFILL, "orcd_step_duration_seconds{phase=\"prefill\"}", BUCKETS_SHORT_S, "Duration of a step")  \
+    X(STEP_DECODE, "orcd_step_duration_seconds{phase=\"decode\"}", BUCKETS_SHORT_S, "Duration of a step")    \
+    X(STEP_ROWS, "orcd_step_rows", BUCKETS_ROWS, "Rows of a step")                                           \
+    X(PREDICTION_ERROR, "orcd_prediction_error_seconds", BUCKETS_SHORT_S,                                    \
+        "Absolute error of a predicted first token")
+
+#endif

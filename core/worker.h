@@ -1,0 +1,21 @@
+/* One worker wired together: configuration in, exit status out. */
+#ifndef ORCD_WORKER_H
+#define ORCD_WORKER_H
+
+#include "config/config.h"
+
+struct worker_hooks {
+    /* The address is known, loading goes on. Main thread. NULL: none. */
+    void (*listening)(const char *url, void *arg);
+    /* Load progress, 0..1. Loader thread, at most 20 times a second. */
+    void (*progress)(double fraction, void *arg);
+    void (*ready)(const char *url, double load_seconds, void *arg);
+    void *arg;
+    int stop_fd; /* readable or closed: shut down; -1: signals only */
+};
+
+/* Runs until SIGTERM, SIGINT, POST /v2/shutdown or stop_fd. Returns a sysexits.h
+ * status; err says why when it is not 0. */
+int worker_run(const struct config *config, const struct worker_hooks *hooks, struct orcd_error *err);
+
+#endif

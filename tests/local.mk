@@ -1,0 +1,27 @@
+# Tests run each in its own process through automake's TAP driver; skip is 77.
+TEST_EXTENSIONS = .py .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+PY_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_DRIVER = $(LOG_DRIVER)
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/lib/run-test
+PY_LOG_COMPILER = $(LOG_COMPILER) $(PYTHON3)
+SH_LOG_COMPILER = $(LOG_COMPILER) $(SHELL)
+AM_TESTS_ENVIRONMENT = \
+	ORCD="$(abs_top_builddir)/orcd"; export ORCD; \
+	ORCD_SRCDIR="$(abs_top_srcdir)"; export ORCD_SRCDIR; \
+	ORCD_BUILDDIR="$(abs_top_builddir)"; export ORCD_BUILDDIR; \
+	ORCD_PLUGINS="$(abs_top_builddir)/plugins"; export ORCD_PLUGINS; \
+	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
+EXTRA_DIST += tests/lib/run-test
+TEST_LIBS = $(CORE_LIBS) $(CMOCKA_LIBS)
+TEST_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+
+include tests/model.mk
+include tests/tokenizer.mk
+include tests/plugin.mk
+include tests/sample.mk
+include tests/cpu.mk
+include tests/oracle.mk
+include tests/engine.mk
+include tests/http.mk
+include tests/cli.mk
