@@ -29,7 +29,8 @@ int engine_new(struct engine **out, const struct engine_params *params, struct o
  * caller's thread, then starts the engine thread: ready. */
 int engine_start(
     struct engine *e, struct backend *backend, const struct tokenizer *t, struct orcd_error *err);
-/* Called on the engine thread once per step, after the `ready` calls of that step. */
+/* Called after `ready` calls: once per step on the engine thread, and on any other
+ * thread that ended a job. Must be callable from any thread and not block. */
 void engine_on_flush(struct engine *e, void (*fn)(void *arg), void *arg);
 
 /* Answer to a refused job: an HTTP error made of it. */

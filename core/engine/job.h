@@ -3,11 +3,12 @@
  *
  * The engine thread is the only producer, one HTTP loop the only consumer. Tokens are
  * an append-only array sized for max_tokens at creation: the producer writes an entry
- * and its text, then stores `published` (release); the consumer loads it (acquire)
- * and reads what lies below. Nothing is ever overwritten, nothing allocated per token.
+ * and its text, then publishes it (release); the consumer reads what lies below
+ * job_published() (acquire). Nothing is ever overwritten, nothing allocated per token.
  *
- * Whoever ends a job claims its terminal event by job_end_claim() (compare and swap,
- * first wins), fills in `end` and publishes it.
+ * Any thread may end a job: job_end_claim() closes the array and tells how many entries
+ * it has for good (first caller wins), the winner fills in `end` and publishes it. So a
+ * terminal event never waits for a step, and no token can slip in behind it.
  */
 #ifndef ORCD_ENGINE_JOB_H
 #define ORCD_ENGINE_JOB_H
@@ -94,9 +95,9 @@ struct job {
     struct job_token *tokens;
     char *text;
     struct job_top *top;
-    atomic_uint published;
+    atomic_uint progress; /* entries published; JOB_CLOSED once the job was ended */
     struct job_end end;
-    atomic_int end_state; /* 0 open, 1 claimed, 2 published */
+    atomic_bool end_published;
 
     atomic_int abort_reason;       /* enum abort_reason, seq_cst, set once */
     atomic_int phase;              /* enum job_phase, for logs and errors */
@@ -104,23 +105,34 @@ struct job {
     atomic_uint_fast64_t ticket;   /* last step with a row of this job; 0: none */
     atomic_uint slot;              /* its sequence; UINT32_MAX: none */
 
-    /* Consumer. `ready` is called on the engine thread when there is news (started,
-     * tokens, end) and must not block; also when an HTTP timer ends the job. */
+    /* Consumer. `ready` says that there is news (started, tokens, end) and must not
+     * block or take a lock. It is called on the engine thread, or on the thread that
+     * ended the job (a timer, a cancel, the consumer's own abort). */
     void (*ready)(struct job *job);
     void *consumer;
     atomic_uint delivered; /* entries the consumer has handed on; for wasted-token counts */
 
-    /* Engine only. */
-    struct job *next;
-    uint64_t rank_ns, order;
+    /* Engine only, under its lock. */
+    struct job *live_next, *live_prev, *id_next;
+    uint64_t rank_ns, order; /* of the queue */
+    uint64_t admitted_ns, first_token_ns, last_token_ns;
+    uint32_t n_sampled;
 };
+
+#define JOB_CLOSED (UINT32_C(1) << 31)
 
 /* Takes over *r (its memory too) and sizes the token arrays. One reference. NOMEM. */
 int job_new(struct job **out, struct request *r, const struct tokenizer *t, struct orcd_error *err);
 struct job *job_ref(struct job *j);
 void job_unref(struct job *j);
 
-/* True for the one caller that may fill in j->end and then call job_end_publish. */
+/* Entries that the consumer may read; after job_ended() read end.n_published. */
+uint32_t job_published(const struct job *j);
+/* Engine: entry `job_published(j)` and its text are written. False: the job was ended
+ * meanwhile and the entry does not count. */
+bool job_publish(struct job *j);
+/* True for the one caller that may fill in j->end (n_published is set already) and
+ * then calls job_end_publish. */
 bool job_end_claim(struct job *j);
 void job_end_publish(struct job *j);
 bool job_ended(const struct job *j); /* acquire: j->end may be read */
