@@ -1,0 +1,231 @@
+/*
+ * orcd.yaml through libyaml's event interface. Only mappings and scalars are taken:
+ * no lists, aliases, anchors, tags, duplicate keys or second document, at most 64 KB
+ * and 16 levels.
+ */
+#include "config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <yaml.h>
+
+#include "base/util.h"
+#include "config/config-table.h"
+
+#define FILE_BYTES_MAX 65536
+#define DEPTH_MAX 16
+#define KEY_BYTES 128
+#define SEEN_MAX 512
+
+struct reader {
+    struct config *config;
+    const char *path;
+    struct orcd_error *err;
+    char key[DEPTH_MAX][KEY_BYTES]; /* the dotted key at each depth; [0] is "" */
+    unsigned depth;                 /* open mappings */
+    bool have_key;                  /* a key was read, its value comes next */
+    char *seen[SEEN_MAX];
+    size_t n_seen;
+    unsigned documents;
+};
+
+static int fail(struct reader *r, const yaml_event_t *e, const char *key, const char *text)
+{
+    return error_set(r->err, ORCD_E_INVALID, "%s:%zu: %s%s%s", r->path, e->start_mark.line + 1, key,
+        *key ? ": " : "", text);
+}
+
+/* The whole file, NUL-terminated; only a regular file or a pipe of bounded size. */
+static int read_file(const char *path, char **text, size_t *n, struct orcd_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        int code = errno == ENOENT ? ORCD_E_NOT_FOUND : errno == EACCES ? ORCD_E_PERMISSION : ORCD_E_IO;
+        return error_set_errno(err, code, errno, "%s", path);
+    }
+    char *buf = malloc(FILE_BYTES_MAX + 2);
+    size_t have = 0;
+    int rc = buf ? 0 : error_set(err, ORCD_E_NOMEM, "out of memory");
+    while (rc == 0 && have <= FILE_BYTES_MAX) {
+        ssize_t got = read(fd, buf + have, FILE_BYTES_MAX + 1 - have);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            rc = error_set_errno(err, ORCD_E_IO, errno, "%s", path);
+        if (got <= 0)
+            break;
+        have += (size_t)got;
+    }
+    close(fd);
+    if (rc == 0 && have > FILE_BYTES_MAX)
+        rc = error_set(err, ORCD_E_INVALID, "%s: larger than %d bytes", path, FILE_BYTES_MAX);
+    if (rc) {
+        free(buf);
+        return rc;
+    }
+    buf[have] = 0;
+    *text = buf;
+    *n = have;
+    return 0;
+}
+
+static int remember(struct reader *r, const yaml_event_t *e, const char *key)
+{
+    for (size_t i = 0; i < r->n_seen; i++)
+        if (strcmp(r->seen[i], key) == 0)
+            return fail(r, e, key, "is there twice");
+    if (r->n_seen == SEEN_MAX)
+        return fail(r, e, key, "too many keys");
+    r->seen[r->n_seen] = strdup(key);
+    if (!r->seen[r->n_seen])
+        return error_set(r->err, ORCD_E_NOMEM, "out of memory");
+    r->n_seen++;
+    return 0;
+}
+
+static int take_key(struct reader *r, const yaml_event_t *e)
+{
+    const char *name = (const char *)e->data.scalar.value, *above = r->key[r->depth - 1];
+    if (strlen(name) != e->data.scalar.length || strchr(name, '.'))
+        return fail(r, e, above, "a key here has no dots; sections are indented");
+    char key[KEY_BYTES];
+    int n = snprintf(key, sizeof(key), "%s%s%s", above, *above ? "." : "", name);
+    if (n < 0 || (size_t)n >= sizeof(key))
+        return fail(r, e, above, "a key is too long");
+    memcpy(r->key[r->depth], key, sizeof(key));
+    r->have_key = true;
+    return remember(r, e, r->key[r->depth]);
+}
+
+static bool is_null(const yaml_event_t *e)
+{
+    const char *v = (const char *)e->data.scalar.value;
+    return e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+           (*v == 0 || strcmp(v, "~") == 0 || strcmp(v, "null") == 0);
+}
+
+static int take_value(struct reader *r, const yaml_event_t *e)
+{
+    const char *key = r->key[r->depth], *value = (const char *)e->data.scalar.value;
+    r->have_key = false;
+    if (strlen(value) != e->data.scalar.length)
+        return fail(r, e, key, "a value with a NUL");
+    if (is_null(e)) {
+        if (config_section_find(key)) /* a section whose keys are all commented out */
+            return 0;
+        value = NULL;
+    }
+    char origin[4096];
+    snprintf(origin, sizeof(origin), "%s:%zu", r->path, e->start_mark.line + 1);
+    return config_set(r->config, key, value, origin, r->err);
+}
+
+static int take_mapping(struct reader *r, const yaml_event_t *e)
+{
+    if (r->depth + 1 >= DEPTH_MAX)
+        return fail(r, e, r->key[r->depth], "nested too deep");
+    if (r->depth == 0) {
+        r->key[0][0] = 0;
+    } else if (!r->have_key) {
+        return fail(r, e, r->key[r->depth - 1], "a mapping is no key");
+    } else if (!config_section_find(r->key[r->depth])) {
+        const char *key = r->key[r->depth];
+        if (config_key_find(key) >= 0 ||
+            strncmp(key, CONFIG_OPTIONS_PREFIX, strlen(CONFIG_OPTIONS_PREFIX)) == 0)
+            return fail(r, e, key, "takes a value, not a section");
+        char origin[4096];
+        snprintf(origin, sizeof(origin), "%s:%zu", r->path, e->start_mark.line + 1);
+        return config_set(r->config, key, NULL, origin, r->err); /* says that it is unknown */
+    }
+    r->have_key = false;
+    r->depth++;
+    return 0;
+}
+
+static int take_event(struct reader *r, const yaml_event_t *e)
+{
+    const char *key = r->depth ? r->key[r->have_key ? r->depth : r->depth - 1] : "";
+    switch (e->type) {
+    case YAML_DOCUMENT_START_EVENT:
+        if (++r->documents > 1)
+            return fail(r, e, "", "a second document");
+        if (e->data.document_start.tag_directives.start != e->data.document_start.tag_directives.end)
+            return fail(r, e, "", "tags are not taken");
+        return 0;
+    case YAML_ALIAS_EVENT:
+        return fail(r, e, key, "aliases are not taken");
+    case YAML_SEQUENCE_START_EVENT:
+        return fail(r, e, key, "lists are not taken");
+    case YAML_MAPPING_START_EVENT:
+        if (e->data.mapping_start.anchor)
+            return fail(r, e, key, "anchors are not taken");
+        if (e->data.mapping_start.tag)
+            return fail(r, e, key, "tags are not taken");
+        return take_mapping(r, e);
+    case YAML_MAPPING_END_EVENT:
+        r->depth--;
+        r->have_key = false;
+        return 0;
+    case YAML_SCALAR_EVENT:
+        if (e->data.scalar.anchor)
+            return fail(r, e, key, "anchors are not taken");
+        if (e->data.scalar.tag)
+            return fail(r, e, key, "tags are not taken");
+        if (r->depth == 0)
+            return is_null(e) ? 0 : fail(r, e, "", "sections with keys are expected here");
+        return r->have_key ? take_value(r, e) : take_key(r, e);
+    default:
+        return 0;
+    }
+}
+
+static int parse(struct reader *r, const char *text, size_t n)
+{
+    yaml_parser_t parser;
+    if (!yaml_parser_initialize(&parser))
+        return error_set(r->err, ORCD_E_NOMEM, "out of memory");
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
+    int rc = 0;
+    bool more = true;
+    while (rc == 0 && more) {
+        yaml_event_t event;
+        if (!yaml_parser_parse(&parser, &event)) {
+            size_t line = parser.error == YAML_READER_ERROR ? parser.mark.line : parser.problem_mark.line;
+            rc = error_set(r->err, ORCD_E_INVALID, "%s:%zu: not YAML: %s", r->path, line + 1,
+                parser.problem ? parser.problem : "malformed");
+            break;
+        }
+        more = event.type != YAML_STREAM_END_EVENT;
+        rc = take_event(r, &event);
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    return rc;
+}
+
+int config_load_file(struct config *c, const char *path, struct orcd_error *err)
+{
+    char *text = NULL;
+    size_t n = 0;
+    int rc = read_file(path, &text, &n, err);
+    if (rc)
+        return rc;
+    struct reader *r = calloc(1, sizeof(*r));
+    if (!r) {
+        free(text);
+        return error_set(err, ORCD_E_NOMEM, "out of memory");
+    }
+    r->config = c;
+    r->path = path;
+    r->err = err;
+    rc = parse(r, text, n);
+    for (size_t i = 0; i < r->n_seen; i++)
+        free(r->seen[i]);
+    free(r);
+    free(text);
+    return rc;
+}

@@ -1,0 +1,218 @@
+#include "config/config-table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "config/config.h"
+
+#define AT(field) offsetof(struct config, field)
+#define TEXT(name, fallback, help, field)                                                                    \
+    {                                                                                                        \
+        name, CONFIG_STRING, 0, 4096, NULL, fallback, "", help, AT(field)                                    \
+    }
+#define CHOICE(name, choices, fallback, help, field)                                                         \
+    {                                                                                                        \
+        name, CONFIG_CHOICE, 0, 0, choices, fallback, "", help, AT(field)                                    \
+    }
+#define INT(name, min, max, fallback, unit, help, field)                                                     \
+    {                                                                                                        \
+        name, CONFIG_INT, min, max, NULL, fallback, unit, help, AT(field)                                    \
+    }
+#define BOOL(name, fallback, help, field)                                                                    \
+    {                                                                                                        \
+        name, CONFIG_BOOL, 0, 0, NULL, fallback, "", help, AT(field)                                         \
+    }
+
+#define DAY_MS 86400000
+
+const struct config_section config_sections[] = {
+    {"plugin", "Which backend runs the model."},
+    {"model", "What is served."},
+    {"deadlines", "What a request may ask for, and what is refused at once."},
+    {"checks", "How often a running job is looked at besides the events that end it."},
+    {"health", "The health cache."},
+    {"http", "The listener."},
+    {"queue", "Jobs that wait for a slot."},
+    {"shutdown", "What SIGTERM, SIGINT and POST /v2/shutdown do."},
+    {"worker", "How a supervisor knows this worker."},
+    {"log", "Lines on standard error."},
+};
+const size_t config_n_sections = ARRAY_LEN(config_sections);
+
+const struct config_key config_keys[] = {
+    TEXT("plugin.name", "auto",
+        "cuda, cpu, mock or any plugin in plugin.dir; auto: cuda if it is there and finds a device, else cpu",
+        plugin.name),
+    TEXT("plugin.dir", NULL, "where plugins are; null: where they were installed", plugin.dir),
+
+    TEXT("model.path", NULL, "the GGUF file; not needed by a plugin without one (mock)", model.path),
+    TEXT("model.ref", NULL, "what requests may name; null: the file's general.name", model.ref),
+    INT("model.context", 0, 1 << 20, "4096", "tokens",
+        "of a slot, clamped to the model's; 0: the model's own", model.context),
+    INT("model.slots", 1, 256, "4", "", "sequences decoded together", model.slots),
+    INT("model.max_batch_tokens", 1, 65536, "512", "tokens", "of a step at most", model.max_batch_tokens),
+
+    INT("deadlines.default_ms", 0, DAY_MS, "0", "ms", "when a request names none; 0: none",
+        deadlines.default_ms),
+    INT("deadlines.max_ms", 1, DAY_MS, "1800000", "ms", "later deadlines are clamped to this",
+        deadlines.max_ms),
+    INT("deadlines.min_remaining_ms", 0, DAY_MS, "100", "ms", "less than this left at the start is refused",
+        deadlines.min_remaining_ms),
+    CHOICE("deadlines.admission", "predictive|simple|off", "predictive",
+        "predictive: also refuse what is predicted to be late; simple: only what is late already; off: "
+        "neither",
+        deadlines.admission),
+
+    INT("checks.every_tokens", 1, 10000, "10", "tokens",
+        "cancel, deadline and connection are checked this often at least", checks.every_tokens),
+    INT("checks.every_ms", 1, 10000, "20", "ms", "or this often, whichever comes first", checks.every_ms),
+    INT("checks.prefill_slice_ms", 1, 10000, "20", "ms",
+        "how long prefill may hold up the next token of other streams", checks.prefill_slice_ms),
+
+    INT("health.refresh_ms", 10, 60000, "1000", "ms", "how often the cache is renewed", health.refresh_ms),
+    INT("health.residency_ms", 1000, DAY_MS, "60000", "ms",
+        "how often it is checked that the weights are still on the device", health.residency_ms),
+    INT("health.stall_ms", 100, DAY_MS, "30000", "ms",
+        "work pending without a step for this long is unhealthy", health.stall_ms),
+
+    TEXT("http.listen", "127.0.0.1:8001",
+        "host:port, [v6]:port or unix:/path; port 0: any. Beyond loopback keys are needed", http.listen),
+    INT("http.threads", 1, 64, "1", "", "event loops", http.threads),
+    TEXT(
+        "http.api_keys_file", NULL, "one key a line; others must not be able to read it", http.api_keys_file),
+    BOOL("http.allow_unauthenticated", "false", "listen beyond loopback without keys",
+        http.allow_unauthenticated),
+    INT("http.keep_alive_ms", 1000, DAY_MS, "75000", "ms", "how long an idle connection lives",
+        http.keep_alive_ms),
+    INT("http.write_stall_ms", 100, DAY_MS, "30000", "ms",
+        "a client that accepts nothing for this long is dropped", http.write_stall_ms),
+    INT("http.ping_ms", 100, DAY_MS, "5000", "ms", "a comment on a stream that was silent this long",
+        http.ping_ms),
+    INT("http.metrics_event_ms", 0, DAY_MS, "0", "ms", "least distance of metrics events on a stream; 0: off",
+        http.metrics_event_ms),
+    INT("http.max_body_kb", 1, 65536, "4096", "KiB", "of a request body at most", http.max_body_kb),
+    INT("http.max_connections", 1, 65536, "1024", "", "at once; more are answered with 503",
+        http.max_connections),
+    INT("http.request_read_ms", 100, DAY_MS, "10000", "ms", "for a whole request, head and body",
+        http.request_read_ms),
+    TEXT("http.tls.cert", NULL,
+        "not in this version: must stay null; put a proxy that speaks TLS in front of the worker",
+        http.tls_cert),
+    TEXT("http.tls.key", NULL, "not in this version: must stay null", http.tls_key),
+
+    INT("queue.capacity", 0, 100000, "100", "jobs", "more are refused with 429", queue.capacity),
+
+    INT("shutdown.drain_ms", 0, 600000, "3000", "ms", "running jobs may go on for this long",
+        shutdown.drain_ms),
+    INT("shutdown.grace_ms", 100, 600000, "5000", "ms", "the process has ended by then, come what may",
+        shutdown.grace_ms),
+
+    TEXT("worker.id", NULL, "name of this worker; null: a random one", worker.id),
+    TEXT("worker.callback_url", NULL, "http:// address that is told when the worker is ready",
+        worker.callback_url),
+    TEXT("worker.callback_secret_file", NULL,
+        "sent with the callback as a bearer token; others must not be able to read it",
+        worker.callback_secret_file),
+
+    CHOICE("log.level", "error|warn|info|debug", "info", "lines of this level and above", log.level),
+    CHOICE("log.format", "auto|text|json", "auto", "auto: text on a terminal or under journald, else JSON",
+        log.format),
+};
+const size_t config_n_keys = ARRAY_LEN(config_keys);
+
+int config_key_find(const char *name)
+{
+    for (size_t i = 0; i < config_n_keys; i++)
+        if (strcmp(config_keys[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* A section is whatever some key lies in. */
+bool config_section_find(const char *name)
+{
+    size_t n = strlen(name);
+    if (strcmp(name, "plugin.options") == 0)
+        return true;
+    for (size_t i = 0; n && i < config_n_keys; i++)
+        if (strncmp(config_keys[i].name, name, n) == 0 && config_keys[i].name[n] == '.')
+            return true;
+    return false;
+}
+
+const char *config_key_allowed(const struct config_key *k, char *buf, size_t size)
+{
+    const char *or_null = k->fallback ? "" : ", or null";
+    switch (k->type) {
+    case CONFIG_INT:
+        snprintf(buf, size, "an integer from %lld to %lld%s%s%s", (long long)k->min, (long long)k->max,
+            *k->unit ? " (" : "", k->unit, *k->unit ? ")" : "");
+        break;
+    case CONFIG_BOOL:
+        snprintf(buf, size, "true or false");
+        break;
+    case CONFIG_CHOICE: {
+        size_t n = (size_t)snprintf(buf, size, "one of ");
+        for (const char *p = k->choices; *p && n + 3 < size; p++) {
+            if (*p == '|')
+                buf[n++] = ',';
+            buf[n++] = *p == '|' ? ' ' : *p;
+        }
+        buf[n < size ? n : size - 1] = 0;
+        break;
+    }
+    case CONFIG_STRING:
+        snprintf(
+            buf, size, "text of 1 to %lld bytes without control characters%s", (long long)k->max, or_null);
+        break;
+    }
+    return buf;
+}
+
+/* Levenshtein distance, at most 63 characters of each. */
+static unsigned distance(const char *a, const char *b)
+{
+    unsigned row[64];
+    size_t n = strnlen(b, ARRAY_LEN(row) - 1), m = strnlen(a, ARRAY_LEN(row) - 1);
+    for (size_t j = 0; j <= n; j++)
+        row[j] = (unsigned)j;
+    for (size_t i = 1; i <= m; i++) {
+        unsigned diagonal = row[0];
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= n; j++) {
+            unsigned up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+            if (up + 1 < best)
+                best = up + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            diagonal = up;
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+static const char *leaf(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot ? dot + 1 : name;
+}
+
+const char *config_key_nearest(const char *name)
+{
+    const char *best = NULL;
+    unsigned best_at = (unsigned)strlen(name) / 3 + 1;
+    for (size_t i = 0; i < config_n_keys; i++) {
+        unsigned d = distance(name, config_keys[i].name);
+        if (d < best_at) {
+            best_at = d;
+            best = config_keys[i].name;
+        }
+    }
+    /* The right key in the wrong section. */
+    for (size_t i = 0; !best && i < config_n_keys; i++)
+        if (strcmp(leaf(name), leaf(config_keys[i].name)) == 0)
+            best = config_keys[i].name;
+    return best;
+}

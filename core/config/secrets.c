@@ -1,0 +1,112 @@
+#include "config/secrets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_BYTES_MAX 65536
+#define SECRET_MIN 16
+#define SECRET_BYTES_MAX 512
+
+static int check_owner(int fd, const char *path, struct orcd_error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st))
+        return error_set_errno(err, ORCD_E_IO, errno, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, ORCD_E_INVALID, "%s: not a regular file", path);
+    if (st.st_uid != 0 && st.st_uid != geteuid())
+        return error_set(err, ORCD_E_PERMISSION, "%s: must belong to root or to the worker's user", path);
+    if (st.st_mode & 077)
+        return error_set(err, ORCD_E_PERMISSION,
+            "%s: mode %04o lets others at it; must be 0600 or less (chmod 600)", path,
+            (unsigned)(st.st_mode & 07777));
+    return 0;
+}
+
+static int add(char ***list, size_t *n, const char *path, unsigned line, const char *p, size_t len,
+    struct orcd_error *err)
+{
+    if (len < SECRET_MIN || len > SECRET_BYTES_MAX)
+        return error_set(err, ORCD_E_INVALID, "%s:%u: a key has %d to %d characters", path, line, SECRET_MIN,
+            SECRET_BYTES_MAX);
+    for (size_t i = 0; i < len; i++)
+        if (p[i] <= ' ' || p[i] > '~')
+            return error_set(
+                err, ORCD_E_INVALID, "%s:%u: a key has printable characters without spaces", path, line);
+    if (*n == SECRETS_MAX)
+        return error_set(err, ORCD_E_INVALID, "%s:%u: more than %d keys", path, line, SECRETS_MAX);
+    (*list)[*n] = strndup(p, len);
+    if (!(*list)[*n])
+        return error_set(err, ORCD_E_NOMEM, "out of memory");
+    ++*n;
+    return 0;
+}
+
+static int split(
+    const char *text, size_t bytes, const char *path, char ***list, size_t *n, struct orcd_error *err)
+{
+    unsigned line = 1;
+    for (const char *p = text, *end = text + bytes; p < end; line++) {
+        const char *eol = memchr(p, '\n', (size_t)(end - p));
+        size_t len = (size_t)((eol ? eol : end) - p);
+        while (len && (p[len - 1] == ' ' || p[len - 1] == '\r' || p[len - 1] == '\t'))
+            len--;
+        if (len && *p != '#') {
+            int rc = add(list, n, path, line, p, len, err);
+            if (rc)
+                return rc;
+        }
+        p = eol ? eol + 1 : end;
+    }
+    return *n ? 0 : error_set(err, ORCD_E_INVALID, "%s: holds no key", path);
+}
+
+int secrets_read(const char *path, char ***secrets, size_t *n, struct orcd_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        int code = errno == ENOENT ? ORCD_E_NOT_FOUND : errno == EACCES ? ORCD_E_PERMISSION : ORCD_E_IO;
+        return error_set_errno(err, code, errno, "%s", path);
+    }
+    char *buf = malloc(FILE_BYTES_MAX + 1), **list = calloc(SECRETS_MAX, sizeof(*list));
+    size_t have = 0, found = 0;
+    int rc = buf && list ? check_owner(fd, path, err) : error_set(err, ORCD_E_NOMEM, "out of memory");
+    while (rc == 0 && have <= FILE_BYTES_MAX) {
+        ssize_t got = read(fd, buf + have, FILE_BYTES_MAX + 1 - have);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            rc = error_set_errno(err, ORCD_E_IO, errno, "%s", path);
+        if (got <= 0)
+            break;
+        have += (size_t)got;
+    }
+    close(fd);
+    if (rc == 0 && have > FILE_BYTES_MAX)
+        rc = error_set(err, ORCD_E_INVALID, "%s: larger than %d bytes", path, FILE_BYTES_MAX);
+    if (rc == 0)
+        rc = split(buf, have, path, &list, &found, err);
+    if (buf)
+        explicit_bzero(buf, FILE_BYTES_MAX + 1);
+    free(buf);
+    if (rc) {
+        secrets_free(list, found);
+        return rc;
+    }
+    *secrets = list;
+    *n = found;
+    return 0;
+}
+
+void secrets_free(char **secrets, size_t n)
+{
+    for (size_t i = 0; secrets && i < n; i++) {
+        explicit_bzero(secrets[i], strlen(secrets[i]));
+        free(secrets[i]);
+    }
+    free(secrets);
+}

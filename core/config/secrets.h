@@ -1,0 +1,18 @@
+/* Files that hold secrets: API keys, the callback's secret. */
+#ifndef ORCD_CONFIG_SECRETS_H
+#define ORCD_CONFIG_SECRETS_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+#define SECRETS_MAX 256
+
+/* One secret a line (16 to 512 printable characters without spaces); blank lines and
+ * lines that begin with # are skipped. The file must be a regular one, owned by root or
+ * us, and neither readable nor writable by group or others: PERMISSION. The array is
+ * malloc'ed. Messages never hold a secret. */
+int secrets_read(const char *path, char ***secrets, size_t *n, struct orcd_error *err);
+void secrets_free(char **secrets, size_t n); /* wipes; takes NULL */
+
+#endif
