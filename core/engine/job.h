@@ -109,14 +109,18 @@ struct job {
      * block or take a lock. It is called on the engine thread, or on the thread that
      * ended the job (a timer, a cancel, the consumer's own abort). */
     void (*ready)(struct job *job);
+    /* The consumer's own object. `ready` may run until the last reference is gone, so
+     * the object must live as long: release(consumer) is called then. NULL: nothing. */
     void *consumer;
+    void (*release)(void *consumer);
     atomic_uint delivered; /* entries the consumer has handed on; for wasted-token counts */
 
-    /* Engine only, under its lock. */
-    struct job *live_next, *live_prev, *id_next;
+    /* Engine only. The links are guarded by its lock. */
+    struct job *live_next, *live_prev;
     uint64_t rank_ns, order; /* of the queue */
-    uint64_t admitted_ns, first_token_ns, last_token_ns;
-    uint32_t n_sampled;
+    bool queued, live;
+    atomic_uint_fast64_t admitted_ns, first_token_ns, last_token_ns; /* monotonic; 0: not yet */
+    atomic_uint n_sampled;
 };
 
 #define JOB_CLOSED (UINT32_C(1) << 31)

@@ -1,1 +1,12 @@
-libcore_a_SOURCES +=
+libcore_a_SOURCES += \
+	core/engine/admit.c \
+	core/engine/codes.c core/engine/codes.h \
+	core/engine/engine.c core/engine/engine.h core/engine/engine-internal.h \
+	core/engine/finish.c \
+	core/engine/ids.c core/engine/ids.h \
+	core/engine/job.c core/engine/job.h \
+	core/engine/outtext.c core/engine/outtext.h \
+	core/engine/publish.c \
+	core/engine/queue.c core/engine/queue.h \
+	core/engine/rates.c core/engine/rates.h \
+	core/engine/step.c

@@ -1,0 +1,241 @@
+/* From the queue into a slot, and out of it again. Engine thread only. */
+#include "engine/engine-internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "observe/metrics.h"
+
+/* Leading tokens that the slot's KV and the prompt share; the prompt's last token is
+ * always computed, for its logits. */
+static uint32_t shared_prefix(const struct slot *s, const struct request *r)
+{
+    uint32_t max = s->n_history < r->n_tokens - 1 ? s->n_history : r->n_tokens - 1;
+    uint32_t n = 0;
+    while (n < max && s->history[n] == r->tokens[n])
+        n++;
+    return n;
+}
+
+static bool is_idle(const struct slot *s)
+{
+    return !s->job && !s->in_flight;
+}
+
+/* The idle slot with the longest shared prefix; among equals an empty one, then the
+ * one used least recently. NULL: none is idle. */
+static struct slot *slot_choose(struct engine *e, const struct request *r, uint32_t *shared)
+{
+    struct slot *best = NULL;
+    uint32_t best_shared = 0;
+    for (uint32_t i = 0; i < e->params.n_slots; i++) {
+        struct slot *s = &e->slots[i];
+        if (!is_idle(s))
+            continue;
+        uint32_t n = shared_prefix(s, r);
+        bool better =
+            !best || n > best_shared ||
+            (n == best_shared && best->n_history && (!s->n_history || s->last_used_ns < best->last_used_ns));
+        if (better) {
+            best = s;
+            best_shared = n;
+        }
+    }
+    *shared = best_shared;
+    return best;
+}
+
+static void slot_close(struct engine *e, struct slot *s)
+{
+    if (s->open && backend_seq_close(e->backend, s->id, NULL))
+        log_debug("closing sequence %u failed", s->id);
+    s->open = false;
+    s->n_history = 0;
+}
+
+static bool slot_evict_except(struct engine *e, const struct slot *keep)
+{
+    struct slot *oldest = NULL;
+    for (uint32_t i = 0; i < e->params.n_slots; i++) {
+        struct slot *s = &e->slots[i];
+        if (s != keep && is_idle(s) && s->open && (!oldest || s->last_used_ns < oldest->last_used_ns))
+            oldest = s;
+    }
+    if (!oldest)
+        return false;
+    slot_close(e, oldest);
+    return true;
+}
+
+/* Opens or rewinds the slot's sequence to the shared prefix and reserves all the KV
+ * that the job can need; idle prefixes make room, the oldest first. */
+static int slot_prepare(
+    struct engine *e, struct slot *s, const struct request *r, uint32_t shared, struct orcd_error *err)
+{
+    uint32_t need = r->n_tokens + r->max_tokens - 1; /* the last token is never fed */
+    int rc = 0;
+    if (s->open && shared < s->n_history) {
+        uint32_t kept;
+        rc = backend_seq_trim(e->backend, s->id, shared, &kept, err);
+        if (rc)
+            return rc;
+        s->n_history = kept;
+    }
+    do {
+        rc = s->open ? backend_seq_reserve(e->backend, s->id, need, err)
+                     : backend_seq_open(e->backend, s->id, need, err);
+    } while (rc == ORCD_E_OUT_OF_KV && slot_evict_except(e, s));
+    if (!rc && !s->open) {
+        s->open = true;
+        s->n_history = 0;
+    }
+    return rc;
+}
+
+/* Takes the job off the queue; false: it ended meanwhile. */
+static bool take(struct engine *e, struct job *j)
+{
+    pthread_mutex_lock(&e->lock);
+    bool queued = j->queued;
+    if (queued) {
+        queue_remove(&e->queue, j);
+        atomic_store(&e->queue_depth, e->queue.n);
+        metric_set(MG_REQUESTS_WAITING, e->queue.n);
+        metric_set(MG_REQUESTS_RUNNING, atomic_fetch_add(&e->slots_busy, 1) + 1);
+    }
+    pthread_mutex_unlock(&e->lock);
+    return queued;
+}
+
+static void slot_begin(struct engine *e, struct slot *s, struct job *j)
+{
+    const struct request *r = &j->request;
+    uint64_t now = clock_mono_ns();
+    struct orcd_error err = ORCD_ERROR_INIT;
+    s->job = job_ref(j);
+    s->next_token = -1;
+    s->pending = false;
+    s->n_sampled = s->n_text = s->n_top = s->unchecked = 0;
+    s->checked_ns = now;
+    outtext_begin(&s->text, e->tokenizer, r);
+    metric_add(MC_PROMPT_TOKENS, r->n_tokens);
+    metric_add(MC_PREFIX_QUERIES, r->n_tokens);
+    metric_add(MC_PREFIX_HITS, s->n_history);
+    j->started = (struct job_started){
+        .started_real_ns = clock_real_ns(),
+        .queue_ms = (double)(now - r->arrived_ns) / NS_PER_MS,
+        .cached_tokens = s->n_history,
+    };
+    atomic_store(&j->slot, s->id);
+    int queued = JOB_QUEUED; /* it may be JOB_DONE by now */
+    atomic_compare_exchange_strong(&j->phase, &queued, JOB_PREFILL);
+    atomic_store(&j->admitted_ns, now);
+    atomic_store_explicit(&j->has_started, true, memory_order_release);
+    if (sampler_begin(s->sampler, &r->sampling, r->tokens, r->n_tokens, &err))
+        engine_finish(e, j, API_INTERNAL, FINISH_NONE, "%s", err.msg);
+    else if (j->ready)
+        j->ready(j);
+}
+
+static void admission_failed(
+    struct engine *e, struct slot *s, struct job *j, int rc, const struct orcd_error *err)
+{
+    if (rc == ORCD_E_OUT_OF_KV || rc == ORCD_E_DEVICE_MEMORY) {
+        engine_finish(e, j, API_VRAM_OOM, FINISH_NONE, "no room for %u tokens: %.100s",
+            j->request.n_tokens + j->request.max_tokens, err->msg);
+        return;
+    }
+    engine_finish(e, j, API_BACKEND_ERROR, FINISH_NONE, "%.140s", err->msg);
+    slot_close(e, s);
+}
+
+void engine_admit(struct engine *e)
+{
+    for (;;) {
+        pthread_mutex_lock(&e->lock);
+        struct job *j = queue_peek(&e->queue);
+        if (j)
+            job_ref(j);
+        pthread_mutex_unlock(&e->lock);
+        if (!j)
+            return;
+        struct orcd_error err = ORCD_ERROR_INIT;
+        uint32_t shared;
+        struct slot *s = slot_choose(e, &j->request, &shared);
+        bool wait = !s;
+        if (s && j->request.deadline_ns && clock_mono_ns() >= j->request.deadline_ns) {
+            engine_job_abort(e, j, ABORT_DEADLINE);
+        } else if (s) {
+            int rc = slot_prepare(e, s, &j->request, shared, &err);
+            if (!rc && take(e, j))
+                slot_begin(e, s, j);
+            else if (rc == ORCD_E_OUT_OF_KV && atomic_load(&e->slots_busy))
+                wait = true; /* a running job will leave room */
+            else if (rc)
+                admission_failed(e, s, j, rc, &err);
+        }
+        job_unref(j);
+        if (wait)
+            return;
+    }
+}
+
+static void count_stopped(const struct job *j)
+{
+    double ms = (double)(clock_mono_ns() - atomic_load(&j->abort_ns)) / NS_PER_MS;
+    switch ((enum abort_reason)atomic_load(&j->abort_reason)) {
+    case ABORT_CANCEL:
+        metric_observe(MH_CANCEL_STOP, ms);
+        break;
+    case ABORT_DISCONNECT:
+        metric_observe(MH_DISCONNECT_STOP, ms);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Tokens that were computed and that nobody got. */
+static void count_wasted(const struct slot *s)
+{
+    const struct job_end *end = &s->job->end;
+    uint32_t used = end->tokens_out;
+    enum metric_wasted why = WASTED_ERROR;
+    if (end->code == API_OK)
+        why = end->finish == FINISH_DEADLINE ? WASTED_DEADLINE : WASTED_STOP_SEQUENCE;
+    else if (end->code == API_CANCELLED)
+        why = WASTED_CANCELLED;
+    else if (end->code == API_DEADLINE_EXCEEDED)
+        why = WASTED_DEADLINE;
+    else if (end->code == API_CLIENT_DISCONNECTED) {
+        why = WASTED_DISCONNECTED;
+        used = atomic_load(&s->job->delivered);
+    }
+    if (end->finish == FINISH_STOP)
+        used++; /* the end-of-generation token served its purpose */
+    if (s->n_sampled > used)
+        metric_add_labelled(MC_WASTED_TOKENS, why, s->n_sampled - used);
+}
+
+void slot_release(struct engine *e, struct slot *s)
+{
+    struct job *j = s->job;
+    count_stopped(j);
+    count_wasted(s);
+    if (j->end.code == API_OK && j->end.finish != FINISH_DEADLINE)
+        rates_learn_length(&e->rates, s->n_sampled);
+    atomic_store(&j->slot, UINT32_MAX);
+    s->job = NULL;
+    s->pending = false;
+    s->next_token = -1;
+    s->last_used_ns = clock_mono_ns();
+    /* The prefix stays; what it had reserved beyond is given back. */
+    if (s->open && s->n_history == 0)
+        slot_close(e, s);
+    else if (s->open && backend_seq_reserve(e->backend, s->id, s->n_history, NULL))
+        log_debug("shrinking sequence %u failed", s->id);
+    pthread_mutex_lock(&e->lock);
+    metric_set(MG_REQUESTS_RUNNING, atomic_fetch_sub(&e->slots_busy, 1) - 1);
+    pthread_cond_broadcast(&e->idle);
+    pthread_mutex_unlock(&e->lock);
+    job_unref(j);
+}

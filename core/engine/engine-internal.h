@@ -1,0 +1,120 @@
+/* What the files of the engine share. */
+#ifndef ORCD_ENGINE_INTERNAL_H
+#define ORCD_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "engine/engine.h"
+#include "engine/ids.h"
+#include "engine/outtext.h"
+#include "engine/queue.h"
+#include "engine/rates.h"
+
+/* A terminal event that the engine thread has not given this long after its job was
+ * told to stop is given by the timer: a hung plugin never leaves a client waiting. */
+#define ENGINE_OVERDUE_NS UINT64_C(100000000)
+
+/* One sequence of the plugin. Engine thread only, but for what is said. */
+struct slot {
+    uint32_t id;
+    struct job *job;  /* own reference; NULL: idle, its history is a prefix to reuse */
+    bool open;        /* seq_open was called */
+    bool in_flight;   /* has a row in the step in flight */
+    int32_t *history; /* tokens whose KV the plugin holds; room for n_ctx */
+    uint32_t n_history;
+    uint64_t last_used_ns;
+
+    struct sampler *sampler;
+    struct outtext text;
+    int32_t next_token; /* sampled, not fed yet; -1: none */
+    bool pending;       /* `drawn` is to be published */
+    struct sample_result drawn;
+    uint64_t drawn_ns;
+    uint32_t n_sampled;
+    uint32_t n_text; /* bytes of job->text written */
+    uint32_t n_top;
+    uint32_t unchecked; /* tokens since the last deadline check */
+    uint64_t checked_ns;
+};
+
+/* One step in the making or in flight; arrays of max_rows and max_batch_tokens. */
+struct step {
+    uint64_t ticket;
+    uint32_t n_rows, n_tokens, n_decode, n_prefill;
+    uint32_t *seq, *first_pos, *row_tokens, *token_start, *want, *kind;
+    int32_t *tokens;
+    int32_t *status;
+    uint32_t *kept, *n_logits;
+    const float **logits;
+    int32_t *sampled;
+    const int32_t **top_ids;
+    const float **top_logprobs;
+};
+
+/*
+ * Locks: `lock` is the only one, held for list surgery, never across a plugin call, a
+ * callback or a wait for the device.
+ */
+struct engine {
+    struct engine_params params;
+    struct backend *backend;
+    const struct tokenizer *tokenizer;
+    struct rates rates;
+    void (*flush)(void *arg);
+    void *flush_arg;
+
+    pthread_t thread, timer;
+    bool started;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;       /* engine thread: something to do */
+    pthread_cond_t timer_wake; /* timer thread: deadlines changed */
+    pthread_cond_t idle;       /* engine_wait_idle: a slot or a job went */
+    struct queue queue;
+    struct ids *ids;
+    struct job *live; /* all jobs that have not ended */
+    uint32_t n_live;
+    bool draining, stop;
+    enum api_code broken; /* not API_OK: the device is lost */
+
+    /* Engine thread. */
+    struct slot *slots;
+    struct step step;
+    bool in_flight;
+    uint64_t next_ticket;
+    uint64_t busy_ns, busy_since_ns; /* device-busy share of the current window */
+
+    /* For engine_state(). */
+    atomic_bool ready, is_draining, device_lost;
+    atomic_uint slots_busy, queue_depth;
+    atomic_uint_fast64_t last_step_ns, pending_since_ns, kv_tokens_used;
+};
+
+/* finish.c */
+/* Ends a job: its one terminal event, its metrics, its place in the lists. Any thread,
+ * without the lock. False: it had ended already. The caller flushes. */
+bool engine_finish(struct engine *e, struct job *j, enum api_code code, enum finish_reason finish,
+    const char *fmt, ...) ORCD_PRINTF(5, 6);
+/* Ends a job for the reason that it was aborted for. */
+bool engine_finish_aborted(struct engine *e, struct job *j);
+void engine_flush(struct engine *e);
+void *engine_timer_main(void *arg);
+
+/* admit.c: engine thread. */
+void engine_admit(struct engine *e);
+void slot_release(struct engine *e, struct slot *s);
+
+/* step.c: engine thread. */
+int step_init(struct step *st, uint32_t n_rows, uint32_t n_tokens);
+void step_release(struct step *st);
+int engine_warm_up(struct engine *e, struct orcd_error *err);
+bool step_submit(struct engine *e); /* composes and submits; false: nothing to do */
+void step_collect(struct engine *e);
+
+/* publish.c: engine thread. */
+void slot_sample(struct engine *e, struct slot *s, const float *logits);
+void engine_publish(struct engine *e);
+/* Publishes what is held back, before an end that no stop string brought. */
+void slot_flush_text(struct slot *s);
+
+#endif

@@ -1,0 +1,300 @@
+#include "engine/engine-internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "observe/metrics.h"
+
+static void cond_init_monotonic(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+int engine_new(struct engine **out, const struct engine_params *params, struct orcd_error *err)
+{
+    struct engine *e = calloc(1, sizeof(*e));
+    if (!e)
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the engine");
+    e->params = *params;
+    e->next_ticket = 1;
+    pthread_mutex_init(&e->lock, NULL);
+    cond_init_monotonic(&e->work);
+    cond_init_monotonic(&e->timer_wake);
+    cond_init_monotonic(&e->idle);
+    e->ids = ids_new();
+    if (!e->ids || queue_init(&e->queue, params->queue_capacity)) {
+        engine_free(e);
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the engine");
+    }
+    *out = e;
+    return 0;
+}
+
+void engine_on_flush(struct engine *e, void (*fn)(void *arg), void *arg)
+{
+    e->flush = fn;
+    e->flush_arg = arg;
+}
+
+static int slots_new(struct engine *e, struct orcd_error *err)
+{
+    e->slots = calloc(e->params.n_slots, sizeof(*e->slots));
+    if (!e->slots)
+        return error_set(err, ORCD_E_NOMEM, "out of memory for %u slots", e->params.n_slots);
+    for (uint32_t i = 0; i < e->params.n_slots; i++) {
+        struct slot *s = &e->slots[i];
+        s->id = i;
+        s->next_token = -1;
+        s->history = malloc((size_t)e->params.n_ctx * sizeof(*s->history));
+        if (!s->history)
+            return error_set(err, ORCD_E_NOMEM, "out of memory for a slot of %u tokens", e->params.n_ctx);
+        int rc = sampler_new(&s->sampler, backend_model(e->backend)->n_vocab, err);
+        if (!rc)
+            rc = outtext_init(&s->text, e->tokenizer, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* True while no slot has a job and nothing waits. Under the lock. */
+static bool nothing_to_do(const struct engine *e)
+{
+    return e->queue.n == 0 && atomic_load(&e->slots_busy) == 0;
+}
+
+static void *engine_main(void *arg)
+{
+    struct engine *e = arg;
+    for (;;) {
+        engine_admit(e);
+        bool submitted = step_submit(e);
+        engine_publish(e);
+        engine_flush(e);
+        if (submitted) {
+            step_collect(e);
+            continue;
+        }
+        pthread_mutex_lock(&e->lock);
+        while (!e->stop && nothing_to_do(e))
+            pthread_cond_wait(&e->work, &e->lock);
+        bool stop = e->stop && nothing_to_do(e);
+        pthread_mutex_unlock(&e->lock);
+        if (stop)
+            return NULL;
+    }
+}
+
+int engine_start(struct engine *e, struct backend *backend, const struct tokenizer *t, struct orcd_error *err)
+{
+    e->backend = backend;
+    e->tokenizer = t;
+    uint32_t max_tokens = backend_model(backend)->max_batch_tokens;
+    if (max_tokens && e->params.max_batch_tokens > max_tokens)
+        e->params.max_batch_tokens = max_tokens;
+    if (e->params.max_batch_tokens < e->params.n_slots)
+        return error_set(err, ORCD_E_INVALID, "max_batch_tokens %u is less than slots %u",
+            e->params.max_batch_tokens, e->params.n_slots);
+    int rc = slots_new(e, err);
+    if (!rc && step_init(&e->step, e->params.n_slots, e->params.max_batch_tokens))
+        rc =
+            error_set(err, ORCD_E_NOMEM, "out of memory for a step of %u tokens", e->params.max_batch_tokens);
+    if (!rc)
+        rc = engine_warm_up(e, err);
+    if (rc)
+        return rc;
+    e->busy_since_ns = clock_mono_ns();
+    if (pthread_create(&e->thread, NULL, engine_main, e))
+        return error_set(err, ORCD_E_NOMEM, "cannot start the engine thread");
+    if (pthread_create(&e->timer, NULL, engine_timer_main, e)) {
+        pthread_mutex_lock(&e->lock);
+        e->stop = true;
+        pthread_cond_signal(&e->work);
+        pthread_mutex_unlock(&e->lock);
+        pthread_join(e->thread, NULL);
+        return error_set(err, ORCD_E_NOMEM, "cannot start the engine's timer thread");
+    }
+    e->started = true;
+    atomic_store(&e->ready, true);
+    return 0;
+}
+
+static enum api_code refuse(struct engine_refusal *r, enum api_code code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    r->code = code;
+    vsnprintf(r->message, sizeof(r->message), fmt, args);
+    va_end(args);
+    return code;
+}
+
+/* Milliseconds from now to the first token, and to the end of the whole answer, of a
+ * job with `ahead` jobs before it. False: too little is known yet. */
+static bool predict(
+    const struct engine *e, const struct request *r, uint32_t ahead, double *first_ms, double *end_ms)
+{
+    const struct rates *k = &e->rates;
+    uint32_t typical = rates_median_length(k);
+    if (atomic_load(&k->n_prefill) < 4 || atomic_load(&k->n_decode) < 16 || typical == 0)
+        return false;
+    double step_ms = atomic_load(&k->decode_ns) / NS_PER_MS;
+    double prefill_ms = atomic_load(&k->prefill_ns_per_token) * r->n_tokens / NS_PER_MS;
+    double job_ms = prefill_ms + typical * step_ms;
+    uint32_t busy = atomic_load(&e->slots_busy), slots = e->params.n_slots;
+    double wait_ms = busy + ahead < slots ? 0 : job_ms * (busy + ahead + 1 - slots) / slots / 2;
+    *first_ms = wait_ms + prefill_ms + step_ms;
+    *end_ms = *first_ms + (r->max_tokens < typical ? r->max_tokens : typical) * step_ms;
+    return true;
+}
+
+static enum api_code check_deadline(struct engine *e, const struct request *r, struct engine_refusal *refusal)
+{
+    if (!r->deadline_ns)
+        return API_OK;
+    uint64_t now = clock_mono_ns();
+    uint64_t left_ns = r->deadline_ns > now ? r->deadline_ns - now : 0;
+    if (left_ns == 0 || left_ns < e->params.min_remaining_ms * NS_PER_MS) {
+        metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_ARRIVAL, 1);
+        return refuse(refusal, API_DEADLINE_EXCEEDED,
+            "%.0f ms are left until the deadline; at least %u are needed", (double)left_ns / NS_PER_MS,
+            e->params.min_remaining_ms);
+    }
+    if (e->params.admission != ADMISSION_PREDICTIVE)
+        return API_OK;
+    double first_ms, end_ms, left_ms = (double)left_ns / NS_PER_MS;
+    pthread_mutex_lock(&e->lock);
+    uint32_t ahead = queue_ahead(&e->queue, queue_rank(r));
+    pthread_mutex_unlock(&e->lock);
+    if (!predict(e, r, ahead, &first_ms, &end_ms))
+        return API_OK;
+    double needed_ms = r->deadline_partial ? first_ms : end_ms;
+    if (needed_ms <= left_ms)
+        return API_OK;
+    metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_PREDICTED, 1);
+    refusal->predicted = true;
+    refusal->predicted_ms = needed_ms;
+    refusal->remaining_ms = left_ms;
+    return refuse(refusal, API_DEADLINE_EXCEEDED,
+        "%s is predicted in %.0f ms, %.0f ms are left until the deadline",
+        r->deadline_partial ? "the first token" : "the answer", needed_ms, left_ms);
+}
+
+static void live_add(struct engine *e, struct job *j)
+{
+    j->live = true;
+    j->live_prev = NULL;
+    j->live_next = e->live;
+    if (e->live)
+        e->live->live_prev = j;
+    e->live = job_ref(j);
+    e->n_live++;
+}
+
+static enum api_code enqueue(struct engine *e, struct job *j, struct engine_refusal *refusal)
+{
+    bool finished;
+    if (e->broken)
+        return refuse(refusal, e->broken, "the device is lost; this worker is about to end");
+    if (e->draining || e->stop)
+        return refuse(refusal, API_SHUTTING_DOWN, "this worker is shutting down");
+    if (ids_find(e->ids, j->request.job_id, &finished))
+        return refuse(refusal, API_DUPLICATE_JOB, "a job of this id is queued or running");
+    if (queue_full(&e->queue)) {
+        refusal->retry_after_s = 1;
+        return refuse(refusal, API_QUEUE_FULL, "%u jobs are waiting already", e->queue.n);
+    }
+    if (ids_add(e->ids, j))
+        return refuse(refusal, API_INTERNAL, "out of memory");
+    queue_push(&e->queue, j);
+    live_add(e, j);
+    atomic_store(&e->queue_depth, e->queue.n);
+    metric_set(MG_REQUESTS_WAITING, e->queue.n);
+    pthread_cond_signal(&e->work);
+    if (j->request.deadline_ns)
+        pthread_cond_signal(&e->timer_wake);
+    return API_OK;
+}
+
+enum api_code engine_submit(struct engine *e, struct job *job, struct engine_refusal *refusal)
+{
+    const struct request *r = &job->request;
+    memset(refusal, 0, sizeof(*refusal));
+    if (!atomic_load(&e->ready)) {
+        refusal->retry_after_s = 1;
+        return refuse(refusal, API_MODEL_LOADING, "the model is still loading");
+    }
+    /* The last token is never fed, so it needs no room. */
+    if (r->n_tokens == 0 || r->max_tokens == 0)
+        return refuse(refusal, API_INVALID_REQUEST, "prompt and max_tokens must not be empty");
+    if ((uint64_t)r->n_tokens + r->max_tokens > (uint64_t)e->params.n_ctx + 1)
+        return refuse(refusal, API_CONTEXT_LENGTH_EXCEEDED,
+            "%u prompt tokens and max_tokens %u exceed the context of %u", r->n_tokens, r->max_tokens,
+            e->params.n_ctx);
+    enum api_code code = check_deadline(e, r, refusal);
+    if (code)
+        return code;
+    pthread_mutex_lock(&e->lock);
+    code = enqueue(e, job, refusal);
+    pthread_mutex_unlock(&e->lock);
+    return code;
+}
+
+void engine_free(struct engine *e)
+{
+    if (!e)
+        return;
+    engine_drain(e);
+    engine_abort_all(e, ABORT_SHUTDOWN);
+    if (e->started) {
+        pthread_mutex_lock(&e->lock);
+        e->stop = true;
+        pthread_cond_signal(&e->work);
+        pthread_cond_signal(&e->timer_wake);
+        pthread_mutex_unlock(&e->lock);
+        pthread_join(e->thread, NULL);
+        pthread_join(e->timer, NULL);
+    }
+    for (uint32_t i = 0; e->slots && i < e->params.n_slots; i++) {
+        free(e->slots[i].history);
+        sampler_free(e->slots[i].sampler);
+        outtext_release(&e->slots[i].text);
+    }
+    free(e->slots);
+    step_release(&e->step);
+    ids_free(e->ids);
+    queue_release(&e->queue);
+    pthread_cond_destroy(&e->work);
+    pthread_cond_destroy(&e->timer_wake);
+    pthread_cond_destroy(&e->idle);
+    pthread_mutex_destroy(&e->lock);
+    free(e);
+}
+
+void engine_state(const struct engine *e, struct engine_state *out)
+{
+    uint64_t pending = atomic_load(&e->pending_since_ns);
+    *out = (struct engine_state){
+        .ready = atomic_load(&e->ready),
+        .draining = atomic_load(&e->is_draining),
+        .device_lost = atomic_load(&e->device_lost),
+        .slots_total = e->params.n_slots,
+        .slots_busy = atomic_load(&e->slots_busy),
+        .queue_depth = atomic_load(&e->queue_depth),
+        .last_step_ns = atomic_load(&e->last_step_ns),
+        .work_pending = pending != 0,
+        .pending_since_ns = pending,
+        .kv_tokens_used = atomic_load(&e->kv_tokens_used),
+        .kv_tokens_total = (uint64_t)e->params.n_slots * e->params.n_ctx,
+        .n_ctx = e->params.n_ctx,
+    };
+}

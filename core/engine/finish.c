@@ -1,0 +1,279 @@
+/* How jobs end: by the engine, by an abort from any thread, by the deadline timer. */
+#include "engine/engine-internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "observe/metrics.h"
+
+static enum metric_outcome outcome_of(const struct job_end *end)
+{
+    switch (end->code) {
+    case API_OK:
+        return end->finish == FINISH_LENGTH     ? OUTCOME_LENGTH
+               : end->finish == FINISH_DEADLINE ? OUTCOME_DEADLINE_PARTIAL
+                                                : OUTCOME_STOP;
+    case API_DEADLINE_EXCEEDED:
+        return OUTCOME_DEADLINE;
+    case API_CANCELLED:
+        return OUTCOME_CANCELLED;
+    case API_CLIENT_DISCONNECTED:
+        return OUTCOME_DISCONNECTED;
+    default:
+        return OUTCOME_ERROR;
+    }
+}
+
+static double seconds_between(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? (double)(to_ns - from_ns) / NS_PER_S : 0;
+}
+
+/* Every job that was queued shows in every per-request histogram: one that ended
+ * before a phase spent its time in the phase before. */
+static void count(const struct job *j, uint64_t now)
+{
+    uint64_t arrived = j->request.arrived_ns, admitted = atomic_load(&j->admitted_ns);
+    uint64_t first = atomic_load(&j->first_token_ns);
+    metric_add_labelled(MC_REQUESTS, outcome_of(&j->end), 1);
+    metric_observe(MH_QUEUE_TIME, seconds_between(arrived, admitted ? admitted : now));
+    metric_observe(MH_PREFILL_TIME, admitted ? seconds_between(admitted, first ? first : now) : 0);
+    metric_observe(MH_TTFT, seconds_between(arrived, first ? first : now));
+    metric_observe(MH_DECODE_TIME, first ? seconds_between(first, now) : 0);
+    metric_observe(MH_E2E, seconds_between(arrived, now));
+}
+
+static void unlist(struct engine *e, struct job *j)
+{
+    if (j->queued) {
+        queue_remove(&e->queue, j);
+        atomic_store(&e->queue_depth, e->queue.n);
+        metric_set(MG_REQUESTS_WAITING, e->queue.n);
+    }
+    if (j->live_prev)
+        j->live_prev->live_next = j->live_next;
+    else
+        e->live = j->live_next;
+    if (j->live_next)
+        j->live_next->live_prev = j->live_prev;
+    j->live = false;
+    e->n_live--;
+    ids_finish(e->ids, j);
+    pthread_cond_broadcast(&e->idle);
+    pthread_cond_signal(&e->work); /* its slot, if it has one, is to be freed */
+}
+
+bool engine_finish(
+    struct engine *e, struct job *j, enum api_code code, enum finish_reason finish, const char *fmt, ...)
+{
+    if (!job_end_claim(j))
+        return false;
+    uint64_t now = clock_mono_ns(), first = atomic_load(&j->first_token_ns);
+    struct job_end *end = &j->end;
+    end->code = code;
+    end->finish = finish;
+    end->phase = (enum job_phase)atomic_exchange(&j->phase, JOB_DONE);
+    end->tokens_out = end->n_published;
+    if (end->n_published && j->tokens[end->n_published - 1].id < 0)
+        end->tokens_out--; /* the flush of held text is no token */
+    end->decode_ms = first ? seconds_between(first, now) * 1e3 : 0;
+    end->ttft_ms = first ? seconds_between(j->request.arrived_ns, first) * 1e3 : 0;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(end->message, sizeof(end->message), fmt, args);
+    va_end(args);
+    pthread_mutex_lock(&e->lock);
+    unlist(e, j);
+    pthread_mutex_unlock(&e->lock);
+    count(j, now);
+    job_end_publish(j);
+    if (j->ready)
+        j->ready(j);
+    job_unref(j); /* the live list's */
+    return true;
+}
+
+bool engine_finish_aborted(struct engine *e, struct job *j)
+{
+    switch ((enum abort_reason)atomic_load(&j->abort_reason)) {
+    case ABORT_CANCEL:
+        return engine_finish(e, j, API_CANCELLED, FINISH_NONE, "cancelled");
+    case ABORT_DISCONNECT:
+        return engine_finish(e, j, API_CLIENT_DISCONNECTED, FINISH_NONE, "the client is gone");
+    case ABORT_DEADLINE:
+        if (j->request.deadline_partial && atomic_load(&j->admitted_ns))
+            return engine_finish(e, j, API_OK, FINISH_DEADLINE, "%s", "");
+        return engine_finish(e, j, API_DEADLINE_EXCEEDED, FINISH_NONE, "the deadline passed");
+    case ABORT_SHUTDOWN:
+        return engine_finish(e, j, API_SHUTTING_DOWN, FINISH_NONE, "this worker is shutting down");
+    case ABORT_NONE:
+        break;
+    }
+    return engine_finish(e, j, API_INTERNAL, FINISH_NONE, "aborted without a reason");
+}
+
+void engine_flush(struct engine *e)
+{
+    if (e->flush)
+        e->flush(e->flush_arg);
+}
+
+/* A partial answer ends on the engine thread, which has the text that is held back;
+ * everything else ends here and now. */
+static bool ends_at_once(const struct job *j, enum abort_reason reason)
+{
+    return !(reason == ABORT_DEADLINE && j->request.deadline_partial && atomic_load(&j->admitted_ns));
+}
+
+void engine_job_abort(struct engine *e, struct job *j, enum abort_reason reason)
+{
+    int none = ABORT_NONE;
+    uint64_t never = 0;
+    atomic_compare_exchange_strong(&j->abort_ns, &never, clock_mono_ns());
+    if (!atomic_compare_exchange_strong(&j->abort_reason, &none, (int)reason))
+        return;
+    /* The reason is stored before the ticket is read; the engine stores the ticket
+     * before it reads the reason (both seq_cst). So either it sees the reason and
+     * submits no row, or we see the ticket and doom the row. */
+    uint64_t ticket = atomic_load(&j->ticket);
+    uint32_t seq = atomic_load(&j->slot);
+    if (ticket && seq != UINT32_MAX)
+        backend_abort(e->backend, ticket, &seq, 1);
+    if (ends_at_once(j, reason))
+        engine_finish_aborted(e, j);
+    pthread_mutex_lock(&e->lock);
+    pthread_cond_signal(&e->work);
+    pthread_cond_signal(&e->timer_wake);
+    pthread_mutex_unlock(&e->lock);
+    engine_flush(e);
+}
+
+enum cancel_answer engine_cancel(struct engine *e, const char *job_id)
+{
+    bool finished;
+    pthread_mutex_lock(&e->lock);
+    struct job *j = ids_find(e->ids, job_id, &finished);
+    if (j)
+        job_ref(j);
+    pthread_mutex_unlock(&e->lock);
+    if (!j)
+        return finished ? CANCEL_FINISHED : CANCEL_UNKNOWN;
+    engine_job_abort(e, j, ABORT_CANCEL);
+    job_unref(j);
+    return CANCEL_CANCELLING;
+}
+
+/* A reference to some live job that `pick` takes, or NULL. */
+static struct job *live_pick(struct engine *e, bool (*pick)(const struct job *j, uint64_t now), uint64_t now)
+{
+    for (struct job *j = e->live; j; j = j->live_next)
+        if (pick(j, now))
+            return job_ref(j);
+    return NULL;
+}
+
+static bool is_waiting(const struct job *j, uint64_t now)
+{
+    (void)now;
+    return j->queued;
+}
+
+static bool is_not_aborted(const struct job *j, uint64_t now)
+{
+    (void)now;
+    return atomic_load(&j->abort_reason) == ABORT_NONE;
+}
+
+static void abort_picked(
+    struct engine *e, bool (*pick)(const struct job *j, uint64_t now), enum abort_reason reason)
+{
+    for (;;) {
+        pthread_mutex_lock(&e->lock);
+        struct job *j = live_pick(e, pick, 0);
+        pthread_mutex_unlock(&e->lock);
+        if (!j)
+            return;
+        engine_job_abort(e, j, reason);
+        /* Another reason may have come first and be still on its way. */
+        engine_finish_aborted(e, j);
+        job_unref(j);
+    }
+}
+
+void engine_drain(struct engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    e->draining = true;
+    pthread_mutex_unlock(&e->lock);
+    atomic_store(&e->is_draining, true);
+    abort_picked(e, is_waiting, ABORT_SHUTDOWN);
+    engine_flush(e);
+}
+
+void engine_abort_all(struct engine *e, enum abort_reason reason)
+{
+    abort_picked(e, is_not_aborted, reason);
+    engine_flush(e);
+}
+
+bool engine_wait_idle(struct engine *e, uint64_t timeout_ms)
+{
+    uint64_t end = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    struct timespec until = {.tv_sec = (time_t)(end / NS_PER_S), .tv_nsec = (long)(end % NS_PER_S)};
+    pthread_mutex_lock(&e->lock);
+    int rc = 0;
+    while (!rc && (e->n_live || atomic_load(&e->slots_busy)))
+        rc = pthread_cond_timedwait(&e->idle, &e->lock, &until);
+    bool idle = !e->n_live && !atomic_load(&e->slots_busy);
+    pthread_mutex_unlock(&e->lock);
+    return idle;
+}
+
+/* When the timer has to look at a job next: at its deadline, or, once it was told to
+ * stop, when its end is overdue. */
+static uint64_t due_ns(const struct job *j)
+{
+    if (atomic_load(&j->abort_reason) != ABORT_NONE)
+        return atomic_load(&j->abort_ns) + ENGINE_OVERDUE_NS;
+    return j->request.deadline_ns ? j->request.deadline_ns : UINT64_MAX;
+}
+
+static bool is_due(const struct job *j, uint64_t now)
+{
+    return due_ns(j) <= now;
+}
+
+void *engine_timer_main(void *arg)
+{
+    struct engine *e = arg;
+    pthread_mutex_lock(&e->lock);
+    while (!e->stop) {
+        struct job *j = live_pick(e, is_due, clock_mono_ns());
+        if (j) {
+            pthread_mutex_unlock(&e->lock);
+            if (atomic_load(&j->abort_reason) == ABORT_NONE) {
+                if (!atomic_load(&j->admitted_ns))
+                    metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_QUEUE, 1);
+                engine_job_abort(e, j, ABORT_DEADLINE);
+            } else if (engine_finish_aborted(e, j)) {
+                engine_flush(e);
+            }
+            job_unref(j);
+            pthread_mutex_lock(&e->lock);
+            continue;
+        }
+        uint64_t next = UINT64_MAX;
+        for (const struct job *k = e->live; k; k = k->live_next)
+            next = due_ns(k) < next ? due_ns(k) : next;
+        struct timespec until = {.tv_sec = (time_t)(next / NS_PER_S), .tv_nsec = (long)(next % NS_PER_S)};
+        if (next == UINT64_MAX)
+            pthread_cond_wait(&e->timer_wake, &e->lock);
+        else
+            pthread_cond_timedwait(&e->timer_wake, &e->lock, &until);
+    }
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}

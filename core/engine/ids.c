@@ -1,0 +1,108 @@
+#include "engine/ids.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define BUCKETS 8192
+
+struct id_entry {
+    struct id_entry *next;  /* of the bucket */
+    struct id_entry *later; /* of the finished, oldest first */
+    struct job *job;        /* NULL: finished */
+    char id[JOB_ID_MAX + 1];
+};
+
+struct ids {
+    uint64_t seed;
+    struct id_entry *buckets[BUCKETS];
+    struct id_entry *oldest, *newest;
+    size_t n_finished;
+};
+
+struct ids *ids_new(void)
+{
+    struct ids *ids = calloc(1, sizeof(*ids));
+    if (ids && getrandom(&ids->seed, sizeof(ids->seed), 0) != sizeof(ids->seed))
+        ids->seed = (uintptr_t)ids; /* weaker, still not the same in each process */
+    return ids;
+}
+
+void ids_free(struct ids *ids)
+{
+    if (!ids)
+        return;
+    for (size_t b = 0; b < BUCKETS; b++)
+        for (struct id_entry *e = ids->buckets[b], *next; e; e = next) {
+            next = e->next;
+            free(e);
+        }
+    free(ids);
+}
+
+/* FNV-1a over a secret start: clients choose the ids. */
+static struct id_entry **bucket(const struct ids *ids, const char *id)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ ids->seed;
+    for (; *id; id++)
+        h = (h ^ (unsigned char)*id) * UINT64_C(0x100000001b3);
+    h ^= h >> 32;
+    return (struct id_entry **)&ids->buckets[h % BUCKETS];
+}
+
+struct job *ids_find(const struct ids *ids, const char *id, bool *finished)
+{
+    *finished = false;
+    for (const struct id_entry *e = *bucket(ids, id); e; e = e->next) {
+        if (strcmp(e->id, id))
+            continue;
+        if (e->job)
+            return e->job;
+        *finished = true;
+    }
+    return NULL;
+}
+
+int ids_add(struct ids *ids, struct job *j)
+{
+    struct id_entry *e = calloc(1, sizeof(*e));
+    if (!e)
+        return -1;
+    memcpy(e->id, j->request.job_id, sizeof(e->id));
+    e->job = j;
+    struct id_entry **b = bucket(ids, e->id);
+    e->next = *b;
+    *b = e;
+    return 0;
+}
+
+static void forget_oldest(struct ids *ids)
+{
+    struct id_entry *old = ids->oldest;
+    ids->oldest = old->later;
+    if (!ids->oldest)
+        ids->newest = NULL;
+    ids->n_finished--;
+    struct id_entry **p = bucket(ids, old->id);
+    while (*p != old)
+        p = &(*p)->next;
+    *p = old->next;
+    free(old);
+}
+
+void ids_finish(struct ids *ids, struct job *j)
+{
+    struct id_entry *e = *bucket(ids, j->request.job_id);
+    while (e && e->job != j)
+        e = e->next;
+    if (!e)
+        return;
+    e->job = NULL;
+    if (ids->newest)
+        ids->newest->later = e;
+    else
+        ids->oldest = e;
+    ids->newest = e;
+    if (++ids->n_finished > IDS_FINISHED_KEPT)
+        forget_oldest(ids);
+}

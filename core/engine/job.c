@@ -1,0 +1,99 @@
+#include "engine/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void request_release(struct request *r)
+{
+    free(r->tokens);
+    free(r->sampling.bias);
+    r->tokens = NULL;
+    r->sampling.bias = NULL;
+    r->sampling.n_bias = 0;
+}
+
+/* Bytes of text that max_tokens can give at most: every byte of a piece may come out
+ * as U+FFFD, and what was held comes last. Pages that are never written cost nothing. */
+static bool text_capacity(const struct request *r, size_t max_piece, size_t *bytes)
+{
+    size_t per_token;
+    return !__builtin_mul_overflow(max_piece + 4, (size_t)3, &per_token) &&
+           !__builtin_mul_overflow(per_token, (size_t)r->max_tokens + 2, bytes) && *bytes <= UINT32_MAX;
+}
+
+int job_new(struct job **out, struct request *r, const struct tokenizer *t, struct orcd_error *err)
+{
+    size_t text_bytes;
+    if (r->max_tokens >= JOB_CLOSED - 2 || !text_capacity(r, tokenizer_max_piece_bytes(t), &text_bytes))
+        return error_set(err, ORCD_E_NOMEM, "max_tokens %u needs too large a buffer", r->max_tokens);
+    struct job *j = calloc(1, sizeof(*j));
+    if (!j)
+        return error_set(err, ORCD_E_NOMEM, "out of memory for a job");
+    /* One entry more than tokens: what was held back may follow the last. */
+    j->tokens = malloc(((size_t)r->max_tokens + 1) * sizeof(*j->tokens));
+    j->text = malloc(text_bytes);
+    j->top = malloc((size_t)r->max_tokens * (r->sampling.n_logprobs + 1) * sizeof(*j->top));
+    if (!j->tokens || !j->text || !j->top) {
+        free(j->tokens);
+        free(j->text);
+        free(j->top);
+        free(j);
+        return error_set(err, ORCD_E_NOMEM, "out of memory for a job of %u tokens", r->max_tokens);
+    }
+    atomic_init(&j->refs, 1);
+    atomic_init(&j->slot, UINT32_MAX);
+    j->request = *r;
+    memset(r, 0, sizeof(*r));
+    *out = j;
+    return 0;
+}
+
+struct job *job_ref(struct job *j)
+{
+    atomic_fetch_add_explicit(&j->refs, 1, memory_order_relaxed);
+    return j;
+}
+
+void job_unref(struct job *j)
+{
+    if (!j || atomic_fetch_sub_explicit(&j->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (j->release)
+        j->release(j->consumer);
+    request_release(&j->request);
+    free(j->tokens);
+    free(j->text);
+    free(j->top);
+    free(j);
+}
+
+uint32_t job_published(const struct job *j)
+{
+    return atomic_load_explicit(&j->progress, memory_order_acquire) & ~JOB_CLOSED;
+}
+
+bool job_publish(struct job *j)
+{
+    unsigned have = atomic_load_explicit(&j->progress, memory_order_relaxed);
+    return !(have & JOB_CLOSED) && atomic_compare_exchange_strong_explicit(&j->progress, &have, have + 1,
+                                       memory_order_release, memory_order_relaxed);
+}
+
+bool job_end_claim(struct job *j)
+{
+    unsigned had = atomic_fetch_or_explicit(&j->progress, JOB_CLOSED, memory_order_acq_rel);
+    if (had & JOB_CLOSED)
+        return false;
+    j->end.n_published = had;
+    return true;
+}
+
+void job_end_publish(struct job *j)
+{
+    atomic_store_explicit(&j->end_published, true, memory_order_release);
+}
+
+bool job_ended(const struct job *j)
+{
+    return atomic_load_explicit(&j->end_published, memory_order_acquire);
+}

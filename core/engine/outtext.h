@@ -1,0 +1,27 @@
+/*
+ * The text side of a generation: token ids in, text that may be shown out. Holds back
+ * an incomplete character and whatever may yet become a stop string, so that a stop
+ * string is never shown, not even in part. Engine thread; no allocation after init.
+ */
+#ifndef ORCD_ENGINE_OUTTEXT_H
+#define ORCD_ENGINE_OUTTEXT_H
+
+#include "engine/job.h"
+
+struct outtext {
+    struct detokenizer detok;
+    const struct request *request;
+    char *buf; /* held back, then the newest text */
+    size_t n, capacity;
+};
+
+int outtext_init(struct outtext *o, const struct tokenizer *t, struct orcd_error *err);
+void outtext_release(struct outtext *o);
+void outtext_begin(struct outtext *o, const struct tokenizer *t, const struct request *r);
+/* Text that this token makes showable goes to out (room for all that its job can give: see job_new).
+ * *stopped: a stop string was found; what came before it is in out. */
+size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped);
+/* What is held, at the end of an answer that no stop string ended. */
+size_t outtext_flush(struct outtext *o, char *out);
+
+#endif

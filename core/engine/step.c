@@ -1,0 +1,371 @@
+/* One step: what goes into it, and what comes back. Engine thread only. */
+#include "engine/engine-internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "observe/metrics.h"
+
+#define WARM_UP_TOKENS 32
+#define UTILIZATION_WINDOW_NS NS_PER_S
+
+int step_init(struct step *st, uint32_t n_rows, uint32_t n_tokens)
+{
+    uint32_t **words[] = {&st->seq, &st->first_pos, &st->row_tokens, &st->token_start, &st->want, &st->kind,
+        &st->kept, &st->n_logits};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (!(*words[i] = calloc(n_rows, sizeof(uint32_t))))
+            return -1;
+    st->tokens = calloc(n_tokens, sizeof(int32_t));
+    st->status = calloc(n_rows, sizeof(int32_t));
+    st->sampled = calloc(n_rows, sizeof(int32_t));
+    st->logits = calloc(n_rows, sizeof(*st->logits));
+    st->top_ids = calloc(n_rows, sizeof(*st->top_ids));
+    st->top_logprobs = calloc(n_rows, sizeof(*st->top_logprobs));
+    return st->tokens && st->status && st->sampled && st->logits && st->top_ids && st->top_logprobs ? 0 : -1;
+}
+
+void step_release(struct step *st)
+{
+    void *all[] = {st->seq, st->first_pos, st->row_tokens, st->token_start, st->want, st->kind, st->kept,
+        st->n_logits, st->tokens, st->status, st->sampled, st->logits, st->top_ids, st->top_logprobs};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        free(all[i]);
+    memset(st, 0, sizeof(*st));
+}
+
+static void step_begin(struct engine *e)
+{
+    struct step *st = &e->step;
+    st->ticket = e->next_ticket;
+    st->n_rows = st->n_tokens = st->n_decode = st->n_prefill = 0;
+}
+
+static void step_add(
+    struct step *st, uint32_t seq, uint32_t first_pos, const int32_t *tokens, uint32_t n, bool last)
+{
+    uint32_t r = st->n_rows++;
+    st->seq[r] = seq;
+    st->first_pos[r] = first_pos;
+    st->row_tokens[r] = n;
+    st->token_start[r] = st->n_tokens;
+    st->want[r] = last ? ORCD_WANT_LAST : ORCD_WANT_NONE;
+    st->kind[r] = ORCD_KIND_LOGITS;
+    memcpy(st->tokens + st->n_tokens, tokens, n * sizeof(*tokens));
+    st->n_tokens += n;
+}
+
+static int step_start(struct engine *e, struct orcd_error *err)
+{
+    const struct step *st = &e->step;
+    struct orcd_batch batch = {
+        .size = sizeof(batch),
+        .n_rows = st->n_rows,
+        .ticket = st->ticket,
+        .seq = st->seq,
+        .first_pos = st->first_pos,
+        .n_tokens = st->row_tokens,
+        .token_start = st->token_start,
+        .tokens = st->tokens,
+        .want = st->want,
+        .kind = st->kind,
+    };
+    e->next_ticket++;
+    atomic_store(&e->pending_since_ns, clock_mono_ns());
+    return backend_submit(e->backend, &batch, err);
+}
+
+static int step_wait(struct engine *e, struct orcd_result *result, struct orcd_error *err)
+{
+    struct step *st = &e->step;
+    *result = (struct orcd_result){
+        .size = sizeof(*result),
+        .row_capacity = e->params.n_slots,
+        .status = st->status,
+        .kept = st->kept,
+        .logits = st->logits,
+        .n_logits = st->n_logits,
+        .token = st->sampled,
+        .top_ids = st->top_ids,
+        .top_logprobs = st->top_logprobs,
+    };
+    return backend_wait(e->backend, result, err);
+}
+
+static uint64_t step_duration(const struct orcd_result *r)
+{
+    return r->finished_ns > r->started_ns ? r->finished_ns - r->started_ns : 0;
+}
+
+/* Runs one row of sequence 0 and learns from it. */
+static int warm_up_row(struct engine *e, uint32_t first_pos, uint32_t n, struct orcd_error *err)
+{
+    int32_t tokens[WARM_UP_TOKENS] = {0};
+    struct orcd_result result;
+    step_begin(e);
+    step_add(&e->step, 0, first_pos, tokens, n, true);
+    int rc = step_start(e, err);
+    if (!rc)
+        rc = step_wait(e, &result, err);
+    if (!rc && e->step.status[0])
+        rc = error_set(err, e->step.status[0], "the warm-up step failed: %s", error_name(e->step.status[0]));
+    atomic_store(&e->pending_since_ns, 0);
+    if (rc)
+        return rc;
+    bool decode = n == 1;
+    rates_learn_step(&e->rates, decode, decode ? 0 : n, step_duration(&result));
+    return 0;
+}
+
+int engine_warm_up(struct engine *e, struct orcd_error *err)
+{
+    uint32_t n = WARM_UP_TOKENS;
+    n = n < e->params.max_batch_tokens ? n : e->params.max_batch_tokens;
+    n = n < e->params.n_ctx ? n : e->params.n_ctx - 1;
+    int rc = n ? backend_seq_open(e->backend, 0, n + 1, err) : 0;
+    if (rc || !n)
+        return rc;
+    rc = warm_up_row(e, 0, n, err);
+    if (!rc)
+        rc = warm_up_row(e, n, 1, err);
+    int closed = backend_seq_close(e->backend, 0, rc ? NULL : err);
+    return rc ? rc : closed;
+}
+
+/* Cancel flag and deadline of a job, at least every so many tokens and milliseconds. */
+static void check(struct engine *e, struct slot *s)
+{
+    uint64_t now = clock_mono_ns();
+    if (s->unchecked < e->params.check_every_tokens &&
+        now - s->checked_ns < e->params.check_every_ms * NS_PER_MS)
+        return;
+    struct job *j = s->job;
+    bool late = j->request.deadline_ns && clock_mono_ns() >= j->request.deadline_ns;
+    bool told = atomic_load(&j->abort_reason) != ABORT_NONE;
+    metric_observe(MH_DEADLINE_CHECK, (double)(clock_mono_ns() - now) / 1e3);
+    s->unchecked = 0;
+    s->checked_ns = now;
+    if (late && !told)
+        engine_job_abort(e, j, ABORT_DEADLINE);
+}
+
+/* A job that was told to stop: its end if it has none yet, and the slot. False: it goes on. */
+static bool stop_if_told(struct engine *e, struct slot *s)
+{
+    struct job *j = s->job;
+    enum abort_reason reason = (enum abort_reason)atomic_load(&j->abort_reason);
+    if (reason == ABORT_NONE && !job_ended(j))
+        return false;
+    if (reason == ABORT_CANCEL)
+        metric_observe(
+            MH_CANCEL_DETECTION, (double)(clock_mono_ns() - atomic_load(&j->abort_ns)) / NS_PER_MS);
+    if (!job_ended(j)) {
+        slot_flush_text(s);
+        if (!engine_finish_aborted(e, j))
+            return true; /* another thread is about to publish its end: release next time */
+    }
+    slot_release(e, s);
+    return true;
+}
+
+/* Whether the slot may have a row in this step. The ticket is stored before the reason
+ * is read: see engine_job_abort(). */
+static bool may_run(struct engine *e, struct slot *s)
+{
+    if (!s->job || s->in_flight)
+        return false;
+    check(e, s);
+    if (stop_if_told(e, s))
+        return false;
+    atomic_store(&s->job->ticket, e->step.ticket);
+    return !stop_if_told(e, s);
+}
+
+static bool is_prefilling(const struct slot *s)
+{
+    return s->n_history < s->job->request.n_tokens;
+}
+
+static void add_decode_rows(struct engine *e)
+{
+    struct step *st = &e->step;
+    for (uint32_t i = 0; i < e->params.n_slots; i++) {
+        struct slot *s = &e->slots[i];
+        if (!may_run(e, s) || is_prefilling(s))
+            continue;
+        step_add(st, s->id, s->n_history, &s->next_token, 1, true);
+        s->in_flight = true;
+        st->n_decode++;
+    }
+}
+
+/* The slot that prefills next: the most urgent of those not in the step yet. */
+static struct slot *next_prefill(struct engine *e)
+{
+    struct slot *best = NULL;
+    for (uint32_t i = 0; i < e->params.n_slots; i++) {
+        struct slot *s = &e->slots[i];
+        if (s->job && !s->in_flight && !job_ended(s->job) && is_prefilling(s) &&
+            atomic_load(&s->job->ticket) == e->step.ticket &&
+            (!best || s->job->rank_ns < best->job->rank_ns ||
+                (s->job->rank_ns == best->job->rank_ns && s->job->order < best->job->order)))
+            best = s;
+    }
+    return best;
+}
+
+static void add_prefill_rows(struct engine *e)
+{
+    struct step *st = &e->step;
+    uint32_t budget = e->params.max_batch_tokens - st->n_tokens;
+    if (st->n_decode) {
+        uint32_t slice = rates_prefill_budget(&e->rates, e->params.prefill_slice_ms * NS_PER_MS);
+        budget = budget < slice ? budget : slice;
+    }
+    for (struct slot *s; budget && (s = next_prefill(e));) {
+        const struct request *r = &s->job->request;
+        uint32_t n = r->n_tokens - s->n_history;
+        n = n < budget ? n : budget;
+        step_add(st, s->id, s->n_history, r->tokens + s->n_history, n, s->n_history + n == r->n_tokens);
+        s->in_flight = true;
+        st->n_prefill += n;
+        budget -= n;
+    }
+}
+
+/* The device is lost: every job ends, and no plugin call but teardown follows. */
+static void device_lost(struct engine *e, const struct orcd_error *err)
+{
+    pthread_mutex_lock(&e->lock);
+    e->broken = API_DEVICE_LOST;
+    pthread_mutex_unlock(&e->lock);
+    for (;;) {
+        pthread_mutex_lock(&e->lock);
+        struct job *j = e->live ? job_ref(e->live) : NULL;
+        pthread_mutex_unlock(&e->lock);
+        if (!j)
+            break;
+        engine_finish(e, j, API_DEVICE_LOST, FINISH_NONE, "%.140s", err->msg);
+        job_unref(j);
+    }
+    for (uint32_t i = 0; i < e->params.n_slots; i++) {
+        e->slots[i].open = false;
+        e->slots[i].n_history = 0;
+    }
+    atomic_store(&e->device_lost, true);
+}
+
+static enum api_code code_of(int rc)
+{
+    switch (rc) {
+    case ORCD_E_DEVICE_MEMORY:
+    case ORCD_E_OUT_OF_KV:
+    case ORCD_E_NOMEM:
+        return API_VRAM_OOM;
+    case ORCD_E_DEVICE_LOST:
+        return API_DEVICE_LOST;
+    default:
+        return API_BACKEND_ERROR;
+    }
+}
+
+/* A step-level error changes no sequence: its jobs end, their KV stays. */
+static void step_failed(struct engine *e, int rc, const struct orcd_error *err)
+{
+    log_event(ORCD_LOG_ERROR, "a step failed", LOG_T("code", error_name(rc)), LOG_T("error", err->msg),
+        (struct log_field *)NULL);
+    for (uint32_t r = 0; r < e->step.n_rows; r++) {
+        struct slot *s = &e->slots[e->step.seq[r]];
+        s->in_flight = false;
+        engine_finish(e, s->job, code_of(rc), FINISH_NONE, "%.140s", err->msg);
+    }
+    if (rc == ORCD_E_DEVICE_LOST)
+        device_lost(e, err);
+}
+
+bool step_submit(struct engine *e)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    step_begin(e);
+    add_decode_rows(e);
+    add_prefill_rows(e);
+    if (e->step.n_rows == 0)
+        return false;
+    metric_observe(MH_STEP_ROWS, e->step.n_rows);
+    int rc = step_start(e, &err);
+    if (!rc)
+        return true;
+    atomic_store(&e->pending_since_ns, 0);
+    step_failed(e, rc, &err);
+    return false;
+}
+
+/* What the plugin now holds of this row's tokens. */
+static void row_keep(struct slot *s, const struct step *st, uint32_t r)
+{
+    uint32_t first = st->first_pos[r], n = st->kept[r] > first ? st->kept[r] - first : 0;
+    memcpy(s->history + first, st->tokens + st->token_start[r], n * sizeof(*s->history));
+    s->n_history = st->kept[r];
+}
+
+static void row_collect(struct engine *e, uint32_t r)
+{
+    const struct step *st = &e->step;
+    struct slot *s = &e->slots[st->seq[r]];
+    struct job *j = s->job;
+    s->in_flight = false;
+    row_keep(s, st, r);
+    if (job_ended(j) || atomic_load(&j->abort_reason) != ABORT_NONE)
+        return; /* released before the next step */
+    int rc = st->status[r];
+    if (!rc && st->kept[r] != st->first_pos[r] + st->row_tokens[r])
+        rc = ORCD_E_INTERNAL;
+    if (rc) {
+        engine_finish(e, j, code_of(rc), FINISH_NONE, "the plugin ended this row with %s", error_name(rc));
+        return;
+    }
+    s->unchecked += st->row_tokens[r];
+    s->next_token = -1;
+    if (st->want[r] == ORCD_WANT_LAST)
+        slot_sample(e, s, st->logits[r]);
+}
+
+static void learn(struct engine *e, const struct orcd_result *result)
+{
+    const struct step *st = &e->step;
+    uint64_t ns = step_duration(result), now = clock_mono_ns(), used = 0;
+    for (uint32_t r = 0; r < st->n_rows; r++)
+        if (st->status[r])
+            return;
+    rates_learn_step(&e->rates, st->n_decode, st->n_prefill, ns);
+    metric_observe(st->n_prefill ? MH_STEP_PREFILL : MH_STEP_DECODE, (double)ns / NS_PER_S);
+    e->busy_ns += ns;
+    if (now - e->busy_since_ns >= UTILIZATION_WINDOW_NS) {
+        double share = (double)e->busy_ns / (double)(now - e->busy_since_ns);
+        metric_set(MG_STREAM_UTILIZATION, share < 1 ? share : 1);
+        e->busy_ns = 0;
+        e->busy_since_ns = now;
+    }
+    for (uint32_t i = 0; i < e->params.n_slots; i++)
+        used += e->slots[i].n_history;
+    atomic_store(&e->kv_tokens_used, used);
+    metric_set(MG_KV_USAGE, (double)used / ((double)e->params.n_slots * e->params.n_ctx));
+}
+
+void step_collect(struct engine *e)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct orcd_result result;
+    int rc = step_wait(e, &result, &err);
+    atomic_store(&e->last_step_ns, clock_mono_ns());
+    atomic_store(&e->pending_since_ns, 0);
+    if (rc) {
+        step_failed(e, rc, &err);
+        return;
+    }
+    for (uint32_t r = 0; r < e->step.n_rows; r++)
+        row_collect(e, r);
+    learn(e, &result);
+}
