@@ -96,7 +96,8 @@ int gguf_get_bool(const struct gguf *g, const char *key, bool *out, struct orcd_
 int gguf_get_str(const struct gguf *g, const char *key, struct gguf_str *out, struct orcd_error *err);
 int gguf_get_array(const struct gguf *g, const char *key, struct gguf_array *out, struct orcd_error *err);
 
-/* Element i of an array (i < n). Strings of an array are walked in order. */
+/* Element i of an array of numbers (i < n; of strings: 0). A negative one comes as its
+ * two's complement from _u64. Strings of an array are walked in order. */
 uint64_t gguf_array_u64(const struct gguf_array *a, uint64_t i);
 double gguf_array_f64(const struct gguf_array *a, uint64_t i);
 struct gguf_array_cursor {

@@ -1,0 +1,78 @@
+/* What the files of the GGUF reader share. */
+#ifndef ORCD_MODEL_GGUF_INTERNAL_H
+#define ORCD_MODEL_GGUF_INTERNAL_H
+
+#include <string.h>
+
+#include "model/gguf.h"
+
+#define GGUF_DEFAULT_ALIGNMENT 32
+#define GGUF_MAX_ALIGNMENT (1u << 16)
+#define GGUF_MAX_KEY_BYTES 65535
+#define GGUF_MAX_NAME_BYTES 64
+
+/*
+ * Names to positions: open addressing, at most half full, keyed by a hash with a random
+ * seed so that no file can be written whose names collide.
+ */
+struct gguf_index {
+    uint32_t *slots; /* position + 1; 0: free */
+    uint64_t mask;   /* slots - 1 */
+    uint64_t seed[2];
+};
+
+struct gguf {
+    int fd;
+    bool mapped;
+    const unsigned char *data;
+    uint64_t bytes;
+    uint32_t version;
+    uint32_t alignment;
+    uint64_t data_offset;
+    struct gguf_kv *kvs;
+    struct gguf_tensor *tensors;
+    uint64_t n_kv, n_tensors;
+    struct gguf_index kv_index, tensor_index;
+};
+
+/* Room for n names, n < 2^31. 0 or ORCD_E_NOMEM. */
+int gguf_index_init(struct gguf_index *x, uint64_t n, struct orcd_error *err);
+void gguf_index_free(struct gguf_index *x);
+
+/* Position of a name that get_name() gives for it, or -1. */
+typedef struct gguf_str (*gguf_name_at)(const struct gguf *g, uint64_t i);
+int64_t gguf_index_find(
+    const struct gguf_index *x, const struct gguf *g, gguf_name_at name_at, struct gguf_str name);
+/* As find; when absent, notes position i for the name and returns -1. */
+int64_t gguf_index_add(struct gguf_index *x, const struct gguf *g, gguf_name_at name_at, uint64_t i);
+
+struct gguf_str gguf_key_at(const struct gguf *g, uint64_t i);
+struct gguf_str gguf_tensor_name_at(const struct gguf *g, uint64_t i);
+
+/* Fills in everything but fd, mapped, data and bytes. */
+int gguf_parse(struct gguf *g, struct orcd_error *err);
+
+/* Bytes of a scalar of the type; 0 for strings, arrays and what is no type. */
+uint32_t gguf_scalar_bytes(uint32_t type);
+
+/* A name of the file for a message: at most 63 bytes, printable ASCII. */
+struct gguf_label {
+    char text[64];
+};
+struct gguf_label gguf_label(struct gguf_str s);
+
+static inline uint32_t gguf_load_u32(const unsigned char *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static inline uint64_t gguf_load_u64(const unsigned char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+#endif

@@ -1,0 +1,173 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "model/gguf-internal.h"
+
+static int open_error(struct orcd_error *err, const char *path)
+{
+    int code = errno == ENOENT || errno == ENOTDIR ? ORCD_E_NOT_FOUND
+               : errno == EACCES || errno == EPERM ? ORCD_E_PERMISSION
+                                                   : ORCD_E_IO;
+    return error_set_errno(err, code, errno, "can't open model file %s", path);
+}
+
+/* Opens and maps; on failure g's fd may be open, for gguf_close. */
+static int map_file(struct gguf *g, const char *path, struct orcd_error *err)
+{
+    /* O_NONBLOCK: a FIFO must not hang us; no effect on regular files. */
+    g->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (g->fd < 0)
+        return open_error(err, path);
+    struct stat st;
+    if (fstat(g->fd, &st) != 0)
+        return error_set_errno(err, ORCD_E_IO, errno, "can't stat %s", path);
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, ORCD_E_INVALID, "%s is not a regular file", path);
+    if (st.st_size == 0)
+        return error_set(err, ORCD_E_INVALID, "%s is empty", path);
+    g->bytes = (uint64_t)st.st_size;
+    void *p = mmap(NULL, g->bytes, PROT_READ, MAP_SHARED, g->fd, 0);
+    if (p == MAP_FAILED)
+        return error_set_errno(
+            err, errno == ENOMEM ? ORCD_E_NOMEM : ORCD_E_IO, errno, "can't map model file %s", path);
+    g->data = p;
+    g->mapped = true;
+    return 0;
+}
+
+static struct gguf *reader_new(struct orcd_error *err)
+{
+    struct gguf *g = calloc(1, sizeof(*g));
+    if (!g)
+        error_set(err, ORCD_E_NOMEM, "no memory for a GGUF reader");
+    else
+        g->fd = -1;
+    return g;
+}
+
+int gguf_open(struct gguf **out, const char *path, struct orcd_error *err)
+{
+    struct gguf *g = reader_new(err);
+    if (!g)
+        return ORCD_E_NOMEM;
+    int rc = map_file(g, path, err);
+    if (rc == 0) {
+        rc = gguf_parse(g, err);
+        if (rc != 0)
+            error_prefix(err, "%s", path);
+    }
+    if (rc != 0) {
+        gguf_close(g);
+        return rc;
+    }
+    *out = g;
+    return 0;
+}
+
+int gguf_open_memory(struct gguf **out, const void *data, size_t bytes, struct orcd_error *err)
+{
+    struct gguf *g = reader_new(err);
+    if (!g)
+        return ORCD_E_NOMEM;
+    g->data = data;
+    g->bytes = bytes;
+    int rc = gguf_parse(g, err);
+    if (rc != 0) {
+        gguf_close(g);
+        return rc;
+    }
+    *out = g;
+    return 0;
+}
+
+void gguf_close(struct gguf *g)
+{
+    if (!g)
+        return;
+    if (g->mapped)
+        munmap((void *)(uintptr_t)g->data, g->bytes);
+    if (g->fd >= 0)
+        close(g->fd);
+    gguf_index_free(&g->kv_index);
+    gguf_index_free(&g->tensor_index);
+    free(g->kvs);
+    free(g->tensors);
+    free(g);
+}
+
+int gguf_fd(const struct gguf *g)
+{
+    return g->fd;
+}
+
+const void *gguf_data(const struct gguf *g)
+{
+    return g->data;
+}
+
+uint64_t gguf_bytes(const struct gguf *g)
+{
+    return g->bytes;
+}
+
+uint32_t gguf_version(const struct gguf *g)
+{
+    return g->version;
+}
+
+uint32_t gguf_alignment(const struct gguf *g)
+{
+    return g->alignment;
+}
+
+uint64_t gguf_data_offset(const struct gguf *g)
+{
+    return g->data_offset;
+}
+
+uint64_t gguf_n_kv(const struct gguf *g)
+{
+    return g->n_kv;
+}
+
+const struct gguf_kv *gguf_kv_at(const struct gguf *g, uint64_t i)
+{
+    return i < g->n_kv ? &g->kvs[i] : NULL;
+}
+
+uint64_t gguf_n_tensors(const struct gguf *g)
+{
+    return g->n_tensors;
+}
+
+const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, uint64_t i)
+{
+    return i < g->n_tensors ? &g->tensors[i] : NULL;
+}
+
+struct gguf_str gguf_key_at(const struct gguf *g, uint64_t i)
+{
+    return g->kvs[i].key;
+}
+
+struct gguf_str gguf_tensor_name_at(const struct gguf *g, uint64_t i)
+{
+    return g->tensors[i].name;
+}
+
+const struct gguf_kv *gguf_find(const struct gguf *g, const char *key)
+{
+    int64_t i = gguf_index_find(&g->kv_index, g, gguf_key_at, (struct gguf_str){key, strlen(key)});
+    return i < 0 ? NULL : &g->kvs[i];
+}
+
+const struct gguf_tensor *gguf_tensor_find(const struct gguf *g, const char *name)
+{
+    int64_t i =
+        gguf_index_find(&g->tensor_index, g, gguf_tensor_name_at, (struct gguf_str){name, strlen(name)});
+    return i < 0 ? NULL : &g->tensors[i];
+}

@@ -1,0 +1,111 @@
+/* Rotary positions: size, base and scaling. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "model/gguf-internal.h"
+#include "model/model-internal.h"
+
+#define MAX_FACTOR 1e9
+
+static const char *const scaling_names[] = {[ORCD_SCALING_NONE] = "none",
+    [ORCD_SCALING_LINEAR] = "linear",
+    [ORCD_SCALING_YARN] = "yarn",
+    [ORCD_SCALING_LONGROPE] = "longrope"};
+
+/* The type that the file names; linear when it names none. */
+static int read_type(const struct model *m, uint32_t *type, struct orcd_error *err)
+{
+    struct model_key key = model_key(m, "rope.scaling.type");
+    struct gguf_str s;
+    int rc = gguf_get_str(m->g, key.text, &s, err);
+    if (rc == ORCD_E_NOT_FOUND) {
+        *type = ORCD_SCALING_LINEAR;
+        return 0;
+    }
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < ARRAY_LEN(scaling_names); i++)
+        if (strlen(scaling_names[i]) == s.n && memcmp(scaling_names[i], s.p, s.n) == 0) {
+            if (!(m->family->scalings >> i & 1))
+                return error_set(err, ORCD_E_UNSUPPORTED,
+                    "rope scaling '%s' is not supported for %s; none, linear and yarn are", scaling_names[i],
+                    m->family->arch);
+            *type = i;
+            return 0;
+        }
+    return error_set(err, ORCD_E_UNSUPPORTED, "key '%s' is '%s'; none, linear and yarn are supported",
+        key.text, gguf_label(s).text);
+}
+
+static int read_yarn(struct model *m, struct orcd_error *err)
+{
+    struct orcd_hparams *hp = &m->hp;
+    float attn = 1, log_mul = 0;
+    int rc = model_get_count(
+        m, "rope.scaling.original_context_length", 1, INT32_MAX, hp->n_ctx_train, &hp->rope_orig_ctx, err);
+    if (rc == 0)
+        rc = model_get_float(m, "rope.scaling.yarn_ext_factor", -1, 1e3, 1, &hp->yarn_ext_factor, err);
+    if (rc == 0 && hp->yarn_ext_factor < 0) /* "as the type has it" */
+        hp->yarn_ext_factor = 1;
+    if (rc == 0)
+        rc = model_get_float(m, "rope.scaling.attn_factor", 0, 1e3, 1, &attn, err);
+    if (rc == 0)
+        rc = model_get_float(m, "rope.scaling.yarn_attn_factor", 0, 1e3, 1, &hp->yarn_attn_factor, err);
+    hp->yarn_attn_factor *= attn;
+    if (rc == 0)
+        rc = model_get_float(m, "rope.scaling.yarn_beta_fast", 0, 1e6, 32, &hp->yarn_beta_fast, err);
+    if (rc == 0)
+        rc = model_get_float(m, "rope.scaling.yarn_beta_slow", 0, 1e6, 1, &hp->yarn_beta_slow, err);
+    if (rc == 0)
+        rc = model_get_float(m, "rope.scaling.yarn_log_multiplier", -1e6, 1e6, 0, &log_mul, err);
+    if (rc == 0 && log_mul != 0)
+        rc = error_set(
+            err, ORCD_E_UNSUPPORTED, "yarn with a log multiplier (%g) is not supported", (double)log_mul);
+    return rc;
+}
+
+int model_read_rope(struct model *m, struct orcd_error *err)
+{
+    struct orcd_hparams *hp = &m->hp;
+    float factor = 0, old_factor = 0, attn = 1;
+    int rc =
+        model_get_count(m, "rope.dimension_count", 1, MODEL_MAX_HEAD, hp->head_dim_k, &hp->rope_dims, err);
+    if (rc == 0 && (hp->rope_dims % 2 != 0 || hp->rope_dims > hp->head_dim_k))
+        rc = error_set(err, ORCD_E_INVALID,
+            "%" PRIu32 " rotated dimensions of a head of %" PRIu32
+            "; an even number, at most all, is allowed",
+            hp->rope_dims, hp->head_dim_k);
+    if (rc == 0)
+        rc = model_get_float(m, "rope.freq_base", 1e-3, 1e15, 10000, &hp->rope_base, err);
+    if (rc == 0)
+        rc = read_type(m, &hp->rope_scaling, err);
+    if (rc == 0)
+        rc = model_get_float(m, "rope.scale_linear", 0, MAX_FACTOR, 0, &old_factor, err);
+    if (rc == 0)
+        rc = model_get_float(m, "rope.scaling.factor", 0, MAX_FACTOR, (double)old_factor, &factor, err);
+    if (rc != 0)
+        return rc;
+    hp->rope_orig_ctx = hp->n_ctx_train;
+    hp->rope_scale = 1;
+    hp->yarn_ext_factor = 0;
+    hp->yarn_attn_factor = 1;
+    hp->yarn_beta_fast = 32;
+    hp->yarn_beta_slow = 1;
+    /* 0 stands for "not said", as in other readers of the format. */
+    if (factor != 0 && hp->rope_scaling != ORCD_SCALING_NONE)
+        hp->rope_scale = 1 / factor;
+    if (hp->rope_scaling == ORCD_SCALING_LINEAR && hp->rope_scale == 1)
+        hp->rope_scaling = ORCD_SCALING_NONE;
+    if (hp->rope_scaling == ORCD_SCALING_LINEAR)
+        m->source.required_features |= ORCD_F_LINEAR_ROPE;
+    if (hp->rope_scaling == ORCD_SCALING_YARN) {
+        m->source.required_features |= ORCD_F_YARN;
+        return read_yarn(m, err);
+    }
+    rc = model_get_float(m, "rope.scaling.attn_factor", 0, 1e3, 1, &attn, err);
+    if (rc == 0 && attn != 1 && attn != 0)
+        rc = error_set(err, ORCD_E_UNSUPPORTED, "rope.scaling.attn_factor %g without yarn", (double)attn);
+    return rc;
+}
