@@ -36,6 +36,10 @@ void health_set_draining(struct health *h);
 bool health_stop(struct health *h, uint64_t timeout_ms);
 void health_free(struct health *h);
 
+/* For metrics and events, from the cache. */
+double health_age_s(const struct health *h);
+uint64_t health_memory_used(const struct health *h); /* bytes; 0: unknown */
+
 enum health_probe { HEALTH_READY, HEALTH_LIVE };
 /* Writes the JSON body (NUL-terminated); returns the HTTP status. */
 int health_render(const struct health *h, enum health_probe probe, char *buf, size_t size, size_t *n);

@@ -38,6 +38,9 @@ void metric_set(enum metric_gauge id, double value);
 void metric_observe(enum metric_histogram id, double value);
 uint64_t metric_value(enum metric_counter id, unsigned label_value);
 
+/* Seconds since the process started. */
+double metrics_uptime_s(void);
+
 /* Information labels of orcd_build_info; copied. Before the first scrape. */
 void metric_build_info(const char *version, unsigned abi, const char *plugin);
 

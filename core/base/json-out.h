@@ -1,0 +1,37 @@
+/* Writes JSON into a fixed buffer or one that grows. Text comes out as valid UTF-8
+ * whatever it holds; commas are the writer's business. */
+#ifndef ORCD_BASE_JSON_OUT_H
+#define ORCD_BASE_JSON_OUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct json_out {
+    char *s;
+    size_t n, cap;
+    bool grows;  /* s is malloc'ed and the caller frees it */
+    bool failed; /* it did not fit, or out of memory: what was written is cut */
+    bool comma;  /* the next value needs one before it */
+};
+
+void json_out_fixed(struct json_out *o, char *buf, size_t size);
+void json_out_growing(struct json_out *o); /* s may be NULL afterwards: failed is set */
+/* NUL-terminates; the text, or NULL (and frees) when it failed. */
+char *json_out_take(struct json_out *o, size_t *n);
+
+void json_out_raw(struct json_out *o, const char *s, size_t n); /* bytes as they are */
+void json_out_open(struct json_out *o, const char *key, char bracket);
+void json_out_close(struct json_out *o, char bracket);
+/* key NULL: an element of an array, or the top. */
+void json_out_text(struct json_out *o, const char *key, const char *s); /* NULL: null */
+void json_out_text_n(struct json_out *o, const char *key, const char *s, size_t n);
+void json_out_u64(struct json_out *o, const char *key, uint64_t v);
+void json_out_i64(struct json_out *o, const char *key, int64_t v);
+void json_out_f64(struct json_out *o, const char *key, double v, int decimals); /* not finite: null */
+void json_out_bool(struct json_out *o, const char *key, bool v);
+void json_out_null(struct json_out *o, const char *key);
+/* The inside of a string: escaped, without quotes. */
+void json_out_escaped(struct json_out *o, const char *s, size_t n);
+
+#endif
