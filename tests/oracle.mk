@@ -1,1 +1,15 @@
-# tests: oracle
+# The float reference of model families, and what reads the golden files. The cpu
+# plugin's tests link libtestoracle.a too.
+check_LIBRARIES += libtestoracle.a
+libtestoracle_a_SOURCES = tests/oracle/oracle.c tests/oracle/oracle.h tests/oracle/oracle-internal.h \
+	tests/oracle/oracle-load.c tests/oracle/oracle-matmul.c tests/lib/golden.c tests/lib/golden.h
+libtestoracle_a_CFLAGS = $(AM_CFLAGS) -O3
+ORACLE_LIBS = libtestoracle.a $(CORE_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/oracle/test-oracle
+TESTS += tests/oracle/test-oracle
+tests_oracle_test_oracle_SOURCES = tests/oracle/test-oracle.c
+tests_oracle_test_oracle_CFLAGS = $(TEST_CFLAGS)
+tests_oracle_test_oracle_LDADD = $(ORACLE_LIBS) $(CMOCKA_LIBS)
+endif

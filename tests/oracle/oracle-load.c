@@ -1,0 +1,211 @@
+/* Weights and sizes from a file. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/gguf.h"
+#include "model/quant-types.h"
+#include "tests/oracle/oracle-internal.h"
+
+struct loader {
+    struct gguf *g;
+    char arch[32];
+    bool failed;
+};
+
+void *oracle_alloc(size_t n, size_t size)
+{
+    void *p = calloc(n ? n : 1, size);
+    if (!p) {
+        fputs("oracle: out of memory\n", stderr);
+        abort();
+    }
+    return p;
+}
+
+static void fail(struct loader *l, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fputs("oracle: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+    l->failed = true;
+}
+
+/* "llama." + suffix */
+static const char *key(struct loader *l, const char *suffix)
+{
+    static char text[128];
+    snprintf(text, sizeof(text), "%s.%s", l->arch, suffix);
+    return text;
+}
+
+static size_t get_size(struct loader *l, const char *suffix, size_t fallback)
+{
+    uint64_t v;
+    if (gguf_get_u64(l->g, key(l, suffix), &v, NULL) == 0)
+        return v;
+    if (fallback == 0)
+        fail(l, "no number %s", key(l, suffix));
+    return fallback;
+}
+
+static size_t get_size_of_layer(struct loader *l, const char *suffix, size_t i, size_t fallback)
+{
+    struct gguf_array a;
+    if (gguf_get_array(l->g, key(l, suffix), &a, NULL) == 0 && i < a.n)
+        return gguf_array_u64(&a, i);
+    return get_size(l, suffix, fallback);
+}
+
+static double get_number(struct loader *l, const char *suffix, double fallback)
+{
+    double v;
+    return gguf_get_f64(l->g, key(l, suffix), &v, NULL) == 0 ? v : fallback;
+}
+
+/* A tensor of want elements as floats; NULL when it is absent (and optional). */
+static float *get_tensor(struct loader *l, const char *name, size_t want, bool optional)
+{
+    const struct gguf_tensor *t = gguf_tensor_find(l->g, name);
+    if (!t || t->n_elements != want) {
+        if (t || !optional)
+            fail(l, "tensor %s %s", name, t ? "has another size" : "is missing");
+        return NULL;
+    }
+    float *x = oracle_alloc(want, sizeof(*x));
+    quant_type_find(t->type)->dequantize((const char *)gguf_data(l->g) + t->offset, x, want);
+    return x;
+}
+
+static float *layer_tensor(struct loader *l, size_t layer, const char *name, size_t want, bool optional)
+{
+    char full[96];
+    snprintf(full, sizeof(full), "blk.%zu.%s", layer, name);
+    return get_tensor(l, full, want, optional);
+}
+
+static void load_layer(struct loader *l, const struct oracle *o, size_t i, struct layer *y)
+{
+    y->heads = get_size_of_layer(l, "attention.head_count", i, 0);
+    y->kv_heads = get_size_of_layer(l, "attention.head_count_kv", i, y->heads);
+    y->ff = get_size_of_layer(l, "feed_forward_length", i, 0);
+    size_t e = o->embd, q = y->heads * o->head_k, k = y->kv_heads * o->head_k, v = y->kv_heads * o->head_v;
+    y->attn_norm = layer_tensor(l, i, "attn_norm.weight", e, false);
+    y->q = layer_tensor(l, i, "attn_q.weight", q * e, false);
+    y->k = layer_tensor(l, i, "attn_k.weight", k * e, false);
+    y->v = layer_tensor(l, i, "attn_v.weight", v * e, false);
+    y->q_bias = layer_tensor(l, i, "attn_q.bias", q, true);
+    y->k_bias = layer_tensor(l, i, "attn_k.bias", k, true);
+    y->v_bias = layer_tensor(l, i, "attn_v.bias", v, true);
+    y->q_norm = layer_tensor(l, i, "attn_q_norm.weight", o->head_k, true);
+    y->k_norm = layer_tensor(l, i, "attn_k_norm.weight", o->head_k, true);
+    y->out = layer_tensor(l, i, "attn_output.weight", e * y->heads * o->head_v, false);
+    y->out_bias = layer_tensor(l, i, "attn_output.bias", e, true);
+    y->ffn_norm = layer_tensor(l, i, "ffn_norm.weight", e, false);
+    y->gate = layer_tensor(l, i, "ffn_gate.weight", e * y->ff, false);
+    y->up = layer_tensor(l, i, "ffn_up.weight", e * y->ff, false);
+    y->down = layer_tensor(l, i, "ffn_down.weight", e * y->ff, false);
+    y->gate_bias = layer_tensor(l, i, "ffn_gate.bias", y->ff, true);
+    y->up_bias = layer_tensor(l, i, "ffn_up.bias", y->ff, true);
+    y->down_bias = layer_tensor(l, i, "ffn_down.bias", e, true);
+}
+
+static void load_arch(struct loader *l, struct oracle *o)
+{
+    struct gguf_str s = {"", 0};
+    gguf_get_str(l->g, "general.architecture", &s, NULL);
+    snprintf(l->arch, sizeof(l->arch), "%.*s", (int)(s.n < 31 ? s.n : 31), s.p);
+    if (strcmp(l->arch, "llama") == 0)
+        o->neox = false;
+    else if (strcmp(l->arch, "qwen2") == 0 || strcmp(l->arch, "qwen3") == 0)
+        o->neox = true;
+    else
+        fail(l, "architecture %s is not known here", l->arch);
+    if (gguf_get_str(l->g, key(l, "rope.scaling.type"), &s, NULL) != 0)
+        s = (struct gguf_str){"linear", 6};
+    o->rope_factor = get_number(l, "rope.scaling.factor", get_number(l, "rope.scale_linear", 1));
+    if ((s.n == 4 && memcmp(s.p, "none", 4) == 0) || o->rope_factor == 0)
+        o->rope_factor = 1;
+    else if (s.n != 6 || memcmp(s.p, "linear", 6) != 0)
+        fail(l, "rope scaling %.*s is not known here", (int)s.n, s.p);
+}
+
+static void load(struct loader *l, struct oracle *o)
+{
+    load_arch(l, o);
+    const struct gguf_tensor *embd = gguf_tensor_find(l->g, "token_embd.weight");
+    if (l->failed || !embd) {
+        l->failed = true;
+        return;
+    }
+    o->vocab = embd->dims[1];
+    o->embd = get_size(l, "embedding_length", 0);
+    o->n_layers = get_size(l, "block_count", 0);
+    size_t heads = get_size_of_layer(l, "attention.head_count", 0, 0);
+    if (l->failed)
+        return;
+    o->head_k = get_size(l, "attention.key_length", o->embd / heads);
+    o->head_v = get_size(l, "attention.value_length", o->embd / heads);
+    o->rope_dims = get_size(l, "rope.dimension_count", o->head_k);
+    o->eps = get_number(l, "attention.layer_norm_rms_epsilon", 0);
+    o->rope_base = get_number(l, "rope.freq_base", 10000);
+    o->token_embd = get_tensor(l, "token_embd.weight", o->vocab * o->embd, false);
+    o->output_norm = get_tensor(l, "output_norm.weight", o->embd, false);
+    o->output = get_tensor(l, "output.weight", o->vocab * o->embd, true);
+    o->tied = !o->output;
+    if (o->tied)
+        o->output = o->token_embd;
+    if (!o->neox)
+        o->rope_freqs = get_tensor(l, "rope_freqs.weight", o->rope_dims / 2, true);
+    o->layers = oracle_alloc(o->n_layers, sizeof(*o->layers));
+    for (size_t i = 0; i < o->n_layers && !l->failed; i++)
+        load_layer(l, o, i, &o->layers[i]);
+}
+
+struct oracle *oracle_open(const char *path)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct loader l = {0};
+    if (gguf_open(&l.g, path, &err) != 0) {
+        fprintf(stderr, "oracle: %s\n", err.msg);
+        return NULL;
+    }
+    struct oracle *o = oracle_alloc(1, sizeof(*o));
+    load(&l, o);
+    gguf_close(l.g);
+    if (l.failed) {
+        oracle_close(o);
+        return NULL;
+    }
+    return o;
+}
+
+void oracle_close(struct oracle *o)
+{
+    if (!o)
+        return;
+    for (size_t i = 0; o->layers && i < o->n_layers; i++) {
+        struct layer *y = &o->layers[i];
+        float *all[] = {y->attn_norm, y->q, y->q_bias, y->k, y->k_bias, y->v, y->v_bias, y->q_norm, y->k_norm,
+            y->out, y->out_bias, y->ffn_norm, y->gate, y->gate_bias, y->up, y->up_bias, y->down,
+            y->down_bias};
+        for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++)
+            free(all[k]);
+    }
+    if (!o->tied)
+        free(o->output);
+    free(o->token_embd);
+    free(o->output_norm);
+    free(o->rope_freqs);
+    free(o->layers);
+    free(o);
+}
+
+size_t oracle_n_vocab(const struct oracle *o)
+{
+    return o->vocab;
+}
