@@ -9,3 +9,4 @@ libcore_a_SOURCES += $(QUANT_TYPES_SOURCES) \
 	core/model/model-arch.c core/model/model-hparams.c core/model/model-rope.c core/model/model-tensors.c \
 	core/model/model-kind.c
 EXTRA_DIST += docs/formats.md
+include core/model/tokenizer.mk

@@ -1,0 +1,227 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/tokenizer-internal.h"
+
+#include "base/util.h"
+#include "model/unicode.h"
+
+/* Words seen before in this text: their ids are in the output already. */
+struct seen_word {
+    uint32_t hash, at, n; /* bytes of the text; n 0: free */
+    uint32_t out, n_out;
+};
+#define SEEN_MAX_BYTES 128
+#define SEEN_MAX_WORDS 32768
+
+struct encoder {
+    const struct tokenizer *t;
+    struct id_list out;
+    struct merge_room room;
+    struct seen_word *seen; /* direct-mapped; NULL: short text */
+    size_t seen_mask;
+    const char *base; /* what seen_word.at counts from */
+    char *spaced;     /* SPM: all fragments after normalization, one after the other */
+    size_t spaced_n;
+};
+
+static bool encode_word(struct encoder *e, const char *word, size_t n)
+{
+    const struct tokenizer *t = e->t;
+    bool keep = e->seen && n <= SEEN_MAX_BYTES && e->out.n < UINT32_MAX;
+    if (!keep && !t->ignore_merges)
+        return tokenizer_merge_word(t, &e->room, word, n, &e->out);
+
+    uint64_t h = n <= t->max_piece || keep ? map_hash_bytes(word, n, t->words.seed) : 0;
+    struct seen_word *s = NULL;
+    if (keep) {
+        s = &e->seen[(h >> 20) & e->seen_mask];
+        if (s->n == n && s->hash == (uint32_t)h && !memcmp(e->base + s->at, word, n))
+            return id_list_push_n(&e->out, s->out, s->n_out);
+    }
+    size_t from = e->out.n;
+    int32_t whole = -1;
+    if (t->ignore_merges && n <= t->max_piece)
+        whole = word_map_find_hashed(&t->words, t->piece_bytes, t->piece_off, word, n, h);
+    bool ok = whole >= 0 ? id_list_push(&e->out, whole) : tokenizer_merge_word(t, &e->room, word, n, &e->out);
+    if (ok && s)
+        *s = (struct seen_word){(uint32_t)h, (uint32_t)(word - e->base), (uint32_t)n, (uint32_t)from,
+            (uint32_t)(e->out.n - from)};
+    return ok;
+}
+
+static bool encode_bpe(struct encoder *e, const char *p, size_t n)
+{
+    while (n) {
+        size_t k = pretokenizer_next(e->t->pre, p, n);
+        if (!encode_word(e, p, k))
+            return false;
+        p += k;
+        n -= k;
+    }
+    return true;
+}
+
+/*
+ * SPM has U+2581 for spaces; here it is the other way round, so that pieces are what
+ * they stand for. Where no token has a space after another character, merges never
+ * cross such a place and the words between are merged one by one: the result is that
+ * of merging the whole text.
+ */
+static bool encode_spm(struct encoder *e, const char *p, size_t n, bool after_special)
+{
+    char *start = e->spaced + e->spaced_n, *q = start;
+    if (e->t->add_space_prefix && after_special)
+        *q++ = ' ';
+    for (size_t i = 0; i < n;) {
+        if (n - i >= 3 && !memcmp(p + i, "\xe2\x96\x81", 3)) {
+            *q++ = ' ';
+            i += 3;
+        } else {
+            *q++ = p[i++];
+        }
+    }
+    e->spaced_n += (size_t)(q - start);
+    if (!e->t->split_words)
+        return tokenizer_merge_word(e->t, &e->room, start, (size_t)(q - start), &e->out);
+    while (start < q) {
+        char *end = start;
+        while (end < q && *end == ' ')
+            end++;
+        while (end < q && *end != ' ')
+            end++;
+        if (!encode_word(e, start, (size_t)(end - start)))
+            return false;
+        start = end;
+    }
+    return true;
+}
+
+static bool encode_plain(struct encoder *e, const char *p, size_t n, bool after_special)
+{
+    if (!n)
+        return true;
+    switch (e->t->kind) {
+    case KIND_BPE:
+        return encode_bpe(e, p, n);
+    case KIND_SPM:
+        return encode_spm(e, p, n, after_special);
+    default:
+        for (size_t i = 0; i < n; i++)
+            if (!id_list_push(&e->out, e->t->byte_id[(unsigned char)p[i]]))
+                return false;
+        return true;
+    }
+}
+
+static size_t strip_end(const char *p, size_t n)
+{
+    while (n) {
+        size_t k = 1;
+        while (k < n && k < 4 && ((unsigned char)p[n - k] & 0xc0) == 0x80)
+            k++;
+        size_t len;
+        if (!(unicode_class_at((const unsigned char *)p + n - k, (const unsigned char *)p + n, &len) &
+                UC_SPACE) ||
+            len != k)
+            break;
+        n -= k;
+    }
+    return n;
+}
+
+static size_t space_bytes(const char *p, size_t n)
+{
+    size_t i = 0, len;
+    while (i < n &&
+           (unicode_class_at((const unsigned char *)p + i, (const unsigned char *)p + n, &len) & UC_SPACE))
+        i += len;
+    return i;
+}
+
+/* Splits special tokens out and encodes what lies between them. */
+static bool encode_text(struct encoder *e, const char *text, size_t n, bool parse_special)
+{
+    const struct tokenizer *t = e->t;
+    size_t start = 0;
+    bool after_special = true;
+    if (t->has_special[parse_special])
+        for (size_t i = 0; i < n;) {
+            size_t k;
+            int32_t id = tokenizer_special_at(t, text + i, n - i, parse_special, &k);
+            if (id < 0) {
+                i++;
+                continue;
+            }
+            size_t plain = i - start;
+            if (t->flags[id] & TOKEN_LSTRIP)
+                plain = strip_end(text + start, plain);
+            if (!encode_plain(e, text + start, plain, after_special) || !id_list_push(&e->out, id))
+                return false;
+            after_special = true;
+            i += k;
+            if (t->flags[id] & TOKEN_RSTRIP)
+                i += space_bytes(text + i, n - i);
+            start = i;
+        }
+    return encode_plain(e, text + start, n - start, after_special);
+}
+
+static bool encoder_init(struct encoder *e, const struct tokenizer *t, const char *text, size_t n)
+{
+    *e = (struct encoder){.t = t, .base = text};
+    if (t->kind == KIND_SPM) {
+        /* A space may go before each fragment, of which there are at most n + 1. */
+        e->spaced = malloc(2 * n + 1);
+        if (!e->spaced)
+            return false;
+        e->base = e->spaced;
+    }
+    if (t->kind != KIND_BYTES && n >= 64 && (t->kind == KIND_BPE || t->split_words)) {
+        size_t words = 64;
+        while (words < n / 8 && words < SEEN_MAX_WORDS)
+            words *= 2;
+        e->seen = calloc(words, sizeof(*e->seen));
+        if (!e->seen)
+            return false;
+        e->seen_mask = words - 1;
+    }
+    return true;
+}
+
+static void encoder_clear(struct encoder *e)
+{
+    merge_room_clear(&e->room);
+    free(e->seen);
+    free(e->spaced);
+    free(e->out.v);
+}
+
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsigned flags, int32_t **ids,
+    size_t *n_ids, struct orcd_error *err)
+{
+    if (n > TOKENIZER_MAX_TEXT)
+        return error_set(err, ORCD_E_INVALID, "a text of %zu bytes is too long to tokenize (at most %zu)", n,
+            TOKENIZER_MAX_TEXT);
+    bool special = flags & TOKENIZE_ADD_SPECIAL;
+    bool bos = special && t->add_bos && t->bos >= 0;
+    bool eos = special && t->add_eos && t->eos >= 0;
+    struct encoder e;
+    bool ok = encoder_init(&e, t, text, n) && (!bos || id_list_push(&e.out, t->bos)) &&
+              encode_text(&e, text, n, flags & TOKENIZE_PARSE_SPECIAL) &&
+              (!eos || id_list_push(&e.out, t->eos));
+    size_t n_out = ok ? e.out.n : 0;
+    if (ok && !e.out.v) /* no ids are an allocation, too */
+        ok = id_list_push(&e.out, 0);
+    if (!ok) {
+        encoder_clear(&e);
+        return error_set(err, ORCD_E_NOMEM, "no memory to tokenize %zu bytes", n);
+    }
+    if (bos && n_out > 1 && e.out.v[1] == t->bos)
+        memmove(e.out.v, e.out.v + 1, --n_out * sizeof(*e.out.v));
+    *ids = e.out.v;
+    *n_ids = n_out;
+    e.out.v = NULL;
+    encoder_clear(&e);
+    return 0;
+}

@@ -1,0 +1,115 @@
+/* What the parts of the tokenizer share. Nothing outside tokenizer*.c includes this. */
+#ifndef ORCD_MODEL_TOKENIZER_INTERNAL_H
+#define ORCD_MODEL_TOKENIZER_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/tokenizer.h"
+#include "model/tokenizer-map.h"
+#include "model/tokenizer-pre.h"
+
+enum tokenizer_kind { KIND_BYTES, KIND_SPM, KIND_BPE };
+
+/* tokenizer.ggml.token_type; any other value counts as normal. */
+enum token_type {
+    TOKEN_NORMAL = 1,
+    TOKEN_UNKNOWN = 2,
+    TOKEN_CONTROL = 3,
+    TOKEN_USER_DEFINED = 4,
+    TOKEN_UNUSED = 5,
+    TOKEN_BYTE = 6,
+};
+
+enum token_flag {
+    TOKEN_EOG = 1,
+    TOKEN_LSTRIP = 2, /* takes the white space before it along */
+    TOKEN_RSTRIP = 4, /* takes the white space after it along */
+};
+
+/* A text longer than this is refused, so that positions fit into 32 bits. */
+#define TOKENIZER_MAX_TEXT ((size_t)1 << 30)
+
+struct tokenizer {
+    enum tokenizer_kind kind;
+    enum pretokenizer pre;
+    const char *pre_name;
+    int32_t n_vocab;
+
+    /* Token i's bytes are piece_bytes[piece_off[i] .. piece_off[i + 1]): in running
+     * text for what plain text can become, the raw text for special ones. */
+    char *piece_bytes;
+    size_t *piece_off;
+    uint8_t *type;
+    uint8_t *flags;
+    uint32_t *rank; /* SPM: a score as a rank, the lower the better */
+    size_t max_piece;
+
+    struct word_map words;  /* bytes -> id, of the tokens that plain text can become */
+    struct pair_map merges; /* BPE: (left id, right id) -> rank, id */
+    int32_t byte_id[256];   /* -1: the vocabulary has none */
+
+    struct pair_map trie; /* special tokens: (node, byte) -> node */
+    int32_t *trie_id;     /* per node; -1: no token ends here */
+    bool starts[2][256];  /* [parse_special][first byte of a special token] */
+    bool has_special[2];
+
+    int32_t bos, eos, unk; /* -1: none */
+    bool add_bos, add_eos, add_space_prefix;
+    bool ignore_merges; /* a whole word of the vocabulary is taken without merging */
+    bool split_words;   /* SPM: no token has a space after another character */
+};
+
+static inline const char *token_bytes(const struct tokenizer *t, int32_t id, size_t *n)
+{
+    *n = t->piece_off[id + 1] - t->piece_off[id];
+    return t->piece_bytes + t->piece_off[id];
+}
+
+/* Token ids that grow. */
+struct id_list {
+    int32_t *v;
+    size_t n, cap;
+};
+bool id_list_push(struct id_list *l, int32_t id);
+bool id_list_push_n(struct id_list *l, size_t from, size_t n); /* a copy of [from, from + n) */
+
+/* One symbol of a word under merging; indexed by the position of its first byte. */
+struct symbol {
+    uint32_t prev, next; /* positions of the neighbours; NO_SYMBOL before the first, the
+                          * word's length after the last */
+    int32_t id;          /* -1: not in the vocabulary */
+    int32_t merged;      /* what this and the next symbol merge into */
+    uint32_t rank;       /* of that merge, the lower the earlier; NO_RANK: none */
+};
+#define NO_SYMBOL UINT32_MAX
+#define NO_RANK UINT32_MAX
+
+/* The room that merging needs, reused for all words of a text. */
+struct merge_room {
+    struct symbol *symbols;
+    size_t symbols_cap;
+    uint64_t *heap;
+    size_t heap_cap;
+};
+void merge_room_clear(struct merge_room *room);
+
+/* Appends the ids of one word (n > 0 bytes). False: out of memory. */
+bool tokenizer_merge_word(
+    const struct tokenizer *t, struct merge_room *room, const char *word, size_t n, struct id_list *out);
+
+/* tokenizer-special.c: the longest special token at text, -1: none. */
+int32_t tokenizer_special_at(
+    const struct tokenizer *t, const char *text, size_t n, bool parse_special, size_t *bytes);
+bool tokenizer_special_init(struct tokenizer *t);
+
+/* tokenizer-load.c: the vocabulary's side of tokenizer_from_gguf. t is zeroed. */
+int tokenizer_load_vocab(struct tokenizer *t, const struct gguf *g, struct orcd_error *err);
+int tokenizer_load_merges(struct tokenizer *t, const struct gguf *g, struct orcd_error *err);
+/* Flags that depend on tokens' texts and the model's name. */
+void tokenizer_mark_tokens(struct tokenizer *t, const struct gguf *g);
+/* The id of a token by its raw text, special ones included; -1: none. */
+int32_t tokenizer_find_raw(const struct tokenizer *t, const char *text);
+
+#endif

@@ -1,0 +1,293 @@
+/* The vocabulary of a model file, which is not trusted. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/tokenizer-internal.h"
+
+#include "base/log.h"
+#include "base/util.h"
+
+#define NO_TEXT 128 /* a flag while loading: no plain text becomes this token */
+
+/* Code point of byte-level BPE's alphabet -> byte; -1: not of the alphabet. Printable
+ * Latin-1 characters stand for themselves, the other 68 bytes follow from U+0100. */
+static int alphabet_byte(uint32_t cp)
+{
+    if ((cp >= 33 && cp <= 126) || (cp >= 161 && cp <= 172) || (cp >= 174 && cp <= 255))
+        return (int)cp;
+    if (cp < 256 || cp >= 256 + 68)
+        return -1;
+    cp -= 256;
+    return cp < 33 ? (int)cp : cp < 33 + 34 ? (int)(cp - 33 + 127) : 173;
+}
+
+/* Writes the bytes that a token of the alphabet stands for; out has room for n.
+ * False: it has other characters. */
+static bool alphabet_decode(const char *p, size_t n, char *out, size_t *n_out)
+{
+    size_t used = 0;
+    while (n) {
+        size_t k = utf8_char_len(p, n);
+        const unsigned char *s = (const unsigned char *)p;
+        int byte = k == 1   ? alphabet_byte(s[0])
+                   : k == 2 ? alphabet_byte((uint32_t)(s[0] & 0x1f) << 6 | (s[1] & 0x3f))
+                            : -1;
+        if (byte < 0)
+            return false;
+        out[used++] = (char)byte;
+        p += k;
+        n -= k;
+    }
+    *n_out = used;
+    return true;
+}
+
+/* "<0x41>" -> 0x41; -1: anything else. */
+static int byte_token(const char *p, size_t n)
+{
+    if (n != 6 || memcmp(p, "<0x", 3) || p[5] != '>')
+        return -1;
+    int value = 0;
+    for (int i = 3; i < 5; i++) {
+        int digit = p[i] >= '0' && p[i] <= '9'   ? p[i] - '0'
+                    : p[i] >= 'A' && p[i] <= 'F' ? p[i] - 'A' + 10
+                    : p[i] >= 'a' && p[i] <= 'f' ? p[i] - 'a' + 10
+                                                 : -1;
+        if (digit < 0)
+            return -1;
+        value = value * 16 + digit;
+    }
+    return value;
+}
+
+/* An order-preserving map from scores to ranks; the best score is the lowest rank. */
+static uint32_t score_rank(double score)
+{
+    float f = isnan(score) ? -INFINITY : (float)score + 0.0f; /* -0 becomes 0 */
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof(bits));
+    return ~(bits & UINT32_C(0x80000000) ? ~bits : bits | UINT32_C(0x80000000));
+}
+
+static int out_of_memory(struct orcd_error *err)
+{
+    return error_set(err, ORCD_E_NOMEM, "no memory for the vocabulary");
+}
+
+/* An array with one number per token. 0, NOT_FOUND or INVALID. */
+static int per_token_array(const struct tokenizer *t, const struct gguf *g, const char *key,
+    struct gguf_array *a, struct orcd_error *err)
+{
+    int rc = gguf_get_array(g, key, a, err);
+    if (rc)
+        return rc;
+    if (a->type == GGUF_STRING || a->type == GGUF_ARRAY)
+        return error_set(err, ORCD_E_INVALID, "%s: not an array of numbers", key);
+    if (a->n != (uint64_t)t->n_vocab)
+        return error_set(err, ORCD_E_INVALID, "%s has %llu elements for %d tokens", key,
+            (unsigned long long)a->n, (int)t->n_vocab);
+    return 0;
+}
+
+static int load_types(
+    struct tokenizer *t, const struct gguf *g, bool *has_byte_tokens, struct orcd_error *err)
+{
+    struct gguf_array a;
+    t->type = malloc((size_t)t->n_vocab);
+    t->flags = calloc((size_t)t->n_vocab, 1);
+    if (!t->type || !t->flags)
+        return out_of_memory(err);
+    memset(t->type, TOKEN_NORMAL, (size_t)t->n_vocab);
+    *has_byte_tokens = false;
+    int rc = per_token_array(t, g, "tokenizer.ggml.token_type", &a, err);
+    if (rc == ORCD_E_NOT_FOUND)
+        return 0;
+    if (rc)
+        return rc;
+    if (a.type == GGUF_F32 || a.type == GGUF_F64)
+        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.token_type: not an array of integers");
+    for (int32_t i = 0; i < t->n_vocab; i++) {
+        uint64_t type = gguf_array_u64(&a, (uint64_t)i);
+        if (type >= TOKEN_NORMAL && type <= TOKEN_BYTE)
+            t->type[i] = (uint8_t)type;
+        *has_byte_tokens |= type == TOKEN_BYTE;
+    }
+    return 0;
+}
+
+static int load_scores(struct tokenizer *t, const struct gguf *g, struct orcd_error *err)
+{
+    struct gguf_array a;
+    size_t bytes;
+    int rc = per_token_array(t, g, "tokenizer.ggml.scores", &a, err);
+    if (rc == ORCD_E_NOT_FOUND)
+        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.scores is absent: a llama vocabulary needs it");
+    if (rc)
+        return rc;
+    if (__builtin_mul_overflow((size_t)t->n_vocab, sizeof(*t->rank), &bytes) || !(t->rank = malloc(bytes)))
+        return out_of_memory(err);
+    for (int32_t i = 0; i < t->n_vocab; i++)
+        t->rank[i] = score_rank(gguf_array_f64(&a, (uint64_t)i));
+    return 0;
+}
+
+/* Writes the bytes that normal token i stands for; *n_out <= raw.n. */
+static void write_piece(
+    struct tokenizer *t, int32_t i, struct gguf_str raw, bool by_pattern, char *out, size_t *n_out)
+{
+    *n_out = 0;
+    if (t->kind == KIND_BPE) {
+        if (alphabet_decode(raw.p, raw.n, out, n_out))
+            return;
+        t->flags[i] |= NO_TEXT;
+        memcpy(out, raw.p, raw.n);
+        *n_out = raw.n;
+        return;
+    }
+    int byte = by_pattern || t->type[i] == TOKEN_BYTE ? byte_token(raw.p, raw.n) : -1;
+    if (byte >= 0) {
+        t->type[i] = TOKEN_BYTE;
+        out[(*n_out)++] = (char)byte;
+        return;
+    }
+    for (size_t k = 0; k < raw.n;) {
+        if (raw.n - k >= 3 && !memcmp(raw.p + k, "\xe2\x96\x81", 3)) {
+            out[(*n_out)++] = ' ';
+            k += 3;
+        } else {
+            if (raw.p[k] == ' ') /* in a text it would have been U+2581 */
+                t->flags[i] |= NO_TEXT;
+            out[(*n_out)++] = raw.p[k++];
+        }
+    }
+}
+
+static int load_pieces(
+    struct tokenizer *t, const struct gguf_array *tokens, bool has_byte_tokens, struct orcd_error *err)
+{
+    struct gguf_array_cursor c = gguf_array_strings(tokens);
+    struct gguf_str raw;
+    size_t total = 0, bytes;
+    t->max_piece = 4;
+    while (gguf_array_next(&c, &raw)) {
+        if (__builtin_add_overflow(total, raw.n, &total))
+            return out_of_memory(err);
+        t->max_piece = max_u64(t->max_piece, raw.n);
+    }
+    if (__builtin_mul_overflow((size_t)t->n_vocab + 1, sizeof(*t->piece_off), &bytes))
+        return out_of_memory(err);
+    t->piece_off = malloc(bytes);
+    t->piece_bytes = malloc(total + 1);
+    if (!t->piece_off || !t->piece_bytes)
+        return out_of_memory(err);
+
+    c = gguf_array_strings(tokens);
+    size_t used = 0;
+    for (int32_t i = 0; i < t->n_vocab; i++) {
+        size_t n;
+        if (!gguf_array_next(&c, &raw))
+            return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.tokens ends early");
+        t->piece_off[i] = used;
+        if (t->type[i] == TOKEN_CONTROL || t->type[i] == TOKEN_UNKNOWN || t->type[i] == TOKEN_USER_DEFINED) {
+            memcpy(t->piece_bytes + used, raw.p, raw.n);
+            n = raw.n;
+        } else {
+            write_piece(t, i, raw, !has_byte_tokens, t->piece_bytes + used, &n);
+            /* What only looks like a byte token is a token like others. */
+            if (t->type[i] == TOKEN_BYTE && (t->kind == KIND_BPE || n != 1 || byte_token(raw.p, raw.n) < 0))
+                t->type[i] = TOKEN_NORMAL;
+        }
+        used += n;
+    }
+    t->piece_off[t->n_vocab] = used;
+    return 0;
+}
+
+/* After the types are final: which token plain text becomes. */
+static int index_words(struct tokenizer *t, struct orcd_error *err)
+{
+    if (!word_map_init(&t->words, (size_t)t->n_vocab))
+        return out_of_memory(err);
+    for (int i = 0; i < 256; i++)
+        t->byte_id[i] = -1;
+    t->split_words = true;
+    for (int32_t id = 0; id < t->n_vocab; id++) {
+        size_t n;
+        const char *p = token_bytes(t, id, &n);
+        bool text = !(t->flags[id] & NO_TEXT);
+        t->flags[id] &= (uint8_t)~NO_TEXT;
+        if (t->type[id] == TOKEN_BYTE && t->byte_id[(unsigned char)*p] < 0)
+            t->byte_id[(unsigned char)*p] = id;
+        if (!n || !text || (t->type[id] != TOKEN_NORMAL && t->type[id] != TOKEN_UNUSED))
+            continue;
+        word_map_add(&t->words, t->piece_bytes, t->piece_off, id);
+        if (t->kind == KIND_BPE && n == 1 && t->byte_id[(unsigned char)*p] < 0)
+            t->byte_id[(unsigned char)*p] = id;
+        for (size_t i = 1; i < n; i++)
+            if (p[i] == ' ' && p[i - 1] != ' ')
+                t->split_words = false;
+    }
+    return 0;
+}
+
+int tokenizer_load_vocab(struct tokenizer *t, const struct gguf *g, struct orcd_error *err)
+{
+    struct gguf_array tokens;
+    bool has_byte_tokens;
+    int rc = gguf_get_array(g, "tokenizer.ggml.tokens", &tokens, err);
+    if (rc == ORCD_E_NOT_FOUND)
+        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.tokens is absent");
+    if (rc)
+        return rc;
+    if (tokens.type != GGUF_STRING || tokens.n == 0 || tokens.n >= INT32_MAX)
+        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.tokens: not an array of 1 to 2^31-2 strings");
+    t->n_vocab = (int32_t)tokens.n;
+    rc = load_types(t, g, &has_byte_tokens, err);
+    if (!rc && t->kind == KIND_SPM)
+        rc = load_scores(t, g, err);
+    if (!rc)
+        rc = load_pieces(t, &tokens, has_byte_tokens, err);
+    if (rc)
+        return rc;
+    tokenizer_mark_tokens(t, g);
+    return index_words(t, err);
+}
+
+int tokenizer_load_merges(struct tokenizer *t, const struct gguf *g, struct orcd_error *err)
+{
+    struct gguf_array merges;
+    int rc = gguf_get_array(g, "tokenizer.ggml.merges", &merges, err);
+    if (rc == ORCD_E_NOT_FOUND)
+        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.merges is absent: a gpt2 vocabulary needs it");
+    if (rc)
+        return rc;
+    if (merges.type != GGUF_STRING || merges.n >= NO_RANK)
+        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.merges: not an array of strings");
+    char *both = malloc(t->max_piece);
+    if (!both || !pair_map_init(&t->merges, (size_t)merges.n)) {
+        free(both);
+        return out_of_memory(err);
+    }
+    struct gguf_array_cursor c = gguf_array_strings(&merges);
+    struct gguf_str m;
+    rc = 0;
+    for (uint32_t rank = 0; !rc && gguf_array_next(&c, &m); rank++) {
+        /* A merge may begin with a space. What names no tokens is ignored. */
+        const char *space = m.n > 1 ? memchr(m.p + 1, ' ', m.n - 1) : NULL;
+        if (!space || m.n - 1 > t->max_piece)
+            continue;
+        size_t n_left, n_right, raw_left = (size_t)(space - m.p);
+        if (!alphabet_decode(m.p, raw_left, both, &n_left) ||
+            !alphabet_decode(space + 1, m.n - raw_left - 1, both + n_left, &n_right))
+            continue;
+        int32_t left = word_map_find(&t->words, t->piece_bytes, t->piece_off, both, n_left);
+        int32_t right = word_map_find(&t->words, t->piece_bytes, t->piece_off, both + n_left, n_right);
+        int32_t id = word_map_find(&t->words, t->piece_bytes, t->piece_off, both, n_left + n_right);
+        if (left >= 0 && right >= 0 && id >= 0 &&
+            !pair_map_add(&t->merges, (uint32_t)left, (uint32_t)right, rank, id))
+            rc = out_of_memory(err);
+    }
+    free(both);
+    return rc;
+}

@@ -1,0 +1,274 @@
+/*
+ * Merging of one word, for BPE and SPM alike: of all neighbouring symbols that make a
+ * token together, the pair with the lowest rank (ties: the leftmost) becomes one, until
+ * there is no such pair. A rank is a merge's number in BPE, an inverted score in SPM.
+ *
+ * Short words are scanned; long ones keep a binary heap of (rank, position), into which
+ * new pairs go. Entries that were overtaken stay in it and are known by their symbol's
+ * rank having changed. So a word costs O(n log n) whatever it holds.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/tokenizer-internal.h"
+
+#include "base/util.h"
+
+#define SCAN_BYTES 48 /* up to here scanning is faster than the heap */
+
+bool id_list_push(struct id_list *l, int32_t id)
+{
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 64, bytes;
+        if (__builtin_mul_overflow(cap, sizeof(*l->v), &bytes))
+            return false;
+        int32_t *v = realloc(l->v, bytes);
+        if (!v)
+            return false;
+        l->v = v;
+        l->cap = cap;
+    }
+    l->v[l->n++] = id;
+    return true;
+}
+
+bool id_list_push_n(struct id_list *l, size_t from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!id_list_push(l, l->v[from + i]))
+            return false;
+    return true;
+}
+
+void merge_room_clear(struct merge_room *room)
+{
+    free(room->symbols);
+    free(room->heap);
+    *room = (struct merge_room){0};
+}
+
+static bool room_for_symbols(struct merge_room *room, size_t n)
+{
+    if (n <= room->symbols_cap)
+        return true;
+    size_t cap = n < 256 ? 256 : n, bytes;
+    if (__builtin_mul_overflow(cap, sizeof(struct symbol), &bytes))
+        return false;
+    free(room->symbols);
+    room->symbols_cap = 0;
+    room->symbols = malloc(bytes);
+    if (!room->symbols)
+        return false;
+    room->symbols_cap = cap;
+    return true;
+}
+
+static bool room_for_heap(struct merge_room *room, size_t n)
+{
+    if (n <= room->heap_cap)
+        return true;
+    size_t cap = max_u64(n, room->heap_cap * 2), bytes;
+    if (__builtin_mul_overflow(cap, sizeof(uint64_t), &bytes))
+        return false;
+    uint64_t *heap = realloc(room->heap, bytes);
+    if (!heap)
+        return false;
+    room->heap = heap;
+    room->heap_cap = cap;
+    return true;
+}
+
+/* A word under way. */
+struct word {
+    const struct tokenizer *t;
+    const char *text;
+    uint32_t n;
+    struct symbol *s;
+};
+
+/* Finds what the symbol at i and the one after it merge into. */
+static inline void find_merge(const struct word *w, uint32_t i)
+{
+    struct symbol *a = &w->s[i];
+    a->rank = NO_RANK;
+    if (a->next >= w->n)
+        return;
+    const struct symbol *b = &w->s[a->next];
+    if (w->t->kind == KIND_BPE) {
+        if (a->id < 0 || b->id < 0)
+            return;
+        const struct pair_slot *m = pair_map_find(&w->t->merges, (uint32_t)a->id, (uint32_t)b->id);
+        if (m) {
+            a->rank = m->x;
+            a->merged = m->y;
+        }
+        return;
+    }
+    size_t n = b->next - i;
+    if (n > w->t->max_piece)
+        return;
+    int32_t id = word_map_find(&w->t->words, w->t->piece_bytes, w->t->piece_off, w->text + i, n);
+    if (id >= 0) {
+        a->rank = w->t->rank[id];
+        a->merged = id;
+    }
+}
+
+/* Merges the symbol at i with the next one and looks at the two new neighbours. */
+static inline void merge_at(const struct word *w, uint32_t i)
+{
+    struct symbol *a = &w->s[i];
+    struct symbol *gone = &w->s[a->next];
+    a->id = a->merged;
+    a->next = gone->next;
+    gone->rank = NO_RANK;
+    if (a->next < w->n)
+        w->s[a->next].prev = i;
+    find_merge(w, i);
+    if (a->prev != NO_SYMBOL)
+        find_merge(w, a->prev);
+}
+
+static void merge_by_scan(const struct word *w)
+{
+    for (;;) {
+        uint32_t best = NO_SYMBOL, rank = NO_RANK;
+        for (uint32_t i = 0; i < w->n; i = w->s[i].next)
+            if (w->s[i].rank < rank) {
+                rank = w->s[i].rank;
+                best = i;
+            }
+        if (best == NO_SYMBOL)
+            return;
+        merge_at(w, best);
+    }
+}
+
+static void heap_down(uint64_t *heap, size_t n, size_t i)
+{
+    uint64_t key = heap[i];
+    for (size_t child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && heap[child + 1] < heap[child])
+            child++;
+        if (key <= heap[child])
+            break;
+        heap[i] = heap[child];
+    }
+    heap[i] = key;
+}
+
+static void heap_up(uint64_t *heap, size_t i)
+{
+    uint64_t key = heap[i];
+    for (size_t up; i && heap[up = (i - 1) / 2] > key; i = up)
+        heap[i] = heap[up];
+    heap[i] = key;
+}
+
+static inline uint64_t heap_key(const struct word *w, uint32_t i)
+{
+    return (uint64_t)w->s[i].rank << 32 | i;
+}
+
+static bool merge_by_heap(const struct word *w, struct merge_room *room)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < w->n; i = w->s[i].next)
+        n += w->s[i].rank != NO_RANK;
+    if (!room_for_heap(room, n + 2))
+        return false;
+    uint64_t *heap = room->heap;
+    n = 0;
+    for (uint32_t i = 0; i < w->n; i = w->s[i].next)
+        if (w->s[i].rank != NO_RANK)
+            heap[n++] = heap_key(w, i);
+    for (size_t i = n / 2; i--;)
+        heap_down(heap, n, i);
+
+    while (n) {
+        uint64_t key = heap[0];
+        uint32_t i = (uint32_t)key;
+        heap[0] = heap[--n];
+        if (n)
+            heap_down(heap, n, 0);
+        /* A symbol's rank is NO_RANK once it is gone: no entry has that. */
+        if (w->s[i].rank != key >> 32)
+            continue;
+        uint32_t before = w->s[i].prev, old = before == NO_SYMBOL ? NO_RANK : w->s[before].rank;
+        merge_at(w, i);
+        if (!room_for_heap(room, n + 2))
+            return false;
+        heap = room->heap;
+        if (w->s[i].rank != NO_RANK) {
+            heap[n] = heap_key(w, i);
+            heap_up(heap, n++);
+        }
+        /* With an unchanged rank the entry that is there already serves. */
+        if (before != NO_SYMBOL && w->s[before].rank != NO_RANK && w->s[before].rank != old) {
+            heap[n] = heap_key(w, before);
+            heap_up(heap, n++);
+        }
+    }
+    return true;
+}
+
+/* A character that is no token: as byte tokens where the vocabulary has them all, else
+ * as the unknown token, else not at all. */
+static bool push_bytes(const struct tokenizer *t, const char *p, size_t n, struct id_list *out)
+{
+    /* Before merging, SPM text had U+2581 for each space. */
+    if (t->kind == KIND_SPM && n == 1 && *p == ' ') {
+        p = "\xe2\x96\x81";
+        n = 3;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (t->byte_id[(unsigned char)p[i]] < 0)
+            return t->unk < 0 || id_list_push(out, t->unk);
+    for (size_t i = 0; i < n; i++)
+        if (!id_list_push(out, t->byte_id[(unsigned char)p[i]]))
+            return false;
+    return true;
+}
+
+bool tokenizer_merge_word(
+    const struct tokenizer *t, struct merge_room *room, const char *word, size_t n, struct id_list *out)
+{
+    struct symbol few[SCAN_BYTES];
+    struct word w = {t, word, (uint32_t)n, few};
+    if (n > SCAN_BYTES) {
+        if (!room_for_symbols(room, n))
+            return false;
+        w.s = room->symbols;
+    }
+    uint32_t prev = NO_SYMBOL;
+    for (uint32_t i = 0; i < w.n;) {
+        size_t len = 1;
+        int32_t id;
+        if (t->kind == KIND_BPE) {
+            id = t->byte_id[(unsigned char)word[i]];
+        } else {
+            len = utf8_char_len(word + i, n - i);
+            if (!len)
+                len = 1;
+            id = word_map_find(&t->words, t->piece_bytes, t->piece_off, word + i, len);
+        }
+        w.s[i] = (struct symbol){.prev = prev, .next = i + (uint32_t)len, .id = id, .rank = NO_RANK};
+        prev = i;
+        i += (uint32_t)len;
+    }
+    for (uint32_t i = 0; i < w.n; i = w.s[i].next)
+        find_merge(&w, i);
+
+    if (n <= SCAN_BYTES)
+        merge_by_scan(&w);
+    else if (!merge_by_heap(&w, room))
+        return false;
+
+    for (uint32_t i = 0; i < w.n; i = w.s[i].next) {
+        bool ok =
+            w.s[i].id >= 0 ? id_list_push(out, w.s[i].id) : push_bytes(t, word + i, w.s[i].next - i, out);
+        if (!ok)
+            return false;
+    }
+    return true;
+}

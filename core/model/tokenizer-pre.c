@@ -1,0 +1,300 @@
+#include "model/tokenizer-pre.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "model/unicode.h"
+
+typedef const unsigned char *text_ptr;
+
+static const struct {
+    const char *name;
+    enum pretokenizer pre;
+} names[] = {
+    {"default", PRE_DEFAULT},
+    {"gpt-2", PRE_GPT2},
+    {"phi-2", PRE_GPT2},
+    {"llama-bpe", PRE_LLAMA3},
+    {"llama3", PRE_LLAMA3},
+    {"llama-v3", PRE_LLAMA3},
+    {"falcon3", PRE_LLAMA3},
+    {"qwen2", PRE_QWEN2},
+    {"deepseek-r1-qwen", PRE_QWEN2},
+    {"gpt-4o", PRE_GPT4O},
+    {"o200k", PRE_GPT4O},
+    {"o200k_base", PRE_GPT4O},
+    {"o200k_harmony", PRE_GPT4O},
+    {"llama4", PRE_GPT4O},
+};
+
+int pretokenizer_find(const char *name, size_t n)
+{
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strlen(names[i].name) == n && !memcmp(names[i].name, name, n))
+            return (int)names[i].pre;
+    return -1;
+}
+
+const char *pretokenizer_names(void)
+{
+    return "default, gpt-2, llama-bpe, qwen2, gpt-4o";
+}
+
+const char *pretokenizer_name(enum pretokenizer pre)
+{
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (names[i].pre == pre)
+            return names[i].name;
+    return "";
+}
+
+static unsigned class_at(text_ptr p, text_ptr end)
+{
+    size_t n;
+    return p < end ? unicode_class_at(p, end, &n) : 0;
+}
+
+static text_ptr skip(text_ptr p, text_ptr end, unsigned classes)
+{
+    size_t n;
+    while (p < end && (unicode_class_at(p, end, &n) & classes))
+        p += n;
+    return p;
+}
+
+/* 's 't 're 've 'm 'll 'd at p: its end, or p. With fold as (?i:...) has it in Unicode
+ * mode, where the long s U+017F is the one further character that equals a letter of these. */
+static text_ptr contraction(text_ptr p, text_ptr end, bool fold)
+{
+    if (end - p < 2 || p[0] != '\'')
+        return p;
+    unsigned a = p[1], b = end - p > 2 ? p[2] : 0;
+    if (fold) {
+        if (a == 0xc5 && b == 0xbf)
+            return p + 3;
+        if (a >= 'A' && a <= 'Z')
+            a += 'a' - 'A';
+        if (b >= 'A' && b <= 'Z')
+            b += 'a' - 'A';
+    }
+    if (a == 's' || a == 't' || a == 'm' || a == 'd')
+        return p + 2;
+    if ((a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l'))
+        return p + 3;
+    return p;
+}
+
+/* \s+(?!\S)|\s+ at a white space; with lines, \s*[\r\n]+ goes before it. */
+static text_ptr space_run(text_ptr p, text_ptr end, bool lines)
+{
+    text_ptr q = p, last = p, after_newline = NULL;
+    size_t n;
+    while (q < end && (unicode_class_at(q, end, &n) & UC_SPACE)) {
+        if (*q == '\r' || *q == '\n')
+            after_newline = q + 1;
+        last = q;
+        q += n;
+    }
+    if (lines && after_newline)
+        return after_newline;
+    /* The lookahead leaves the last one to the word that follows, if others stay. */
+    return q == end || last == p ? q : last;
+}
+
+static text_ptr digits(text_ptr p, text_ptr end, unsigned limit)
+{
+    size_t n;
+    while (limit-- && p < end && (unicode_class_at(p, end, &n) & UC_N))
+        p += n;
+    return p;
+}
+
+/*
+ * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+ */
+static text_ptr next_gpt2(text_ptr p, text_ptr end)
+{
+    text_ptr q = contraction(p, end, false);
+    if (q != p)
+        return q;
+    q = p + (*p == ' ');
+    unsigned c = class_at(q, end);
+    if (c & UC_L)
+        return skip(q, end, UC_L);
+    if (c & UC_N)
+        return skip(q, end, UC_N);
+    if (c && !(c & UC_SPACE))
+        return skip(q, end, ~(unsigned)(UC_SPACE | UC_L | UC_N));
+    return space_run(p, end, false);
+}
+
+/*
+ * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
+ * ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+ * (the space before the ? belongs to it); Qwen2 has \p{N} for \p{N}{1,3}.
+ */
+static text_ptr next_llama3(text_ptr p, text_ptr end, unsigned max_digits)
+{
+    text_ptr q = contraction(p, end, true);
+    if (q != p)
+        return q;
+    size_t n;
+    unsigned c = unicode_class_at(p, end, &n);
+    if (c & UC_L)
+        return skip(p, end, UC_L);
+    if (c & UC_N)
+        return digits(p, end, max_digits);
+    if (*p != '\r' && *p != '\n' && (class_at(p + n, end) & UC_L))
+        return skip(p + n, end, UC_L);
+    q = p + (*p == ' ');
+    c = class_at(q, end);
+    if (c && !(c & (UC_SPACE | UC_L | UC_N))) {
+        q = skip(q, end, ~(unsigned)(UC_SPACE | UC_L | UC_N));
+        while (q < end && (*q == '\r' || *q == '\n'))
+            q++;
+        return q;
+    }
+    return space_run(p, end, true);
+}
+
+#define UPPER (UC_LU | UC_LT | UC_LM | UC_LO | UC_M)
+#define LOWER (UC_LL | UC_LM | UC_LO | UC_M)
+
+/* UPPER*LOWER+ at p: its end, or NULL. The classes overlap: where no lower-case
+ * letter follows the first run, it gives back up to its last character in LOWER. */
+static text_ptr upper_lower(text_ptr p, text_ptr end)
+{
+    text_ptr after_both = NULL;
+    size_t n;
+    for (; p < end; p += n) {
+        unsigned c = unicode_class_at(p, end, &n);
+        if (!(c & UPPER)) {
+            if (c & LOWER)
+                return skip(p, end, LOWER);
+            break;
+        }
+        if (c & LOWER)
+            after_both = p + n;
+    }
+    return after_both;
+}
+
+/*
+ * [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|
+ * [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|
+ * \p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+ */
+static text_ptr next_gpt4o(text_ptr p, text_ptr end)
+{
+    size_t n;
+    unsigned c = unicode_class_at(p, end, &n);
+    if (c & UC_N)
+        return digits(p, end, 3);
+    /* A mark may be the optional first character as well as a part of the word. */
+    bool may_prefix = !(c & UC_L) && *p != '\r' && *p != '\n';
+    text_ptr q = may_prefix ? upper_lower(p + n, end) : NULL;
+    if (!q && (c & (UC_L | UC_M)))
+        q = upper_lower(p, end);
+    if (q)
+        return contraction(q, end, true);
+    /* With no LOWER in reach, the second line's LOWER* matches nothing. */
+    if (may_prefix && (class_at(p + n, end) & UPPER))
+        return contraction(skip(p + n, end, UPPER), end, true);
+    if (c & UPPER)
+        return contraction(skip(p, end, UPPER), end, true);
+    q = p + (*p == ' ');
+    c = class_at(q, end);
+    if (c && !(c & (UC_SPACE | UC_L | UC_N))) {
+        q = skip(q, end, ~(unsigned)(UC_SPACE | UC_L | UC_N));
+        while (q < end && (*q == '\r' || *q == '\n' || *q == '/'))
+            q++;
+        return q;
+    }
+    return space_run(p, end, true);
+}
+
+/* [\p{P}\$\+<=>\^~\|] */
+static bool is_mark(text_ptr p, unsigned c)
+{
+    return (c & UC_P) || (*p < 0x80 && *p && strchr("$+<=>^~|", *p));
+}
+
+static text_ptr skip_unmarked(text_ptr p, text_ptr end, unsigned classes)
+{
+    size_t n;
+    while (p < end) {
+        unsigned c = unicode_class_at(p, end, &n);
+        if (!(c & classes) || is_mark(p, c))
+            break;
+        p += n;
+    }
+    return p;
+}
+
+/* A run of numbers: [0-9][0-9][0-9] and what lies between such. */
+static text_ptr number_part(text_ptr p, text_ptr end)
+{
+    text_ptr start = p;
+    size_t n;
+    while (p < end && (unicode_class_at(p, end, &n) & UC_N)) {
+        if (end - p >= 3 && p[0] >= '0' && p[0] <= '9' && p[1] >= '0' && p[1] <= '9' && p[2] >= '0' &&
+            p[2] <= '9')
+            return p == start ? p + 3 : p;
+        p += n;
+    }
+    return p;
+}
+
+/*
+ * Successive splits: by [\p{P}\$\+<=>\^~\|]+, by the expression of gpt-2, by \p{N}+, by
+ * [0-9][0-9][0-9]; each within the parts that the ones before left, so that a part's
+ * end is an end of text for a lookahead.
+ */
+static text_ptr next_default(text_ptr p, text_ptr end)
+{
+    size_t n;
+    unsigned c = unicode_class_at(p, end, &n);
+    if (is_mark(p, c)) {
+        do
+            p += n;
+        while (p < end && is_mark(p, unicode_class_at(p, end, &n)));
+        return p;
+    }
+    if (c & UC_N)
+        return number_part(p, end);
+    text_ptr q = p + (*p == ' ');
+    c = class_at(q, end);
+    if (c && !is_mark(q, c)) {
+        if (c & UC_L)
+            return skip(q, end, UC_L);
+        if (c & UC_N)
+            return q;
+        if (!(c & UC_SPACE))
+            return skip_unmarked(q, end, ~(unsigned)(UC_SPACE | UC_L | UC_N));
+    }
+    q = skip(p, end, UC_SPACE);
+    return q < end && is_mark(q, class_at(q, end)) ? q : space_run(p, end, false);
+}
+
+size_t pretokenizer_next(enum pretokenizer pre, const char *text, size_t n)
+{
+    text_ptr p = (text_ptr)text, end = p + n, q;
+    switch (pre) {
+    case PRE_GPT2:
+        q = next_gpt2(p, end);
+        break;
+    case PRE_LLAMA3:
+        q = next_llama3(p, end, 3);
+        break;
+    case PRE_QWEN2:
+        q = next_llama3(p, end, 1);
+        break;
+    case PRE_GPT4O:
+        q = next_gpt4o(p, end);
+        break;
+    default:
+        q = next_default(p, end);
+        break;
+    }
+    return (size_t)(q - p);
+}
