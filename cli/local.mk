@@ -1,1 +1,12 @@
 # cli: the orcd program, one file per verb
+if HAVE_ROOMS
+bin_PROGRAMS += orcd
+orcd_SOURCES = \
+	cli/main.c cli/cli.h cli/verbs.c cli/args.c cli/help.c \
+	cli/settings.c cli/progress.c cli/remote.c \
+	cli/serve.c cli/run.c cli/private-worker.c cli/private-worker.h \
+	cli/cancel.c cli/health.c cli/metrics.c cli/plugins.c \
+	cli/inspect.c cli/eval.c cli/config-verb.c
+orcd_CPPFLAGS = $(AM_CPPFLAGS) -DORCD_SOURCE_DIR='"$(abs_top_srcdir)"'
+orcd_LDADD = $(CORE_LIBS)
+endif

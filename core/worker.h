@@ -14,8 +14,12 @@ struct worker_hooks {
     int stop_fd; /* readable or closed: shut down; -1: signals only */
 };
 
+/* Exit status when the plugin did not let go within shutdown.grace_ms. */
+#define WORKER_EXIT_HUNG 75
+
 /* Runs until SIGTERM, SIGINT, POST /v2/shutdown or stop_fd. Returns a sysexits.h
- * status; err says why when it is not 0. */
+ * status; err says why when it is not 0. Once per process: it takes over the signals
+ * and, when the plugin hangs at the end or a second signal comes, ends the process. */
 int worker_run(const struct config *config, const struct worker_hooks *hooks, struct orcd_error *err);
 
 #endif

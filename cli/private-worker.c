@@ -1,0 +1,158 @@
+#include "private-worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LIFELINE_FD 3
+#define MAX_WORDS (2 * CLI_MAX_GIVEN + 32)
+
+static int make_dir(struct private_worker *w)
+{
+    const char *bases[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
+    for (size_t i = 0; i < 3; i++) {
+        if (!bases[i] || *bases[i] != '/' || strlen(bases[i]) > 60) /* a socket's path is short */
+            continue;
+        snprintf(w->dir, sizeof(w->dir), "%s/orcd-XXXXXX", bases[i]);
+        if (mkdtemp(w->dir)) {
+            snprintf(w->url, sizeof(w->url), "unix:%s/worker.sock", w->dir);
+            return 0;
+        }
+    }
+    w->dir[0] = 0;
+    return cli_fail(EX_CANTCREAT, "no temporary folder: %s", strerror(errno));
+}
+
+/* The words of the command; options that configure are passed on. */
+static void build_command(const struct private_worker *w, const struct cli_args *a, const char *model,
+    const char **words, char *lifeline, size_t size)
+{
+    static const char *const passed[] = {"config", "set", "plugin", "gpu-device"};
+    static char options[CLI_MAX_GIVEN][16];
+    int n = 0;
+    words[n++] = "orcd";
+    words[n++] = "serve";
+    for (int i = 0; i < a->n_given; i++)
+        for (size_t j = 0; j < sizeof(passed) / sizeof(passed[0]); j++)
+            if (strcmp(a->given[i].option->name, passed[j]) == 0) {
+                snprintf(options[i], sizeof(options[i]), "--%s", passed[j]);
+                words[n++] = options[i];
+                words[n++] = a->given[i].value;
+            }
+    words[n++] = "--listen";
+    words[n++] = w->url;
+    words[n++] = "--set";
+    words[n++] = "log.level=error";
+    words[n++] = "--set";
+    words[n++] = "http.api_keys_file=null"; /* the folder's mode is the key */
+    words[n++] = "--set";
+    words[n++] = "worker.callback_url=null";
+    words[n++] = "--set";
+    words[n++] = "worker.callback_secret_file=null";
+    snprintf(lifeline, size, "--lifeline-fd=%d", LIFELINE_FD);
+    words[n++] = lifeline;
+    if (model) {
+        words[n++] = "--";
+        words[n++] = model;
+    }
+    words[n] = NULL;
+}
+
+static _Noreturn void become_worker(int lifeline_fd, int output_fd, const char **words)
+{
+    setpgid(0, 0); /* the terminal's Ctrl-C is the client's: it decides what to do */
+    int in = open("/dev/null", O_RDONLY);
+    int a = fcntl(lifeline_fd, F_DUPFD, 10), b = fcntl(output_fd, F_DUPFD, 10);
+    if (in < 0 || a < 0 || b < 0 || dup2(in, 0) < 0 || dup2(b, 1) < 0 || dup2(a, LIFELINE_FD) < 0)
+        _exit(EX_OSERR);
+    close(a);
+    close(b);
+    if (in > LIFELINE_FD)
+        close(in);
+    signal(SIGINT, SIG_DFL);
+    execv("/proc/self/exe", (char *const *)(uintptr_t)words);
+    _exit(EX_OSERR);
+}
+
+/* Reads the worker's lines until "orcd: ready"; its end is a failure. */
+static int wait_ready(struct private_worker *w, int wake_fd)
+{
+    char text[4096];
+    size_t have = 0;
+    for (;;) {
+        struct pollfd fds[] = {{.fd = w->output_fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
+        if (poll(fds, 2, -1) < 0 && errno == EINTR)
+            continue;
+        if (fds[1].revents)
+            return 128 + SIGINT;
+        ssize_t got = read(w->output_fd, text + have, sizeof(text) - 1 - have);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        have += (size_t)got;
+        text[have] = 0;
+        if (strstr(text, "orcd: ready\n"))
+            return 0;
+        if (have == sizeof(text) - 1)
+            have = 0;
+    }
+    int status = 0;
+    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    w->pid = 0;
+    if (WIFSIGNALED(status))
+        return cli_fail(EX_SOFTWARE, "the worker died of signal %d while loading", WTERMSIG(status));
+    return WEXITSTATUS(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
+}
+
+int private_worker_start(struct private_worker *w, const struct cli_args *a, const char *model, int wake_fd)
+{
+    static const char *words[MAX_WORDS];
+    char lifeline[32];
+    int life[2], out[2];
+    memset(w, 0, sizeof(*w));
+    w->lifeline_fd = w->output_fd = -1;
+    int rc = make_dir(w);
+    if (rc)
+        return rc;
+    build_command(w, a, model, words, lifeline, sizeof(lifeline));
+    if (pipe2(life, O_CLOEXEC) || pipe2(out, O_CLOEXEC))
+        return cli_fail(EX_OSERR, "pipe: %s", strerror(errno));
+    fflush(NULL);
+    w->pid = fork();
+    if (w->pid == 0)
+        become_worker(life[0], out[1], words);
+    close(life[0]);
+    close(out[1]);
+    w->lifeline_fd = life[1];
+    w->output_fd = out[0];
+    if (w->pid < 0) {
+        w->pid = 0;
+        return cli_fail(EX_OSERR, "fork: %s", strerror(errno));
+    }
+    return wait_ready(w, wake_fd);
+}
+
+void private_worker_stop(struct private_worker *w)
+{
+    if (w->lifeline_fd >= 0)
+        close(w->lifeline_fd);
+    if (w->output_fd >= 0)
+        close(w->output_fd);
+    w->lifeline_fd = w->output_fd = -1;
+    if (w->pid > 0) /* it ends within its own grace */
+        while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    w->pid = 0;
+    if (*w->dir) {
+        unlink(w->url + strlen("unix:"));
+        rmdir(w->dir);
+    }
+    w->dir[0] = 0;
+}

@@ -1,0 +1,17 @@
+/* systemd's notification protocol: datagrams to $NOTIFY_SOCKET. Without one every
+ * call does nothing. Any thread after notify_setup. */
+#ifndef ORCD_NOTIFY_H
+#define ORCD_NOTIFY_H
+
+#include <stdint.h>
+
+#include <orcd/plugin.h>
+
+/* Reads and unsets NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. */
+void notify_setup(void);
+/* One or more lines "READY=1\nSTATUS=..."; at most 1 KB. */
+void notify(const char *fmt, ...) ORCD_PRINTF(1, 2);
+/* How often WATCHDOG=1 is wanted (half of WATCHDOG_USEC); 0: never. */
+uint64_t notify_watchdog_ms(void);
+
+#endif

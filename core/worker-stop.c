@@ -1,0 +1,126 @@
+/* The end of a worker: drain, abort, flush, free, with somebody who watches the clock. */
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "config/secrets.h"
+#include "notify.h"
+#include "worker-parts.h"
+
+struct watch {
+    uint64_t began_ns, grace_ms;
+    int signal_fd;
+    atomic_bool done;
+};
+
+static uint64_t elapsed_ms(uint64_t since_ns)
+{
+    return (clock_mono_ns() - since_ns) / NS_PER_MS;
+}
+
+static _Noreturn void leave(int status, const char *why)
+{
+    log_error("shutdown: %s", why);
+    notify("STATUS=%s", why);
+    _exit(status);
+}
+
+/* Ends the process when the grace is over or a second signal comes. */
+static void *watch_main(void *arg)
+{
+    struct watch *watch = arg;
+    for (;;) {
+        uint64_t gone = elapsed_ms(watch->began_ns);
+        if (gone >= watch->grace_ms)
+            leave(WORKER_EXIT_HUNG, "not over within shutdown.grace_ms (a hung plugin?); leaving");
+        struct pollfd p = {.fd = watch->signal_fd, .events = POLLIN};
+        poll(&p, 1, (int)(watch->grace_ms - gone));
+        struct signalfd_siginfo info;
+        if (read(watch->signal_fd, &info, sizeof(info)) != sizeof(info))
+            continue;
+        if (atomic_load(&watch->done))
+            return NULL;
+        if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+            leave(128 + (int)info.ssi_signo, "a second signal; leaving at once");
+    }
+}
+
+static uint64_t left_ms(const struct watch *watch, uint64_t until_ms)
+{
+    uint64_t gone = elapsed_ms(watch->began_ns);
+    return gone < until_ms ? until_ms - gone : 0;
+}
+
+static void free_all(struct worker *w)
+{
+    engine_free(w->engine);
+    backend_close(w->backend);
+    plugin_stop(w->plugin);
+    model_close(w->model);
+    tokenizer_free(w->tokenizer);
+    health_free(w->health);
+    secrets_free(w->api_keys, w->n_api_keys);
+    if (w->callback_secret)
+        explicit_bzero(w->callback_secret, strlen(w->callback_secret));
+    free(w->callback_secret);
+}
+
+/* Jobs, then connections, then memory. */
+static void wind_down(struct worker *w, const struct watch *watch)
+{
+    uint64_t drain = (uint64_t)w->config->shutdown.drain_ms;
+    atomic_store(&w->load_stop, true);
+    if (w->health)
+        health_set_draining(w->health);
+    if (w->http)
+        http_server_drain(w->http);
+    if (w->engine)
+        engine_drain(w->engine);
+    if (w->loader_running) {
+        pthread_join(w->loader, NULL);
+        w->loader_running = false;
+    }
+    if (w->engine && !engine_wait_idle(w->engine, left_ms(watch, drain))) {
+        log_info("shutdown: aborting the jobs that are left");
+        engine_abort_all(w->engine, ABORT_SHUTDOWN);
+        /* Half of what is left for the plugin, the rest for sending the terminal events. */
+        engine_wait_idle(w->engine, left_ms(watch, watch->grace_ms) / 2);
+    }
+    if (w->http)
+        http_server_stop(w->http, left_ms(watch, watch->grace_ms) / 2);
+    if (w->health && !health_stop(w->health, left_ms(watch, watch->grace_ms)))
+        leave(WORKER_EXIT_HUNG, "a memory query of the plugin hangs; leaving");
+    free_all(w);
+}
+
+int worker_shutdown(struct worker *w, int status)
+{
+    struct watch watch = {
+        .began_ns = clock_mono_ns(),
+        .grace_ms = (uint64_t)w->config->shutdown.grace_ms,
+        .signal_fd = w->signal_fd,
+    };
+    notify("STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%llu",
+        (unsigned long long)(watch.grace_ms + 1000) * 1000);
+    pthread_t watcher;
+    bool watched = pthread_create(&watcher, NULL, watch_main, &watch) == 0;
+    wind_down(w, &watch);
+    atomic_store(&watch.done, true);
+    if (watched) {
+        pthread_kill(watcher, SIGHUP); /* blocked everywhere: it arrives at the signalfd */
+        pthread_join(watcher, NULL);
+    }
+    double ms = (double)(clock_mono_ns() - watch.began_ns) / NS_PER_MS;
+    log_event(ORCD_LOG_INFO, "shutdown", LOG_F("graceful_shutdown_duration_ms", ms), LOG_I("status", status),
+        (struct log_field *)NULL);
+    notify("STATUS=stopped after %.1f ms", ms);
+    return status;
+}

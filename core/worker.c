@@ -1,0 +1,249 @@
+#include <config.h>
+
+#include "worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "notify.h"
+#include "observe/metrics.h"
+#include "worker-parts.h"
+
+#define TICK_MS 250
+#define EXTEND_EVERY_MS 5000 /* while loading, the supervisor gets this much three times */
+
+static struct worker *current; /* POST /v2/shutdown's callback carries no argument */
+static uint64_t process_began_ns;
+
+__attribute__((constructor)) static void note_start(void)
+{
+    process_began_ns = clock_mono_ns();
+}
+
+static void wake(struct worker *w)
+{
+    uint64_t one = 1;
+    (void)!write(w->wake_fd, &one, sizeof(one));
+}
+
+static void on_shutdown_request(void)
+{
+    atomic_store(&current->shutdown_asked, true);
+    wake(current);
+}
+
+static int setup_signals(struct worker *w, struct orcd_error *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: all inherit it */
+    w->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->signal_fd < 0 || w->wake_fd < 0)
+        return error_set_errno(err, ORCD_E_IO, errno, "signalfd or eventfd");
+    return 0;
+}
+
+/* Connections, files and devices: as many descriptors as http.max_connections needs. */
+static void raise_descriptor_limit(const struct config *c)
+{
+    struct rlimit limit;
+    rlim_t want = (rlim_t)c->http.max_connections + 256;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= want)
+        return;
+    limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static enum admission admission(const char *text)
+{
+    return *text == 'p' ? ADMISSION_PREDICTIVE : *text == 's' ? ADMISSION_SIMPLE : ADMISSION_OFF;
+}
+
+static int start_engine(struct worker *w, struct orcd_error *err)
+{
+    const struct config *c = w->config;
+    struct engine_params params = {
+        .n_slots = (uint32_t)c->model.slots,
+        .n_ctx = w->n_ctx,
+        .max_batch_tokens = (uint32_t)c->model.max_batch_tokens,
+        .queue_capacity = (uint32_t)c->queue.capacity,
+        .check_every_tokens = (uint32_t)c->checks.every_tokens,
+        .check_every_ms = (uint32_t)c->checks.every_ms,
+        .prefill_slice_ms = (uint32_t)c->checks.prefill_slice_ms,
+        .min_remaining_ms = (uint32_t)c->deadlines.min_remaining_ms,
+        .admission = admission(c->deadlines.admission),
+    };
+    int rc = engine_new(&w->engine, &params, err);
+    if (rc)
+        return rc;
+    struct health_params health = {
+        .refresh_ms = (uint32_t)c->health.refresh_ms,
+        .residency_ms = (uint32_t)c->health.residency_ms,
+        .stall_ms = (uint32_t)c->health.stall_ms,
+    };
+    return health_start(&w->health, &health, w->engine, err);
+}
+
+static int start_http(struct worker *w, struct orcd_error *err)
+{
+    const struct config *c = w->config;
+    struct http_params params = {
+        .listen = c->http.listen,
+        .threads = (unsigned)c->http.threads,
+        .api_keys = (const char *const *)w->api_keys,
+        .n_api_keys = w->n_api_keys,
+        .allow_unauthenticated = c->http.allow_unauthenticated,
+        .keep_alive_ms = (uint32_t)c->http.keep_alive_ms,
+        .write_stall_ms = (uint32_t)c->http.write_stall_ms,
+        .ping_ms = (uint32_t)c->http.ping_ms,
+        .metrics_event_ms = (uint32_t)c->http.metrics_event_ms,
+        .request_read_ms = (uint32_t)c->http.request_read_ms,
+        .max_body_kb = (uint32_t)c->http.max_body_kb,
+        .max_connections = (uint32_t)c->http.max_connections,
+        .deadline_default_ms = (uint32_t)c->deadlines.default_ms,
+        .deadline_max_ms = (uint32_t)c->deadlines.max_ms,
+        .deadline_min_remaining_ms = (uint32_t)c->deadlines.min_remaining_ms,
+        .shutdown = on_shutdown_request,
+    };
+    int rc = http_server_start(&w->http, &params, w->engine, w->health, err);
+    if (rc)
+        return rc;
+    metric_set(MG_HTTP_START_MS, (double)(clock_mono_ns() - process_began_ns) / NS_PER_MS);
+    const char *url = http_server_url(w->http);
+    log_event(ORCD_LOG_INFO, "listening", LOG_T("url", url), (struct log_field *)NULL);
+    if (w->hooks && w->hooks->listening)
+        w->hooks->listening(url, w->hooks->arg);
+    return 0;
+}
+
+/* True when steps are proven to go on: no work is pending, or one ended lately. */
+static bool makes_progress(const struct worker *w, const struct engine_state *s)
+{
+    if (s->device_lost)
+        return false;
+    if (!s->work_pending)
+        return true;
+    uint64_t since = max_u64(s->last_step_ns, s->pending_since_ns);
+    return clock_mono_ns() - since < (uint64_t)w->config->health.stall_ms * NS_PER_MS;
+}
+
+static void on_loaded(struct worker *w)
+{
+    const char *url = http_server_url(w->http);
+    double seconds = (double)(clock_mono_ns() - w->load_started_ns) / NS_PER_S;
+    notify("READY=1\nSTATUS=ready at %s", url);
+    if (w->hooks && w->hooks->ready)
+        w->hooks->ready(url, seconds, w->hooks->arg);
+    worker_callback_start(w);
+}
+
+static void keep_supervisor_patient(struct worker *w, uint64_t *next_ns)
+{
+    uint64_t now = clock_mono_ns();
+    if (now < *next_ns)
+        return;
+    bool loading = !atomic_load(&w->load_done);
+    uint64_t every_ms = notify_watchdog_ms();
+    struct engine_state state = {0};
+    engine_state(w->engine, &state);
+    if (loading)
+        notify("EXTEND_TIMEOUT_USEC=%d\nSTATUS=loading, %u %%\nWATCHDOG=1", 3 * EXTEND_EVERY_MS * 1000,
+            atomic_load(&w->load_permille) / 10);
+    else if (every_ms && makes_progress(w, &state))
+        notify("WATCHDOG=1");
+    *next_ns = now + (every_ms ? min_u64(every_ms, EXTEND_EVERY_MS) : EXTEND_EVERY_MS) * NS_PER_MS;
+}
+
+/* True when a signal asks for the end. */
+static bool read_signals(struct worker *w)
+{
+    struct signalfd_siginfo info;
+    while (read(w->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGHUP) {
+            log_info("SIGHUP ignored: a worker does not reload; restart it");
+            continue;
+        }
+        log_info("%s from pid %u", strsignal((int)info.ssi_signo), info.ssi_pid);
+        return true;
+    }
+    return false;
+}
+
+/* Returns the exit status, when it is time to shut down. */
+static int serve(struct worker *w, struct orcd_error *err)
+{
+    int stop_fd = w->hooks ? w->hooks->stop_fd : -1;
+    uint64_t next_notify_ns = 0;
+    bool told_ready = false;
+    for (;;) {
+        struct pollfd fds[] = {
+            {.fd = w->signal_fd, .events = POLLIN},
+            {.fd = w->wake_fd, .events = POLLIN},
+            {.fd = stop_fd, .events = POLLIN},
+        };
+        int tick = (int)min_u64(TICK_MS, notify_watchdog_ms() ? notify_watchdog_ms() : TICK_MS);
+        poll(fds, ARRAY_LEN(fds), tick);
+        uint64_t count;
+        (void)!read(w->wake_fd, &count, sizeof(count));
+        if (read_signals(w) || fds[2].revents || atomic_load(&w->shutdown_asked))
+            return EX_OK;
+        if (!told_ready && atomic_load(&w->load_done)) {
+            told_ready = true;
+            if (w->load_status) {
+                *err = w->load_error;
+                return error_exit_status(w->load_status);
+            }
+            on_loaded(w);
+        }
+        struct engine_state state;
+        engine_state(w->engine, &state);
+        if (state.device_lost) {
+            error_set(err, ORCD_E_DEVICE_LOST, "the device is lost; a fresh worker is needed");
+            return error_exit_status(ORCD_E_DEVICE_LOST);
+        }
+        keep_supervisor_patient(w, &next_notify_ns);
+    }
+}
+
+int worker_run(const struct config *config, const struct worker_hooks *hooks, struct orcd_error *err)
+{
+    static struct worker worker;
+    struct worker *w = &worker;
+    memset(w, 0, sizeof(*w));
+    w->config = config;
+    w->hooks = hooks;
+    w->load_error.size = sizeof(w->load_error);
+    w->signal_fd = w->wake_fd = -1;
+    current = w;
+    notify_setup();
+    raise_descriptor_limit(config);
+    int rc = setup_signals(w, err), status = rc ? error_exit_status(rc) : worker_prepare(w, err);
+    if (status == 0) {
+        rc = start_engine(w, err);
+        rc = rc ? rc : start_http(w, err);
+        rc = rc ? rc : worker_load_start(w, err);
+        status = rc ? error_exit_status(rc) : serve(w, err);
+    }
+    if (status)
+        notify("STATUS=%s\nERRNO=0", err->msg);
+    status = worker_shutdown(w, status);
+    close(w->signal_fd);
+    close(w->wake_fd);
+    return status;
+}
