@@ -74,6 +74,16 @@ int backend_seq_len(struct backend *b, uint32_t seq, uint32_t *len, struct orcd_
 int backend_seq_trim(struct backend *b, uint32_t seq, uint32_t n, uint32_t *kept, struct orcd_error *err);
 int backend_submit(struct backend *b, const struct orcd_batch *batch, struct orcd_error *err);
 int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_error *err);
+/* What a plugin may lack is UNSUPPORTED. NULL sampler: none. */
+int backend_seq_sampler(
+    struct backend *b, uint32_t seq, const struct orcd_sampler *sampler, struct orcd_error *err);
+/* The first n tokens of `from` into `to`, which is open and empty. */
+int backend_seq_fork(struct backend *b, uint32_t from, uint32_t to, uint32_t n, struct orcd_error *err);
+/* buf NULL: *bytes becomes what is needed; else it is what buf holds, then what was used. */
+int backend_seq_save(struct backend *b, uint32_t seq, void *buf, uint64_t *bytes, struct orcd_error *err);
+/* Into an open sequence. */
+int backend_seq_load(
+    struct backend *b, uint32_t seq, const void *buf, uint64_t bytes, struct orcd_error *err);
 /* ANY. */
 void backend_abort(struct backend *b, uint64_t ticket, const uint32_t *seqs, uint32_t n_seqs);
 void backend_stats(struct backend *b, struct orcd_stats *stats);

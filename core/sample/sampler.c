@@ -173,9 +173,11 @@ int sampler_begin(struct sampler *s, const struct sample_params *params, const i
     return 0;
 }
 
-static void remember(struct sampler *s, int32_t id)
+void sampler_accept(struct sampler *s, int32_t id)
 {
     const struct sample_params *p = s->params;
+    if (!valid_id(s, id))
+        return;
     window_push(s, id);
     if (p->frequency_penalty != 0 || p->presence_penalty != 0) {
         s->in_output[id]++;
@@ -479,6 +481,6 @@ int sampler_draw(struct sampler *s, const float *logits, uint64_t position, stru
         id = draw_all(s, x, max, scale, (double)sampler_uniform(p->seed, position));
     result->id = id;
     result->logprob = p->want_logprob || p->n_logprobs ? (float)((double)cleaned(logits[id]) - log_sum) : 0.0f;
-    remember(s, id);
+    sampler_accept(s, id);
     return 0;
 }

@@ -68,6 +68,10 @@ int sampler_begin(struct sampler *s, const struct sample_params *params, const i
 int sampler_draw(struct sampler *s, const float *logits, uint64_t position, struct sample_result *result,
     struct orcd_error *err);
 
+/* Remembers a token of the output that somebody else drew: the plugin, say. Ids outside
+ * the vocabulary are ignored. */
+void sampler_accept(struct sampler *s, int32_t id);
+
 /* Philox4x32-10 with key = seed and counter = position: uniform in [0, 1), 24 bits. */
 float sampler_uniform(uint64_t seed, uint64_t position);
 

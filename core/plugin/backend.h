@@ -1,0 +1,57 @@
+/* struct backend, for the files that make it up. */
+#ifndef ORCD_PLUGIN_BACKEND_H
+#define ORCD_PLUGIN_BACKEND_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "plugin/internal.h"
+
+/* What the host remembers of a row until the step was collected. */
+struct backend_row {
+    uint32_t seq, first_pos, n_tokens, want, kind, top_n;
+};
+
+struct backend_step {
+    uint64_t ticket;
+    uint32_t n_rows;
+    struct backend_row *rows; /* [max_batch_rows] */
+};
+
+/*
+ * OWNER calls own everything but the atomics. device, model and ctx are published with
+ * release by the thread that made them, for HEALTH and ANY calls; they go back to NULL
+ * only in backend_close, after which no call is allowed.
+ */
+struct backend {
+    struct plugin *plugin;
+    _Atomic(struct orcd_device *) device;
+    _Atomic(struct orcd_model *) model;
+    _Atomic(struct orcd_ctx *) ctx;
+    atomic_bool lost; /* relaxed: a hint; the plugin's own answer is what counts */
+    atomic_bool owner_busy, health_busy;
+    struct orcd_device_info device_info;
+    struct orcd_model_info model_info;
+    struct orcd_ctx_params params;
+
+    uint32_t *len;       /* [n_sequences] tokens held, as last collected */
+    uint32_t *in_flight; /* [n_sequences] rows in steps that were not collected */
+    bool *open;
+    uint64_t last_ticket;
+    struct backend_step steps[PLUGIN_MAX_INFLIGHT]; /* ring, oldest at first_step */
+    uint32_t first_step, n_steps;
+#ifdef ORCD_DEBUG
+    pthread_t health_thread;
+    bool health_known;
+#endif
+};
+
+/* Around every OWNER call; enter fails when the device is lost. */
+int backend_enter(struct backend *b, struct orcd_error *err);
+void backend_leave(struct backend *b);
+int backend_answer(
+    struct backend *b, const char *what, int32_t rc, struct orcd_error *theirs, struct orcd_error *err);
+/* ORCD_E_INTERNAL: "plugin NAME: WHAT WHY". */
+int backend_bad_answer(struct backend *b, const char *what, const char *why, struct orcd_error *err);
+
+#endif
