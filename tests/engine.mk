@@ -1,1 +1,14 @@
 # tests: engine
+if HAVE_CMOCKA
+engine_tests = tests/test-engine tests/test-engine-abort
+check_PROGRAMS += $(engine_tests)
+TESTS += $(engine_tests)
+engine_harness = tests/lib/engine-harness.c tests/lib/engine-harness.h \
+	tests/lib/fake-backend.c tests/lib/fake-backend.h
+tests_test_engine_SOURCES = tests/unit/test-engine.c $(engine_harness)
+tests_test_engine_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_test_engine_LDADD = $(TEST_LIBS)
+tests_test_engine_abort_SOURCES = tests/unit/test-engine-abort.c $(engine_harness)
+tests_test_engine_abort_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_test_engine_abort_LDADD = $(TEST_LIBS)
+endif

@@ -1,0 +1,35 @@
+/* An engine over the fake backend, and jobs whose end a test can wait for. */
+#ifndef TESTS_ENGINE_HARNESS_H
+#define TESTS_ENGINE_HARNESS_H
+
+#include "lib/fake-backend.h"
+
+struct harness {
+    struct engine *engine;
+    struct backend *backend;
+    struct tokenizer *tokenizer;
+};
+
+/* One thing to change per test; zeros mean: 4 slots, context 2048, 256 batch tokens,
+ * queue of 16, KV for all. */
+struct harness_params {
+    uint32_t slots, ctx, batch, queue;
+    uint64_t kv_tokens;
+};
+
+void harness_start(struct harness *h, const struct harness_params *p);
+void harness_stop(struct harness *h);
+
+struct request harness_request(const char *id, const char *prompt, uint32_t max_tokens);
+/* Makes and submits; fails the test when it is refused. The caller owns a reference. */
+struct job *harness_submit(struct harness *h, struct request r);
+enum api_code harness_try(struct harness *h, struct request r, struct engine_refusal *refusal);
+
+void harness_wait_end(struct job *j);
+void harness_wait_started(struct job *j);
+void harness_wait_tokens(struct job *j, uint32_t n);
+unsigned harness_ends_seen(const struct job *j); /* `ready` calls after its end */
+/* All text of an ended job, NUL-terminated, in a buffer that the next call reuses. */
+const char *harness_text(const struct job *j);
+
+#endif

@@ -1,0 +1,39 @@
+/* A backend for engine tests, in place of core/plugin/backend.c: byte tokens, logits
+ * that depend on nothing but a sequence's history, steps that wait at a gate. */
+#ifndef TESTS_FAKE_BACKEND_H
+#define TESTS_FAKE_BACKEND_H
+
+#include "engine/engine.h"
+
+#define FAKE_VOCAB 258
+#define FAKE_EOS 257
+
+struct backend *fake_backend_new(uint32_t n_sequences, uint32_t n_ctx, uint64_t kv_tokens);
+void fake_backend_free(struct backend *b);
+
+/* Scripted output: greedy answers follow `text` (byte i is the token at position
+ * prompt length + i); NULL: letters made of the history. */
+void fake_script(struct backend *b, const char *text);
+
+/* While closed, steps wait (before they compute) until the gate opens, or until all
+ * their rows are doomed. fake_gate_reached() returns when a step waits there. */
+void fake_gate_close(struct backend *b);
+void fake_gate_open(struct backend *b);
+void fake_gate_reached(struct backend *b);
+void fake_gate_pass(struct backend *b); /* lets one step through */
+/* A hung device: aborts end nothing either, until the gate opens. */
+void fake_hang(struct backend *b, bool hang);
+
+/* Doomed rows keep this many of their tokens. */
+void fake_kept_on_abort(struct backend *b, uint32_t n);
+void fake_fail_next_wait(struct backend *b, int code);
+void fake_fail_next_row(struct backend *b, int code);
+void fake_nan_logits(struct backend *b, bool nan);
+
+uint64_t fake_tokens_computed(struct backend *b);
+uint32_t fake_most_rows(struct backend *b);         /* of any step */
+uint32_t fake_most_tokens(struct backend *b);       /* of any step */
+uint32_t fake_most_mixed_tokens(struct backend *b); /* of a step with decode rows beside prefill */
+uint32_t fake_open_sequences(struct backend *b);
+
+#endif
