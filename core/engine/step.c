@@ -279,7 +279,8 @@ static void step_failed(struct engine *e, int rc, const struct orcd_error *err)
     for (uint32_t r = 0; r < e->step.n_rows; r++) {
         struct slot *s = &e->slots[e->step.seq[r]];
         s->in_flight = false;
-        engine_finish(e, s->job, code_of(rc), FINISH_NONE, "%.140s", err->msg);
+        if (rc != ORCD_E_DEVICE_LOST)
+            engine_finish(e, s->job, code_of(rc), FINISH_NONE, "%.140s", err->msg);
     }
     if (rc == ORCD_E_DEVICE_LOST)
         device_lost(e, err);

@@ -26,9 +26,10 @@ struct job *harness_submit(struct harness *h, struct request r);
 enum api_code harness_try(struct harness *h, struct request r, struct engine_refusal *refusal);
 
 void harness_wait_end(struct job *j);
+/* Or its end, whichever comes first. */
 void harness_wait_started(struct job *j);
 void harness_wait_tokens(struct job *j, uint32_t n);
-unsigned harness_ends_seen(const struct job *j); /* `ready` calls after its end */
+uint64_t harness_outcomes(void); /* terminal events of all jobs so far, by the metrics */
 /* All text of an ended job, NUL-terminated, in a buffer that the next call reuses. */
 const char *harness_text(const struct job *j);
 
