@@ -181,24 +181,21 @@ static int check_limits(struct worker *w, struct orcd_error *err)
     if (info->n_ctx && w->n_ctx > info->n_ctx)
         return error_set(err, ORCD_E_INVALID, "model.context: '%u': must be at most %u with plugin %s",
             w->n_ctx, info->n_ctx, name);
-    if (w->config->model.slots > info->max_sequences)
+    if (info->max_sequences && w->config->model.slots > info->max_sequences)
         return error_set(err, ORCD_E_INVALID, "model.slots: '%lld': must be at most %u with plugin %s",
             (long long)w->config->model.slots, info->max_sequences, name);
-    if (w->config->model.max_batch_tokens > info->max_batch_tokens)
-        return error_set(err, ORCD_E_INVALID,
-            "model.max_batch_tokens: '%lld': must be at most %u with plugin %s",
-            (long long)w->config->model.max_batch_tokens, info->max_batch_tokens, name);
     return 0;
 }
 
 static int new_context(struct worker *w, struct orcd_error *err)
 {
-    uint32_t slots = (uint32_t)w->config->model.slots;
+    uint32_t slots = (uint32_t)w->config->model.slots, most = backend_model(w->backend)->max_batch_tokens;
+    uint64_t batch = (uint64_t)w->config->model.max_batch_tokens;
     struct orcd_ctx_params params = {
         .size = sizeof(params),
         .n_sequences = slots,
         .n_ctx = w->n_ctx,
-        .max_batch_tokens = (uint32_t)w->config->model.max_batch_tokens,
+        .max_batch_tokens = (uint32_t)(most ? min_u64(batch, most) : batch),
         .kv_tokens = (uint64_t)slots * w->n_ctx,
         .max_batch_rows = slots,
         .max_logits = slots,

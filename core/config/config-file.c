@@ -26,6 +26,7 @@ struct reader {
     const char *path;
     struct orcd_error *err;
     char key[DEPTH_MAX][KEY_BYTES]; /* the dotted key at each depth; [0] is "" */
+    size_t line[DEPTH_MAX];         /* of that key */
     unsigned depth;                 /* open mappings */
     bool have_key;                  /* a key was read, its value comes next */
     char *seen[SEEN_MAX];
@@ -97,6 +98,7 @@ static int take_key(struct reader *r, const yaml_event_t *e)
     if (n < 0 || (size_t)n >= sizeof(key))
         return fail(r, e, above, "a key is too long");
     memcpy(r->key[r->depth], key, sizeof(key));
+    r->line[r->depth] = e->start_mark.line + 1;
     r->have_key = true;
     return remember(r, e, r->key[r->depth]);
 }
@@ -106,6 +108,13 @@ static bool is_null(const yaml_event_t *e)
     const char *v = (const char *)e->data.scalar.value;
     return e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
            (*v == 0 || strcmp(v, "~") == 0 || strcmp(v, "null") == 0);
+}
+
+static int set(struct reader *r, const char *value)
+{
+    char origin[4096];
+    snprintf(origin, sizeof(origin), "%s:%zu", r->path, r->line[r->depth]);
+    return config_set(r->config, r->key[r->depth], value, origin, r->err);
 }
 
 static int take_value(struct reader *r, const yaml_event_t *e)
@@ -119,9 +128,7 @@ static int take_value(struct reader *r, const yaml_event_t *e)
             return 0;
         value = NULL;
     }
-    char origin[4096];
-    snprintf(origin, sizeof(origin), "%s:%zu", r->path, e->start_mark.line + 1);
-    return config_set(r->config, key, value, origin, r->err);
+    return set(r, value);
 }
 
 static int take_mapping(struct reader *r, const yaml_event_t *e)
@@ -137,9 +144,7 @@ static int take_mapping(struct reader *r, const yaml_event_t *e)
         if (config_key_find(key) >= 0 ||
             strncmp(key, CONFIG_OPTIONS_PREFIX, strlen(CONFIG_OPTIONS_PREFIX)) == 0)
             return fail(r, e, key, "takes a value, not a section");
-        char origin[4096];
-        snprintf(origin, sizeof(origin), "%s:%zu", r->path, e->start_mark.line + 1);
-        return config_set(r->config, key, NULL, origin, r->err); /* says that it is unknown */
+        return set(r, NULL); /* says that it is unknown */
     }
     r->have_key = false;
     r->depth++;
