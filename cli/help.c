@@ -22,7 +22,8 @@ void cli_usage(const struct cli_verb *verb, FILE *out)
     for (const struct cli_option *o = verb->options; o->name; o++)
         print_option(o, out);
     fprintf(out, "  %-28s %s\n", "-h,  --help", "this text");
-    fprintf(out, "\nmanual: man orcd-%s\n", verb->name);
+    fprintf(out, "\nmanual: man %s%s\n", verb->run == verb_help ? "" : "orcd-",
+        verb->run == verb_help ? "orcd" : verb->name);
 }
 
 void cli_help(FILE *out)
@@ -47,6 +48,23 @@ void cli_verbs_list(FILE *out)
             if (o->help)
                 fprintf(out, "%s --%s\n", v->name, o->name);
     }
+}
+
+/* OPTIONS of a verb's man page. */
+static void options_pod(const struct cli_verb *verb, FILE *out)
+{
+    fprintf(out, "=over 4\n\n");
+    for (const struct cli_option *o = verb->options; o->name; o++) {
+        if (!o->help)
+            continue;
+        char letter[8] = "";
+        if (o->letter)
+            snprintf(letter, sizeof(letter), "B<-%c>, ", o->letter);
+        fprintf(out, "=item %sB<--%s>%s%s%s\n\n", letter, o->name, o->arg ? " I<" : "", o->arg ? o->arg : "",
+            o->arg ? ">" : "");
+        fprintf(out, "%c%s.\n\n", *o->help - (*o->help >= 'a' && *o->help <= 'z' ? 32 : 0), o->help + 1);
+    }
+    fprintf(out, "=item B<-h>, B<--help>\n\nA short text.\n\n=back\n");
 }
 
 /* Words of a shell script: names here have letters, digits, dots and dashes only. */
@@ -102,7 +120,10 @@ int verb_help(const struct cli_args *a)
         const struct cli_verb *v = cli_verb_find(name);
         if (!v)
             return cli_fail(EX_USAGE, "%s: unknown verb", name);
-        cli_usage(v, stdout);
+        if (cli_flag(a, "pod"))
+            options_pod(v, stdout);
+        else
+            cli_usage(v, stdout);
     } else {
         cli_help(stdout);
     }

@@ -70,6 +70,7 @@ static const struct cli_option config_options[] = {
 static const struct cli_option help_options[] = {
     {"bash-completion", 0, NULL, "print the completion script for bash"},
     {"list", 0, NULL, NULL}, /* verbs and options, for tests */
+    {"pod", 0, NULL, NULL},  /* a verb's options, for its man page */
     END,
 };
 

@@ -1,1 +1,26 @@
-# man
+# man: POD sources, one page a verb
+MAN_PODS = \
+	man/orcd.pod man/orcd-run.pod man/orcd-cancel.pod man/orcd-health.pod man/orcd-metrics.pod \
+	man/orcd-plugins.pod man/orcd-inspect.pod man/orcd-eval.pod man/orcd-config.pod \
+	man/orcd-serve.pod man/orcd.yaml.pod
+EXTRA_DIST += $(MAN_PODS)
+
+if HAVE_POD2MAN
+man_MANS = \
+	man/orcd.1 man/orcd-run.1 man/orcd-cancel.1 man/orcd-health.1 man/orcd-metrics.1 \
+	man/orcd-plugins.1 man/orcd-inspect.1 man/orcd-eval.1 man/orcd-config.1 \
+	man/orcd-serve.8 man/orcd.yaml.5
+CLEANFILES += $(man_MANS)
+endif
+
+SUFFIXES = .pod .1 .3 .5 .8
+POD_TO_MAN = $(AM_V_GEN)$(MKDIR_P) $(@D) && $(POD2MAN) --utf8 --errors=die --center=orcd \
+	--release='orcd $(VERSION)' --name="`basename $@ | sed 's/\.[0-9]$$//'`"
+.pod.1:
+	$(POD_TO_MAN) --section=1 $< $@
+.pod.3:
+	$(POD_TO_MAN) --section=3 $< $@
+.pod.5:
+	$(POD_TO_MAN) --section=5 $< $@
+.pod.8:
+	$(POD_TO_MAN) --section=8 $< $@

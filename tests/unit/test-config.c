@@ -175,16 +175,16 @@ static void test_environment(void **state)
     (void)state;
     struct config c;
     struct orcd_error err = ORCD_ERROR_INIT;
-    char *good[] = {"PATH=/bin", "ORCD_HTTP_LISTEN=[::1]:0", "ORCD_MODEL_PATH=", "ORCD_UNKNOWN=1",
+    const char *good[] = {"PATH=/bin", "ORCD_HTTP_LISTEN=[::1]:0", "ORCD_MODEL_PATH=", "ORCD_UNKNOWN=1",
         "ORCD_PLUGIN_OPTIONS_TOKEN_MS=3", "ORCD_HTTP_TLS_CERT=", "ORCD_", "ORCD_CONFIG=/x", NULL};
     config_init(&c);
-    assert_int_equal(config_load_environment(&c, good, &err), 0);
+    assert_int_equal(config_load_environment(&c, (char *const *)(uintptr_t)good, &err), 0);
     assert_string_equal(c.http.listen, "[::1]:0");
     assert_null(c.model.path);
     assert_int_equal(c.plugin.n_options, 1);
     assert_string_equal(c.plugin.options[0].key, "token_ms");
-    char *bad[] = {"ORCD_MODEL_SLOTS=many", NULL};
-    assert_int_equal(config_load_environment(&c, bad, &err), ORCD_E_INVALID);
+    const char *bad[] = {"ORCD_MODEL_SLOTS=many", NULL};
+    assert_int_equal(config_load_environment(&c, (char *const *)(uintptr_t)bad, &err), ORCD_E_INVALID);
     assert_string_equal(err.msg, "ORCD_MODEL_SLOTS: model.slots: 'many': must be an integer from 1 to 256");
     /* A later source wins. */
     assert_int_equal(config_set(&c, "http.listen", "unix:/x", "--listen", &err), 0);
