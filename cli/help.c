@@ -62,9 +62,9 @@ static void options_pod(const struct cli_verb *verb, FILE *out)
             snprintf(letter, sizeof(letter), "B<-%c>, ", o->letter);
         fprintf(out, "=item %sB<--%s>%s%s%s\n\n", letter, o->name, o->arg ? " I<" : "", o->arg ? o->arg : "",
             o->arg ? ">" : "");
-        fprintf(out, "%c%s.\n\n", *o->help - (*o->help >= 'a' && *o->help <= 'z' ? 32 : 0), o->help + 1);
+        fprintf(out, "%s.\n\n", o->help);
     }
-    fprintf(out, "=item B<-h>, B<--help>\n\nA short text.\n\n=back\n");
+    fprintf(out, "=item B<-h>, B<--help>\n\na short text.\n\n=back\n");
 }
 
 /* Words of a shell script: names here have letters, digits, dots and dashes only. */

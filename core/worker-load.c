@@ -149,14 +149,16 @@ static int start_plugin(struct worker *w, struct orcd_error *err)
 
 /* Plugin and device. auto: a cuda plugin that cannot start or finds no device makes
  * room for cpu. */
-static int open_device(struct worker *w, struct orcd_error *err)
+static int open_device(struct worker *w, bool *config_fault, struct orcd_error *err)
 {
     uint32_t index = 0;
     int rc = device_index(w, &index, err);
+    *config_fault = rc != 0;
     if (rc)
         return rc;
     struct orcd_error first = ORCD_ERROR_INIT;
     rc = start_plugin(w, &first);
+    *config_fault = rc == ORCD_E_INVALID;
     if (rc == 0)
         rc = backend_open_device(&w->backend, w->plugin, index, &first);
     if (rc == 0)
@@ -171,6 +173,7 @@ static int open_device(struct worker *w, struct orcd_error *err)
     rc = open_plugin(w, "cpu", err);
     if (rc == 0)
         rc = start_plugin(w, err);
+    *config_fault = rc == ORCD_E_INVALID;
     return rc ? rc : backend_open_device(&w->backend, w->plugin, index, err);
 }
 
@@ -247,7 +250,8 @@ static void publish(struct worker *w)
     health_set_ready(w->health, &facts, w->backend);
 }
 
-static int load(struct worker *w, struct orcd_error *err)
+/* config_fault: what failed is a value of the configuration. */
+static int load(struct worker *w, bool *config_fault, struct orcd_error *err)
 {
     /* The vocabulary first: it is quick to refuse and needs no device. */
     int rc = w->model ? tokenizer_from_gguf(&w->tokenizer, model_gguf(w->model), err)
@@ -255,7 +259,9 @@ static int load(struct worker *w, struct orcd_error *err)
     if (rc && w->model)
         error_prefix(err, "%s", w->config->model.path);
     uint64_t began = clock_mono_ns();
-    rc = rc ? rc : open_device(w, err);
+    if (rc)
+        return rc;
+    rc = open_device(w, config_fault, err);
     if (rc)
         return rc;
     w->device_ms = ms_since(began);
@@ -265,7 +271,10 @@ static int load(struct worker *w, struct orcd_error *err)
     began = clock_mono_ns();
     plugin_set_progress(progress);
     rc = rc ? rc : backend_load(w->backend, w->model ? model_source(w->model) : NULL, err);
-    rc = rc ? rc : check_limits(w, err);
+    if (rc == 0) {
+        rc = check_limits(w, err);
+        *config_fault = rc != 0;
+    }
     rc = rc ? rc : new_context(w, err);
     w->load_ms = ms_since(began);
     metric_set(MG_MODEL_LOAD_MS, w->load_ms);
@@ -285,7 +294,9 @@ static int load(struct worker *w, struct orcd_error *err)
 static void *loader_main(void *arg)
 {
     struct worker *w = arg;
-    w->load_status = load(w, &w->load_error);
+    bool config_fault = false;
+    int rc = load(w, &config_fault, &w->load_error);
+    w->load_status = rc && config_fault ? EX_CONFIG : error_exit_status(rc);
     atomic_store(&w->load_done, true);
     uint64_t one = 1;
     (void)!write(w->wake_fd, &one, sizeof(one));

@@ -112,6 +112,7 @@ int worker_shutdown(struct worker *w, int status)
         (unsigned long long)(watch.grace_ms + 1000) * 1000);
     pthread_t watcher;
     bool watched = pthread_create(&watcher, NULL, watch_main, &watch) == 0;
+    bool served = w->http != NULL;
     wind_down(w, &watch);
     atomic_store(&watch.done, true);
     if (watched) {
@@ -119,8 +120,9 @@ int worker_shutdown(struct worker *w, int status)
         pthread_join(watcher, NULL);
     }
     double ms = (double)(clock_mono_ns() - watch.began_ns) / NS_PER_MS;
-    log_event(ORCD_LOG_INFO, "shutdown", LOG_F("graceful_shutdown_duration_ms", ms), LOG_I("status", status),
-        (struct log_field *)NULL);
+    if (served)
+        log_event(ORCD_LOG_INFO, "shutdown", LOG_F("graceful_shutdown_duration_ms", ms),
+            LOG_I("status", status), (struct log_field *)NULL);
     notify("STATUS=stopped after %.1f ms", ms);
     return status;
 }

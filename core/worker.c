@@ -207,7 +207,7 @@ static int serve(struct worker *w, struct orcd_error *err)
             told_ready = true;
             if (w->load_status) {
                 *err = w->load_error;
-                return error_exit_status(w->load_status);
+                return w->load_status;
             }
             on_loaded(w);
         }

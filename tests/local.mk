@@ -25,3 +25,10 @@ include tests/oracle.mk
 include tests/engine.mk
 include tests/http.mk
 include tests/cli.mk
+
+# What scripts/check runs under ThreadSanitizer: tests with threads of ours.
+print-tsan-tests:
+	@for t in $(TESTS); do \
+		case $$t in *test-engine*|*test-http*|*test-health*|*test-job*|*/api/*|*/cli/*) printf '%s ' $$t ;; esac; \
+	done; echo
+.PHONY: print-tsan-tests

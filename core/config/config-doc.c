@@ -46,10 +46,10 @@ void config_list_pod(FILE *out)
         const struct config_key *k = &config_keys[i];
         const char *type = type_text(k, buf, sizeof(buf));
         fprintf(out, "=item B<%s> (%s; default: %s)\n\n", k->name, type, fallback(k));
-        fprintf(out, "%c%s.\n\n", *k->help - (*k->help >= 'a' && *k->help <= 'z' ? 32 : 0), k->help + 1);
+        fprintf(out, "%s.\n\n", k->help);
     }
     fprintf(out, "=item B<plugin.options.NAME> (text; default: the plugin's)\n\n");
-    fprintf(out, "An option of the plugin. C<orcd plugins NAME> lists them.\n\n=back\n");
+    fprintf(out, "an option of the plugin; C<orcd plugins NAME> lists them.\n\n=back\n");
 }
 
 /* Whether text must be quoted to stay a string in YAML. */
