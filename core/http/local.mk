@@ -1,1 +1,7 @@
-libcore_a_SOURCES +=
+libcore_a_SOURCES += \
+	core/http/server.c core/http/server.h core/http/internal.h \
+	core/http/listen.c core/http/loop.c core/http/exchange.c core/http/stream.c \
+	core/http/gate.c core/http/routes.c core/http/intake.c \
+	core/http/answer.c core/http/answer.h core/http/sse.c core/http/sse.h \
+	core/http/api-native.c core/http/api-native.h core/http/params.c core/http/params.h \
+	core/http/json-scan.c core/http/json-scan.h core/http/json-in.c core/http/json-in.h

@@ -1,0 +1,86 @@
+#include "http/answer.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/json-out.h"
+
+void http_error_set(struct http_error *e, enum api_code code, const char *fmt, ...)
+{
+    if (e->code)
+        return; /* the first one tells why */
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(e->message, sizeof(e->message), fmt, args);
+    va_end(args);
+    e->code = code;
+}
+
+void http_error_detail_field(struct http_error *e, const char *path, const char *field)
+{
+    struct json_out o;
+    char name[128], text[sizeof(e->details)];
+    size_t n;
+    snprintf(name, sizeof(name), "%s%s", path, field);
+    json_out_fixed(&o, text, sizeof(text));
+    json_out_open(&o, NULL, '{');
+    json_out_text(&o, "field", name);
+    json_out_close(&o, '}');
+    if (json_out_take(&o, &n)) /* a hostile name may not fit: then there are no details */
+        memcpy(e->details, text, n + 1);
+}
+
+void http_error_detail_numbers(
+    struct http_error *e, const char *a, uint64_t a_value, const char *b, uint64_t b_value)
+{
+    snprintf(e->details, sizeof(e->details), "{\"%s\":%llu,\"%s\":%llu}", a, (unsigned long long)a_value, b,
+        (unsigned long long)b_value);
+}
+
+char *http_error_body(const struct http_error *e, const char *correlation_id, size_t *n)
+{
+    struct json_out o;
+    json_out_growing(&o);
+    json_out_open(&o, NULL, '{');
+    json_out_open(&o, "error", '{');
+    json_out_text(&o, "code", api_code_name(e->code));
+    json_out_text(&o, "message", e->message);
+    if (e->details[0]) {
+        json_out_raw(&o, ",\"details\":", 11);
+        json_out_raw(&o, e->details, strlen(e->details));
+    }
+    json_out_text(&o, "correlation_id", correlation_id);
+    json_out_close(&o, '}');
+    json_out_close(&o, '}');
+    json_out_raw(&o, "\n", 1);
+    return json_out_take(&o, n);
+}
+
+uint64_t http_random64(void)
+{
+    static _Thread_local uint64_t pool[32];
+    static _Thread_local unsigned left;
+    if (!left) {
+        ssize_t n;
+        do
+            n = getrandom(pool, sizeof(pool), 0);
+        while (n < 0 && errno == EINTR);
+        if (n != (ssize_t)sizeof(pool)) /* 256 bytes never fall short on Linux */
+            pool[0] = clock_mono_ns() * UINT64_C(0x9e3779b97f4a7c15);
+        left = sizeof(pool) / sizeof(pool[0]);
+    }
+    return pool[--left];
+}
+
+void http_uuid(char out[37])
+{
+    uint64_t a = http_random64(), b = http_random64();
+    a = (a & ~UINT64_C(0xf000)) | 0x4000;               /* version 4 */
+    b = (b & ~(UINT64_C(3) << 62)) | UINT64_C(2) << 62; /* variant 10 */
+    snprintf(out, 37, "%08x-%04x-%04x-%04x-%012llx", (unsigned)(a >> 32), (unsigned)(a >> 16) & 0xffff,
+        (unsigned)a & 0xffff, (unsigned)(b >> 48), (unsigned long long)(b & UINT64_C(0xffffffffffff)));
+}

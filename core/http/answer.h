@@ -1,0 +1,33 @@
+/* What goes back to a client: an error of the API, or a body. */
+#ifndef ORCD_HTTP_ANSWER_H
+#define ORCD_HTTP_ANSWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/codes.h"
+
+struct http_error {
+    enum api_code code; /* API_OK: none */
+    char message[256];
+    char details[256]; /* a JSON object, or "" */
+    uint32_t retry_after_s;
+};
+
+void http_error_set(struct http_error *e, enum api_code code, const char *fmt, ...) ORCD_PRINTF(3, 4);
+/* details: {"field":"params.top_p"} */
+void http_error_detail_field(struct http_error *e, const char *path, const char *field);
+/* details: {"a":1,"b":2}; names are plain. */
+void http_error_detail_numbers(
+    struct http_error *e, const char *a, uint64_t a_value, const char *b, uint64_t b_value);
+/* The body, malloc'ed; NULL: out of memory. */
+char *http_error_body(const struct http_error *e, const char *correlation_id, size_t *n);
+
+/* Random 64 bits from the kernel, buffered per thread. */
+uint64_t http_random64(void);
+/* 36 characters and NUL. */
+void http_uuid(char out[37]);
+
+#endif

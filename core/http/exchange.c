@@ -1,0 +1,381 @@
+/*
+ * One request from its head to its answer. The library calls exchange_handle first
+ * with the head, then with each piece of the body, then at its end; that last call is
+ * repeated until there is a response. A request whose answer has to wait returns once
+ * without a response and suspends in the next call: suspended in the first, the
+ * library would read again when it is resumed, and take a half-closed client for gone.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "http/api-native.h"
+#include "http/internal.h"
+#include "observe/metrics.h"
+
+void exchange_unref(struct exchange *x)
+{
+    if (atomic_fetch_sub(&x->refs, 1) != 1)
+        return;
+    json_scan_release(&x->scan);
+    request_release(&x->request);
+    free(x->answer.body);
+    free(x->body);
+    free(x->rest);
+    free(x->uri);
+    free(x);
+}
+
+void *exchange_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
+{
+    struct loop *l = cls;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct conn *c = info ? info->socket_context : NULL;
+    if (!c || c->x)
+        return NULL;
+    struct exchange *x = calloc(1, sizeof(*x));
+    char *copy = strdup(uri ? uri : "");
+    if (!x || !copy) {
+        free(x);
+        free(copy);
+        return NULL;
+    }
+    atomic_init(&x->refs, 1);
+    x->wake = l->wake;
+    x->server = l->server;
+    x->conn = c;
+    x->mhd = mhd;
+    x->uri = copy;
+    x->n_uri = strlen(copy);
+    x->arrived_ns = clock_mono_ns();
+    http_uuid(x->correlation_id);
+    c->x = x;
+    c->bytes_waiting = false;
+    if (!c->read_deadline_ns) { /* head and body came in one piece with the last request */
+        c->read_deadline_ns = x->arrived_ns + l->server->params.request_read_ms * NS_PER_MS;
+        loop_timer_at(l, c->read_deadline_ns);
+    }
+    return x;
+}
+
+/* --- answering -------------------------------------------------------------------------- */
+
+void exchange_answer(struct exchange *x, unsigned status, const char *type, char *body, size_t n)
+{
+    if (!body) {
+        http_error_set(&x->error, API_INTERNAL, "out of memory");
+        return;
+    }
+    free(x->answer.body);
+    x->answer = (struct answer){.status = status, .body = body, .n = n, .type = type};
+}
+
+/* A request for a job that never became one counts as rejected, once. */
+static void count_rejected(struct exchange *x)
+{
+    if (x->counted || !x->error.code || !x->route || !(x->route->flags & ROUTE_JOB) || x->job)
+        return;
+    x->counted = true;
+    metric_add_labelled(MC_REQUESTS, OUTCOME_REJECTED, 1);
+    metric_add_labelled(MC_REJECTIONS, x->error.code, 1);
+    log_event(ORCD_LOG_INFO, "job rejected", LOG_T("correlation_id", x->correlation_id),
+        LOG_T("code", api_code_name(x->error.code)), NULL);
+}
+
+static void header(struct MHD_Response *r, const char *name, const char *value)
+{
+    MHD_add_response_header(r, name, value);
+}
+
+static enum MHD_Result queue(
+    struct exchange *x, unsigned status, struct MHD_Response *r, enum exchange_state state)
+{
+    char number[16];
+    if (!r)
+        return MHD_NO;
+    header(r, "X-Correlation-Id", x->correlation_id);
+    header(r, "Cache-Control", "no-store");
+    if (x->error.code == API_METHOD_NOT_ALLOWED)
+        header(r, "Allow", x->allow);
+    if (x->error.code == API_UNAUTHORIZED)
+        header(r, "WWW-Authenticate", "Bearer");
+    if (x->error.retry_after_s) {
+        snprintf(number, sizeof(number), "%u", x->error.retry_after_s);
+        header(r, "Retry-After", number);
+    }
+    if (x->close || x->conn->loop->draining || (x->error.code && atomic_load(&x->server->draining)))
+        header(r, "Connection", "close");
+    x->state = state;
+    x->conn->read_deadline_ns = 0;
+    x->sent_ns = x->metrics_ns = clock_mono_ns();
+    /* The nearest of its timers; the scan then finds the others. */
+    const struct http_params *p = &x->server->params;
+    uint64_t ms = p->write_stall_ms;
+    if (state == X_STREAMING && p->ping_ms)
+        ms = min_u64(ms, p->ping_ms);
+    if (state == X_STREAMING && p->metrics_event_ms)
+        ms = min_u64(ms, p->metrics_event_ms);
+    loop_timer_at(x->conn->loop, x->sent_ns + ms * NS_PER_MS);
+    enum MHD_Result ok = MHD_queue_response(x->mhd, status, r);
+    MHD_destroy_response(r);
+    return ok;
+}
+
+static enum MHD_Result queue_answer(struct exchange *x)
+{
+    struct answer a = x->answer;
+    count_rejected(x);
+    if (x->error.code) {
+        free(a.body);
+        a = (struct answer){.status = (unsigned)api_code_status(x->error.code), .type = "application/json"};
+        a.body = http_error_body(&x->error, x->correlation_id, &a.n);
+    }
+    x->answer = (struct answer){0};
+    struct MHD_Response *r =
+        a.body ? MHD_create_response_from_buffer(a.n, a.body, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (!r) {
+        free(a.body);
+        return MHD_NO;
+    }
+    header(r, "Content-Type", a.type);
+    return queue(x, a.status, r, X_ANSWERED);
+}
+
+static enum MHD_Result queue_stream(struct exchange *x)
+{
+    struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, stream_read, x, NULL);
+    if (!r)
+        return MHD_NO;
+    header(r, "Content-Type", "text/event-stream");
+    header(r, "X-Accel-Buffering", "no");
+    return queue(x, 200, r, X_STREAMING);
+}
+
+/* --- the body ------------------------------------------------------------------------------ */
+
+static bool body_keep(struct exchange *x, const char *data, size_t n)
+{
+    size_t max = (size_t)x->server->params.max_body_kb * 1024;
+    if (n > max - x->n_body) {
+        http_error_set(&x->error, API_PAYLOAD_TOO_LARGE, "the body may have %zu bytes", max);
+        return false;
+    }
+    if (!x->scanning) {
+        static const struct json_scan_limits limits = {
+            .max_values = 256 * 1024, .max_containers = 1024, .max_keys = 4096};
+        const uint64_t seed[2] = {http_random64(), http_random64()};
+        json_scan_init(&x->scan, &limits, seed);
+        x->scanning = true;
+    }
+    if (!json_scan_push(&x->scan, data, n)) {
+        http_error_set(&x->error, API_INVALID_REQUEST, "the body is no sound JSON: %s at byte %llu",
+            x->scan.error, (unsigned long long)x->scan.offset);
+        return false;
+    }
+    if (n > x->body_cap - x->n_body) {
+        size_t cap = min_u64(max_u64(x->body_cap * 2, x->n_body + n + 1024), max);
+        char *bigger = realloc(x->body, cap);
+        if (!bigger) {
+            http_error_set(&x->error, API_INTERNAL, "out of memory");
+            return false;
+        }
+        x->body = bigger;
+        x->body_cap = cap;
+    }
+    memcpy(x->body + x->n_body, data, n);
+    x->n_body += n;
+    return true;
+}
+
+static enum MHD_Result body_piece(struct exchange *x, const char *data, size_t n)
+{
+    if (!x->error.code && (x->route->flags & ROUTE_BODY)) {
+        if (body_keep(x, data, n))
+            return MHD_YES;
+        free(x->body);
+        x->body = NULL;
+        x->n_body = x->body_cap = 0;
+    }
+    x->n_discarded += n;
+    if (x->n_discarded <= HTTP_DRAIN_BYTES)
+        return MHD_YES;
+    /* The library takes no response in the middle of a body, so this one is ours. */
+    if (!x->error.code)
+        http_error_set(&x->error, API_PAYLOAD_TOO_LARGE, "this route takes no body");
+    count_rejected(x);
+    conn_refuse_raw(x->conn->fd, &x->error);
+    return MHD_NO;
+}
+
+static void body_end(struct exchange *x)
+{
+    if (x->error.code || !(x->route->flags & ROUTE_BODY))
+        return;
+    if (!x->n_body)
+        http_error_set(&x->error, API_INVALID_REQUEST, "a JSON body is needed");
+    else if (!json_scan_finish(&x->scan))
+        http_error_set(&x->error, API_INVALID_REQUEST, "the body is no sound JSON: %s", x->scan.error);
+}
+
+/* --- a job's way ------------------------------------------------------------------------------ */
+
+void exchange_job_ready(struct job *job)
+{
+    struct exchange *x = job->consumer;
+    if (atomic_exchange(&x->parked, 0) == 1)
+        wake_push(x->wake, x);
+}
+
+void exchange_job_release(void *consumer)
+{
+    struct exchange *x = consumer;
+    job_log(x); /* where the client left before its job's end */
+    exchange_unref(x);
+}
+
+void exchange_client_gone(struct exchange *x)
+{
+    if (x->gone)
+        return;
+    x->gone = true;
+    if (x->job && !job_ended(x->job)) {
+        engine_job_abort(x->server->engine, x->job, ABORT_DISCONNECT);
+        if (x->rdhup_ns)
+            metric_observe(
+                MH_DISCONNECT_DETECTION, (double)(clock_mono_ns() - x->rdhup_ns) / (double)NS_PER_MS);
+    }
+    exchange_wake(x);
+}
+
+bool exchange_has_outcome(const struct exchange *x)
+{
+    if (job_ended(x->job))
+        return true;
+    return x->job->request.stream && atomic_load_explicit(&x->job->has_started, memory_order_acquire);
+}
+
+static void error_of_end(struct exchange *x, const struct job_end *end)
+{
+    static const char *const phases[] = {"queue", "prefill", "decode", "done"};
+    http_error_set(&x->error, end->code, "%s", end->message);
+    snprintf(x->error.details, sizeof(x->error.details),
+        "{\"phase\":\"%s\",\"tokens_out\":%u,\"retriable\":%s}", phases[end->phase], end->tokens_out,
+        api_code_retriable(end->code) ? "true" : "false");
+}
+
+static enum MHD_Result wait_for_job(struct exchange *x)
+{
+    struct job *j = x->job;
+    x->state = X_WAITING;
+    if (x->conn->half_closed)
+        exchange_client_gone(x);
+    if (x->gone)
+        return MHD_NO;
+    if (!exchange_has_outcome(x) && !x->conn->loop->draining) {
+        exchange_park(x, exchange_has_outcome);
+        return MHD_YES;
+    }
+    if (j->request.stream && atomic_load_explicit(&j->has_started, memory_order_acquire))
+        return queue_stream(x);
+    if (!job_ended(j))
+        http_error_set(&x->error, API_SHUTTING_DOWN, "this worker is shutting down");
+    else if (j->end.code)
+        error_of_end(x, &j->end);
+    else
+        api_execute_answer(x);
+    return queue_answer(x);
+}
+
+static enum MHD_Result parsed(struct exchange *x)
+{
+    if (x->gone || (x->conn->half_closed && x->route->flags & ROUTE_JOB))
+        return MHD_NO;
+    if (!x->error.code && !x->answer.status && x->route->run)
+        x->route->run(x);
+    if (x->job && !x->error.code)
+        return wait_for_job(x);
+    return queue_answer(x);
+}
+
+static enum MHD_Result complete(struct exchange *x)
+{
+    if (x->error.code)
+        return queue_answer(x);
+    if (x->route->parse && x->n_body > HTTP_INLINE_BODY_BYTES && !x->conn->loop->draining) {
+        x->state = X_WORKING;
+        MHD_suspend_connection(x->mhd);
+        if (intake_push(x->server->intake, x))
+            return MHD_YES;
+        MHD_resume_connection(x->mhd);
+    }
+    if (x->route->parse)
+        x->route->parse(x);
+    x->state = X_PARSED;
+    return parsed(x);
+}
+
+enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+    const char *version, const char *data, size_t *n_data, void **con_cls)
+{
+    struct exchange *x = *con_cls;
+    (void)cls, (void)mhd;
+    if (!x)
+        return MHD_NO; /* out of memory */
+    switch (x->state) {
+    case X_HEAD:
+        gate_head(x, url, method, version);
+        x->state = X_BODY;
+        return x->error.code && x->close ? queue_answer(x) : MHD_YES;
+    case X_BODY:
+        if (*n_data) {
+            size_t n = *n_data;
+            *n_data = 0;
+            return body_piece(x, data, n);
+        }
+        x->conn->read_deadline_ns = 0;
+        body_end(x);
+        x->state = X_COMPLETE;
+        return MHD_YES;
+    case X_COMPLETE:
+        return complete(x);
+    case X_PARSED:
+        return parsed(x);
+    case X_WAITING:
+        return wait_for_job(x);
+    default:
+        return MHD_NO;
+    }
+}
+
+void exchange_completed(
+    void *cls, struct MHD_Connection *mhd, void **con_cls, enum MHD_RequestTerminationCode code)
+{
+    struct exchange *x = *con_cls;
+    (void)cls, (void)mhd, (void)code;
+    *con_cls = NULL;
+    if (!x)
+        return;
+    struct conn *c = x->conn;
+    count_rejected(x);
+    if (x->job && !job_ended(x->job)) {
+        x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : clock_mono_ns();
+        exchange_client_gone(x);
+    }
+    c->x = NULL;
+    x->conn = NULL;
+    c->read_deadline_ns = 0;
+    if (c->bytes_waiting) { /* the next request has begun already */
+        c->bytes_waiting = false;
+        c->read_deadline_ns = clock_mono_ns() + x->server->params.request_read_ms * NS_PER_MS;
+        loop_timer_at(c->loop, c->read_deadline_ns);
+    }
+    if (x->job) {
+        if (job_ended(x->job))
+            job_log(x);
+        job_unref(x->job); /* x->job stays readable until exchange_job_release */
+    }
+    exchange_unref(x);
+}

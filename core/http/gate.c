@@ -1,0 +1,343 @@
+/*
+ * What is checked of a request's head before anything of ours parses it. The library
+ * accepts heads that a proxy in front may read differently (two lengths, a bare LF, a
+ * space before a colon, a NUL); here they end.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "http/internal.h"
+#include "observe/metrics.h"
+
+struct head {
+    struct exchange *x;
+    const char *cursor; /* where the next header's name must be; NULL: not checked */
+    unsigned n_headers;
+    const char *host, *length, *coding, *type, *authorization, *expect, *correlation, *deadline, *timeout,
+        *x_timeout;
+};
+
+static bool refuse(struct exchange *x, enum api_code code, const char *text)
+{
+    http_error_set(&x->error, code, "%s", text);
+    x->close = true;
+    return false;
+}
+
+static bool is_token(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)s[i]) && !strchr("!#$%&'*+-.^_`|~", s[i]))
+            return false;
+    return n > 0;
+}
+
+/* The headers that we read; each at most once. */
+static const char **known(struct head *h, const char *name)
+{
+    static const struct {
+        const char *name;
+        size_t at;
+    } names[] = {
+        {"Host", offsetof(struct head, host)},
+        {"Content-Length", offsetof(struct head, length)},
+        {"Transfer-Encoding", offsetof(struct head, coding)},
+        {"Content-Type", offsetof(struct head, type)},
+        {"Authorization", offsetof(struct head, authorization)},
+        {"Expect", offsetof(struct head, expect)},
+        {"X-Correlation-Id", offsetof(struct head, correlation)},
+        {"X-Deadline", offsetof(struct head, deadline)},
+        {"Request-Timeout-Ms", offsetof(struct head, timeout)},
+        {"X-Request-Timeout-Ms", offsetof(struct head, x_timeout)},
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcasecmp(name, names[i].name) == 0)
+            return (const char **)((char *)h + names[i].at);
+    return NULL;
+}
+
+static enum MHD_Result on_header(
+    void *cls, enum MHD_ValueKind kind, const char *name, size_t n_name, const char *value, size_t n_value)
+{
+    struct head *h = cls;
+    (void)kind;
+    if (!value || !is_token(name, n_name))
+        return refuse(h->x, API_INVALID_REQUEST, "a header has a malformed name"), MHD_NO;
+    /* The library ends lines in place: CR LF became two NULs. Names and values must
+     * therefore follow each other exactly; a bare LF, a NUL inside a line or a folded
+     * line breaks the chain. */
+    if (h->cursor) {
+        if (name != h->cursor || value[n_value] || value[n_value + 1])
+            return refuse(h->x, API_INVALID_REQUEST, "the head has a malformed line"), MHD_NO;
+        h->cursor = value + n_value + 2;
+    }
+    if (++h->n_headers > HTTP_MAX_HEADERS)
+        return refuse(h->x, API_HEADERS_TOO_LARGE, "too many headers"), MHD_NO;
+    for (size_t i = 0; i < n_value; i++)
+        if (((unsigned char)value[i] < 0x20 && value[i] != '\t') || value[i] == 0x7f)
+            return refuse(h->x, API_INVALID_REQUEST, "a header has a control character"), MHD_NO;
+    const char **slot = known(h, name);
+    if (slot && *slot)
+        return refuse(h->x, API_INVALID_REQUEST, "a header that may come once came twice"), MHD_NO;
+    if (slot)
+        *slot = value;
+    return MHD_YES;
+}
+
+/* method, raw URI and version stand in one line; see on_header. NULL: they don't. */
+static const char *first_line_end(
+    const struct exchange *x, const char *url, const char *method, const char *version)
+{
+    if (url != method + strlen(method) + 1 || version != url + x->n_uri + 1 || strlen(version) != 8)
+        return NULL;
+    return version[9] ? NULL : version + 10;
+}
+
+static bool check_head(struct head *h, const char *url, const char *method, const char *version)
+{
+    struct exchange *x = h->x;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    size_t size = info ? info->header_size : 0;
+    if (x->n_uri > HTTP_URI_BYTES)
+        return refuse(x, API_URI_TOO_LONG, "the URI is too long");
+    if (size > HTTP_HEAD_BYTES)
+        return refuse(x, API_HEADERS_TOO_LARGE, "the head is too large");
+    if (x->server->strict_head && !(h->cursor = first_line_end(x, url, method, version)))
+        return refuse(x, API_INVALID_REQUEST, "the request line is malformed");
+    MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, on_header, h);
+    if (x->error.code)
+        return false;
+    if (h->cursor && (h->cursor + 2 != method + size || h->cursor[0] || h->cursor[1]))
+        return refuse(x, API_INVALID_REQUEST, "the head has a malformed line");
+    return true;
+}
+
+/* origin-form only: a path, perhaps a query; printable ASCII; escapes well-formed. */
+static bool check_uri(struct exchange *x)
+{
+    const char *u = x->uri;
+    if (u[0] != '/')
+        return refuse(x, API_INVALID_REQUEST, "the request target must be a path");
+    for (size_t i = 0; i < x->n_uri; i++) {
+        unsigned char c = (unsigned char)u[i];
+        if (c <= 0x20 || c >= 0x7f)
+            return refuse(x, API_INVALID_REQUEST, "the URI has a character that must be escaped");
+        if (c != '%')
+            continue;
+        if (!isxdigit((unsigned char)u[i + 1]) || !isxdigit((unsigned char)u[i + 2]))
+            return refuse(x, API_INVALID_REQUEST, "the URI has a malformed escape");
+        if (u[i + 1] == '0' && u[i + 2] == '0')
+            return refuse(x, API_INVALID_REQUEST, "the URI has a NUL");
+    }
+    return true;
+}
+
+static bool check_framing(struct head *h, const char *version)
+{
+    struct exchange *x = h->x;
+    if (h->coding && h->length)
+        return refuse(x, API_INVALID_REQUEST, "Transfer-Encoding and Content-Length exclude each other");
+    if (h->coding && (strcasecmp(h->coding, "chunked") != 0 || strcmp(version, "HTTP/1.1") != 0))
+        return refuse(x, API_INVALID_REQUEST, "the only Transfer-Encoding is chunked, in HTTP/1.1");
+    if (h->length && (!*h->length || h->length[strspn(h->length, "0123456789")]))
+        return refuse(x, API_INVALID_REQUEST, "Content-Length must be a number");
+    return true;
+}
+
+static bool host_matches(const char *host, const char *name)
+{
+    size_t n = strlen(name);
+    if (!n || strncasecmp(host, name, n) != 0)
+        return false;
+    return !host[n] || (host[n] == ':' && host[n + 1] && !host[n + 1 + strspn(host + n + 1, "0123456789")]);
+}
+
+/* A page in a browser can make its own name point here, but then Host names it. */
+static bool check_host(struct head *h)
+{
+    struct exchange *x = h->x;
+    const struct http_server *s = x->server;
+    if (!h->host)
+        return true; /* HTTP/1.0; 1.1 was refused without it */
+    for (const char *p = h->host; *p; p++)
+        if (!isalnum((unsigned char)*p) && !strchr("-._:[]%", *p))
+            return refuse(x, API_INVALID_REQUEST, "Host is malformed");
+    if (!s->check_host || host_matches(h->host, "localhost") || host_matches(h->host, "127.0.0.1") ||
+        host_matches(h->host, "[::1]") || host_matches(h->host, s->own_host))
+        return true;
+    return refuse(
+        x, API_FORBIDDEN_HOST, "Host must be localhost, 127.0.0.1 or [::1] while no API keys are set");
+}
+
+bool gate_key_ok(const struct http_server *s, const char *presented, size_t n)
+{
+    char padded[HTTP_KEY_BYTES] = {0};
+    unsigned any = 0, fits = n > 0 && n < sizeof(padded);
+    memcpy(padded, presented, fits ? n : 0);
+    /* Every key and every byte is looked at, so that time tells nothing. */
+    for (size_t k = 0; k < s->n_keys; k++) {
+        volatile unsigned char different = 0;
+        for (size_t i = 0; i < sizeof(padded); i++)
+            different |= (unsigned char)(padded[i] ^ s->keys[k][i]);
+        any |= different == 0;
+    }
+    return any & fits;
+}
+
+static bool check_key(struct head *h, const char *path)
+{
+    struct exchange *x = h->x;
+    if (!x->server->n_keys || route_path_is_open(path))
+        return true;
+    const char *a = h->authorization;
+    if (a && strncasecmp(a, "Bearer ", 7) == 0) {
+        a += 7 + strspn(a + 7, " ");
+        if (gate_key_ok(x->server, a, strlen(a)))
+            return true;
+    }
+    http_error_set(&x->error, API_UNAUTHORIZED, "a valid API key is needed: Authorization: Bearer KEY");
+    return false;
+}
+
+static void take_correlation_id(struct head *h)
+{
+    const char *id = h->correlation;
+    size_t n = id ? strlen(id) : 0;
+    bool good = n >= 1 && n <= JOB_CORRELATION_MAX;
+    for (size_t i = 0; good && i < n; i++)
+        good = isalnum((unsigned char)id[i]) || strchr("._-", id[i]);
+    if (good)
+        memcpy(h->x->correlation_id, id, n + 1);
+}
+
+/* --- deadlines ------------------------------------------------------------------------ */
+
+static bool timeout_header(struct exchange *x, const char *name, const char *value)
+{
+    if (!value)
+        return true;
+    size_t n = strlen(value);
+    uint64_t ms = 0;
+    if (n == 0 || n > 18 || value[strspn(value, "0123456789")]) {
+        http_error_set(&x->error, API_INVALID_REQUEST, "%s must be a number of milliseconds", name);
+        return false;
+    }
+    for (; *value; value++)
+        ms = ms * 10 + (unsigned)(*value - '0');
+    if (ms > UINT64_C(1000000000000)) /* decades: clamped by max_ms anyway */
+        ms = UINT64_C(1000000000000);
+    uint64_t at = x->arrived_ns + ms * NS_PER_MS;
+    x->deadline_ns = x->deadline_ns && x->deadline_ns < at ? x->deadline_ns : at;
+    return true;
+}
+
+static bool deadline_header(struct exchange *x, const char *value)
+{
+    int64_t real_ns;
+    if (!value)
+        return true;
+    if (clock_parse_rfc3339(value, strlen(value), &real_ns)) {
+        http_error_set(&x->error, API_INVALID_REQUEST, "X-Deadline must be an RFC 3339 time");
+        return false;
+    }
+    int64_t left = 0;
+    if (__builtin_sub_overflow(real_ns, (int64_t)clock_real_ns(), &left))
+        left = real_ns < 0 ? INT64_MIN : INT64_MAX;
+    /* Past: a deadline that is not 0, which would be none. */
+    x->deadline_ns = left < 0 ? 1 : x->arrived_ns + (uint64_t)left;
+    return true;
+}
+
+static bool take_deadline(struct head *h)
+{
+    struct exchange *x = h->x;
+    const struct http_params *p = &x->server->params;
+    if (!deadline_header(x, h->deadline) || !timeout_header(x, "Request-Timeout-Ms", h->timeout) ||
+        !timeout_header(x, "X-Request-Timeout-Ms", h->x_timeout))
+        return false;
+    if (!x->deadline_ns) {
+        if (p->deadline_default_ms)
+            x->deadline_ns = x->arrived_ns + p->deadline_default_ms * NS_PER_MS;
+        return true;
+    }
+    uint64_t max = x->arrived_ns + p->deadline_max_ms * NS_PER_MS;
+    if (p->deadline_max_ms && x->deadline_ns > max) {
+        x->deadline_ns = max;
+        x->deadline_clamped = true;
+    }
+    uint64_t left_ms = x->deadline_ns > x->arrived_ns ? (x->deadline_ns - x->arrived_ns) / NS_PER_MS : 0;
+    if (x->deadline_ns > x->arrived_ns && left_ms >= p->deadline_min_remaining_ms)
+        return true;
+    metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_ARRIVAL, 1);
+    http_error_set(&x->error, API_DEADLINE_EXCEEDED,
+        "%llu ms are left until the deadline; at least %u are needed", (unsigned long long)left_ms,
+        p->deadline_min_remaining_ms);
+    http_error_detail_numbers(
+        &x->error, "remaining_ms", left_ms, "min_remaining_ms", p->deadline_min_remaining_ms);
+    x->close = true; /* answered from the head: its body is not waited for */
+    return false;
+}
+
+/* --- route, body ----------------------------------------------------------------------- */
+
+static bool is_json(const char *type)
+{
+    size_t n = strlen("application/json");
+    return type && strncasecmp(type, "application/json", n) == 0 && (!type[n] || strchr("; \t", type[n]));
+}
+
+static void check_body(struct head *h)
+{
+    struct exchange *x = h->x;
+    uint64_t cap = (uint64_t)x->server->params.max_body_kb * 1024, length = 0;
+    bool huge = false;
+    for (const char *p = h->length; p && *p; p++)
+        huge |= __builtin_mul_overflow(length, (uint64_t)10, &length) ||
+                __builtin_add_overflow(length, (uint64_t)(*p - '0'), &length);
+    if (!x->error.code && x->route->flags & ROUTE_BODY) {
+        if ((h->length || h->coding) && !is_json(h->type))
+            http_error_set(&x->error, API_UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json");
+        else if (huge || length > cap)
+            http_error_set(
+                &x->error, API_PAYLOAD_TOO_LARGE, "the body may have %llu bytes", (unsigned long long)cap);
+    }
+    /* A refused body is read so that the connection lives on, but not if it is long or
+     * the client waits for our word. */
+    if (x->error.code && (huge || length > HTTP_DRAIN_BYTES || h->expect))
+        x->close = true;
+}
+
+void gate_head(struct exchange *x, const char *url, const char *method, const char *version)
+{
+    struct head h = {.x = x};
+    if (!check_head(&h, url, method, version))
+        return;
+    take_correlation_id(&h);
+    if (!check_framing(&h, version) || !check_uri(x) || !check_host(&h))
+        return;
+    char path[HTTP_URI_BYTES + 1];
+    size_t n = strcspn(x->uri, "?");
+    memcpy(path, x->uri, n);
+    path[n] = 0;
+    const char *parameter = NULL;
+    if (check_key(&h, path)) {
+        x->route = route_find(method, path, &parameter, x->allow, sizeof(x->allow), &x->error);
+        if (x->route && x->route->flags & ROUTE_KEYED && !x->server->n_keys) {
+            x->route = NULL;
+            http_error_set(&x->error, API_NOT_FOUND, "this route needs configured API keys");
+        }
+    } else {
+        struct http_error ignored = {.code = API_OK};
+        x->route =
+            route_find(method, path, &parameter, x->allow, sizeof(x->allow), &ignored); /* for the count */
+        x->allow[0] = 0;
+    }
+    x->parameter = parameter ? x->uri + (parameter - path) : NULL;
+    if (x->route && x->route->flags & ROUTE_JOB && !x->error.code)
+        take_deadline(&h);
+    check_body(&h);
+}

@@ -1,0 +1,240 @@
+/* What the files of the HTTP side share. docs/http.md tells how they work together. */
+#ifndef ORCD_HTTP_INTERNAL_H
+#define ORCD_HTTP_INTERNAL_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "http/answer.h"
+#include "http/json-scan.h"
+#include "http/server.h"
+
+#define HTTP_MAX_LOOPS 64
+#define HTTP_INLINE_BODY_BYTES (16u * 1024) /* larger ones are parsed by the intake threads */
+#define HTTP_DRAIN_BYTES (64u * 1024)       /* of a refused body, so that the connection lives on */
+#define HTTP_HEAD_BYTES (16u * 1024)
+#define HTTP_URI_BYTES 2048
+#define HTTP_MAX_HEADERS 100
+#define HTTP_KEY_BYTES 256 /* an API key, zero-padded */
+
+struct exchange;
+struct conn;
+struct loop;
+
+/*
+ * How other threads reach a loop. Stays until the process ends: the engine may call
+ * `ready` and `flush` for a job that outlives the server.
+ */
+struct wake {
+    _Atomic(struct exchange *) head; /* exchanges that have news; pushed by anyone, taken by the loop */
+    int event_fd;
+};
+void wake_push(struct wake *w, struct exchange *x);
+void wake_kick(struct wake *w);
+
+/* A request's route, from the table in routes.c. */
+enum route_flags {
+    ROUTE_OPEN = 1,   /* needs no key */
+    ROUTE_BODY = 2,   /* a JSON body */
+    ROUTE_JOB = 4,    /* counts in requests_total when it is refused */
+    ROUTE_PREFIX = 8, /* the last part of the path is a parameter */
+    ROUTE_KEYED = 16  /* not there without configured keys */
+};
+struct route {
+    const char *method, *path;
+    unsigned flags;
+    /* Any thread (an intake thread for large bodies): from x->body to x->request,
+     * x->answer or x->error. NULL: nothing to parse. */
+    void (*parse)(struct exchange *x);
+    /* Loop thread: answers, or leaves x waiting for its job. */
+    void (*run)(struct exchange *x);
+};
+extern const struct route http_routes[];
+extern const size_t http_n_routes;
+/* NULL: error is set to NOT_FOUND or METHOD_NOT_ALLOWED (then allow is filled in).
+ * parameter: where the last part of a PREFIX route begins in path. */
+const struct route *route_find(const char *method, const char *path, const char **parameter, char *allow,
+    size_t allow_size, struct http_error *error);
+/* May this path be asked without a key, whatever the method? */
+bool route_path_is_open(const char *path);
+
+enum exchange_state {
+    X_HEAD,      /* the library parses the head */
+    X_BODY,      /* the body arrives, or is drained */
+    X_COMPLETE,  /* all of it is here; the library was told to wait */
+    X_WORKING,   /* an intake thread parses it; suspended */
+    X_PARSED,    /* parsed */
+    X_WAITING,   /* its job waits for a slot or, not streaming, for its end; suspended */
+    X_ANSWERED,  /* a response is queued */
+    X_STREAMING, /* an event stream is queued */
+};
+
+/* A body to answer with. */
+struct answer {
+    unsigned status; /* 0: none yet */
+    char *body;      /* malloc'ed */
+    size_t n;
+    const char *type;
+};
+
+/*
+ * One request and its answer. Loop thread only, but for what is said. Referenced by
+ * its connection and by its job. While it is suspended, exactly one of these holds:
+ * parked is 1; it is in wake->head or in the loop's runnable list; an intake thread
+ * has it. Only a resumed exchange can complete.
+ */
+struct exchange {
+    atomic_int refs;
+    atomic_int parked;     /* 1: suspended until somebody exchanges it for 0 */
+    struct exchange *next; /* in wake->head, runnable or the intake queue */
+    struct wake *wake;
+    struct http_server *server;
+    struct conn *conn; /* NULL once the connection has dropped it */
+    struct MHD_Connection *mhd;
+    enum exchange_state state;
+
+    /* head */
+    const struct route *route;
+    char *uri; /* raw, malloc'ed, NUL-terminated */
+    size_t n_uri;
+    const char *parameter;
+    char correlation_id[JOB_CORRELATION_MAX + 1];
+    uint64_t arrived_ns, deadline_ns; /* monotonic; 0: none */
+    bool deadline_clamped, close, counted;
+    char allow[48];
+
+    /* body */
+    struct json_scan scan;
+    bool scanning;
+    char *body;
+    size_t n_body, body_cap, n_discarded;
+
+    /* outcome */
+    struct http_error error;
+    struct answer answer;
+    struct request request; /* of a job; moved into it */
+    struct job *job;
+    bool logged;
+
+    /* disconnect */
+    bool gone;         /* nobody reads any more */
+    bool probe;        /* send a comment and let the kernel say */
+    uint64_t rdhup_ns; /* when the event was read; 0: none */
+
+    /* stream */
+    bool started_sent, end_sent, ping_due, metrics_due;
+    uint32_t formatted, handed; /* entries formatted; handed to the kernel */
+    char *rest;                 /* of an event that did not fit, malloc'ed */
+    size_t n_rest, rest_at;
+    bool chunk_out; /* bytes were given to the library and it has not come back yet */
+    uint64_t sent_ns, metrics_ns;
+};
+
+/* One client connection. Loop thread only. */
+struct conn {
+    struct loop *loop;
+    struct MHD_Connection *mhd;
+    struct conn *next, *prev;
+    int fd;
+    struct exchange *x;
+    uint64_t read_deadline_ns; /* of a head and body that has begun; 0: none */
+    bool bytes_waiting;        /* came while an exchange was on */
+    bool half_closed;          /* the peer sends no more */
+};
+
+struct loop {
+    struct http_server *server;
+    struct wake *wake;
+    unsigned index;
+    struct MHD_Daemon *mhd;
+    int epoll_fd, listen_fd, mhd_fd;
+    bool listening, accept_paused;
+    pthread_t thread;
+    bool has_thread;
+    struct conn *conns;
+    struct exchange *runnable, **runnable_tail;
+    uint64_t next_timer_ns; /* lower bound of what loop_timers has to look at */
+    bool draining;          /* never suspend any more */
+    uint64_t stop_by_ns;
+};
+
+struct http_server {
+    struct http_params params; /* pointers in it are ours or not used after start */
+    char **keys;               /* each HTTP_KEY_BYTES, zero-padded */
+    size_t n_keys;
+    bool check_host, strict_head;
+    char own_host[64]; /* literal address that it listens on, "" if none */
+    struct engine *engine;
+    struct health *health;
+    _Atomic(struct http_model *) model;
+    atomic_bool draining, stopping;
+    atomic_uint n_connections;
+    char url[300];
+    char unix_path[108]; /* to unlink; "" */
+    struct loop loops[HTTP_MAX_LOOPS];
+    unsigned n_loops;
+    struct wake *wakes;
+    int reserve_fd; /* closed to accept and refuse when descriptors run out */
+    pthread_mutex_t reserve_lock;
+    struct intake *intake;
+};
+
+/* listen.c */
+struct listen_address {
+    struct sockaddr_storage addr;
+    socklen_t n;
+    char host[256];
+    char unix_path[108];
+    bool loopback;
+};
+int listen_parse(struct listen_address *a, const char *text, struct orcd_error *err);
+/* fds[n]: one listener per loop (unix sockets: the same one). */
+int listen_open(
+    struct listen_address *a, unsigned n, uint32_t user_timeout_ms, int *fds, struct orcd_error *err);
+void listen_url(const struct listen_address *a, char *url, size_t size);
+
+/* loop.c */
+int loop_start(struct loop *l, struct orcd_error *err);
+void loop_timer_at(struct loop *l, uint64_t ns);
+/* Suspends, then parks. False: there is news already (the caller tells by `news`) and
+ * it was resumed at once. */
+void exchange_park(struct exchange *x, bool (*news)(const struct exchange *x));
+/* Makes a parked exchange runnable; loop thread. */
+void exchange_wake(struct exchange *x);
+void conn_refuse_raw(int fd, const struct http_error *e);
+
+/* exchange.c */
+enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+    const char *version, const char *data, size_t *n_data, void **con_cls);
+void *exchange_begin(void *cls, const char *uri, struct MHD_Connection *mhd);
+void exchange_completed(
+    void *cls, struct MHD_Connection *mhd, void **con_cls, enum MHD_RequestTerminationCode code);
+void exchange_unref(struct exchange *x);
+void exchange_client_gone(struct exchange *x);
+void exchange_job_ready(struct job *job);
+void exchange_job_release(void *consumer);
+/* Takes body over. */
+void exchange_answer(struct exchange *x, unsigned status, const char *type, char *body, size_t n);
+bool exchange_has_outcome(const struct exchange *x);
+
+/* gate.c: refuses by setting x->error; x->close for what may not go on. */
+void gate_head(struct exchange *x, const char *url, const char *method, const char *version);
+bool gate_key_ok(const struct http_server *s, const char *presented, size_t n);
+
+/* stream.c */
+ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max);
+bool stream_has_news(const struct exchange *x);
+
+/* api-native.c */
+void job_log(struct exchange *x);
+
+/* intake.c */
+int intake_start(struct intake **out, unsigned n_threads, struct orcd_error *err);
+/* False: it was stopped. x must be suspended before. */
+bool intake_push(struct intake *in, struct exchange *x);
+void intake_stop(struct intake *in); /* finishes what it has */
+void intake_free(struct intake *in); /* takes NULL */
+
+#endif

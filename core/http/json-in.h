@@ -1,0 +1,33 @@
+/*
+ * Typed access to parsed JSON, every value checked: type, range, finite. The first
+ * problem is kept as an HTTP error that names the field; later calls do nothing.
+ */
+#ifndef ORCD_HTTP_JSON_IN_H
+#define ORCD_HTTP_JSON_IN_H
+
+#include <json-c/json.h>
+
+#include "http/answer.h"
+
+struct json_in {
+    struct http_error *error;
+    const char *path; /* "" or "params.": what field names are prefixed with */
+};
+
+/* Parses text that json_scan found sound. NULL: error is set. Free with json_object_put. */
+json_object *json_in_parse(const char *text, size_t n, struct http_error *error);
+
+void json_in_fail(struct json_in *in, const char *field, const char *fmt, ...) ORCD_PRINTF(3, 4);
+
+/* Integers must be written as integers ("1.0" is none). */
+bool json_in_u64(
+    struct json_in *in, const char *field, json_object *v, uint64_t lo, uint64_t hi, uint64_t *out);
+bool json_in_i64(struct json_in *in, const char *field, json_object *v, int64_t lo, int64_t hi, int64_t *out);
+/* lo_open: lo itself is refused. */
+bool json_in_f32(
+    struct json_in *in, const char *field, json_object *v, double lo, double hi, bool lo_open, float *out);
+bool json_in_bool(struct json_in *in, const char *field, json_object *v, bool *out);
+bool json_in_text(struct json_in *in, const char *field, json_object *v, const char **s, size_t *n);
+bool json_in_type(struct json_in *in, const char *field, json_object *v, json_type type, const char *what);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * A strict check of JSON text that arrives in pieces, before any parser builds
+ * objects of it: RFC 8259 grammar, valid UTF-8, no NUL (raw or \u0000), no lone
+ * surrogate, bounded depth and counts, integers that fit 64 bits, no duplicate keys,
+ * nothing after the value. Memory is bounded by max_keys.
+ */
+#ifndef ORCD_HTTP_JSON_SCAN_H
+#define ORCD_HTTP_JSON_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define JSON_SCAN_DEPTH 32
+#define JSON_SCAN_NUMBER_BYTES 64
+
+struct json_scan_limits {
+    uint32_t max_values;     /* of any kind */
+    uint32_t max_containers; /* objects and arrays */
+    uint32_t max_keys;       /* of all open objects together */
+};
+
+struct json_scan {
+    struct json_scan_limits limits;
+    uint64_t offset;   /* bytes taken */
+    const char *error; /* static text; NULL: none */
+    uint8_t state, depth;
+    bool is_object[JSON_SCAN_DEPTH];
+    uint32_t keys_at[JSON_SCAN_DEPTH]; /* first key of each open object */
+    uint32_t n_values, n_containers, n_keys, keys_cap;
+    uint64_t *keys; /* seeded hashes of the keys of open objects */
+    uint64_t seed[2], hash;
+    /* of the string or number at hand */
+    bool is_key, negative, integer, overflow;
+    uint8_t utf8_left, utf8_lo, utf8_hi, hex_left;
+    uint32_t hex, high; /* escape being read; high surrogate before it, or 0 */
+    uint64_t number;
+    uint32_t n_number;
+    const char *literal; /* what of true, false, null is still to come */
+};
+
+/* seed: two random words, so that nobody can choose keys that collide. */
+void json_scan_init(struct json_scan *s, const struct json_scan_limits *limits, const uint64_t seed[2]);
+/* False: s->error says why, s->offset where; all later calls fail too. */
+bool json_scan_push(struct json_scan *s, const char *text, size_t n);
+bool json_scan_finish(struct json_scan *s);
+void json_scan_release(struct json_scan *s);
+
+#endif

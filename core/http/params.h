@@ -1,0 +1,17 @@
+/* The JSON of a job request, checked field by field. */
+#ifndef ORCD_HTTP_PARAMS_H
+#define ORCD_HTTP_PARAMS_H
+
+#include "http/answer.h"
+#include "http/server.h"
+
+/* Fills in *r but for ids of the head, arrival and deadline. False: error is set (r may
+ * hold memory; request_release frees it). Any thread. */
+bool params_read_job(
+    struct request *r, const struct http_model *model, const char *body, size_t n, struct http_error *error);
+
+/* {"job_id": ...} */
+bool params_read_job_id(char job_id[JOB_ID_MAX + 1], const char *body, size_t n, struct http_error *error);
+bool params_job_id_ok(const char *id, size_t n);
+
+#endif

@@ -1,0 +1,229 @@
+#include "http/server.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "http/internal.h"
+#include "observe/metrics.h"
+
+#define INTAKE_THREADS 2
+
+/* The engine may call back for a job that outlives its server (a plugin that hangs),
+ * so what it calls into stays. One small block per server that was started. */
+struct hub {
+    struct hub *next;
+    unsigned n;
+    struct wake wakes[];
+};
+static _Atomic(struct hub *) hubs;
+
+static struct hub *hub_new(unsigned n)
+{
+    struct hub *h = calloc(1, sizeof(*h) + n * sizeof(h->wakes[0]));
+    if (!h)
+        return NULL;
+    h->n = n;
+    for (unsigned i = 0; i < n; i++) {
+        h->wakes[i].event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (h->wakes[i].event_fd < 0) {
+            while (i--)
+                close(h->wakes[i].event_fd);
+            free(h);
+            return NULL;
+        }
+    }
+    h->next = atomic_load(&hubs);
+    while (!atomic_compare_exchange_weak(&hubs, &h->next, h)) {}
+    return h;
+}
+
+/* Engine thread, once per step: the loops that got news. */
+static void on_flush(void *arg)
+{
+    struct hub *h = arg;
+    for (unsigned i = 0; i < h->n; i++)
+        if (atomic_load_explicit(&h->wakes[i].head, memory_order_relaxed))
+            wake_kick(&h->wakes[i]);
+}
+
+static int copy_keys(struct http_server *s, const struct http_params *p, struct orcd_error *err)
+{
+    s->keys = calloc(p->n_api_keys + 1, sizeof(*s->keys));
+    for (size_t i = 0; s->keys && i < p->n_api_keys; i++) {
+        size_t n = strlen(p->api_keys[i]);
+        if (n == 0 || n >= HTTP_KEY_BYTES)
+            return error_set(err, ORCD_E_INVALID, "an API key has 1 to %d bytes", HTTP_KEY_BYTES - 1);
+        s->keys[i] = calloc(1, HTTP_KEY_BYTES);
+        if (!s->keys[i])
+            return error_set(err, ORCD_E_NOMEM, "out of memory for API keys");
+        memcpy(s->keys[i], p->api_keys[i], n);
+        s->n_keys++;
+    }
+    return s->keys ? 0 : error_set(err, ORCD_E_NOMEM, "out of memory for API keys");
+}
+
+static int check_exposure(struct http_server *s, const struct listen_address *a, struct orcd_error *err)
+{
+    if (!a->loopback && !s->n_keys && !s->params.allow_unauthenticated)
+        return error_set(err, ORCD_E_PERMISSION,
+            "http.listen %s can be reached from other machines and no API keys are set: set "
+            "http.api_keys_file, "
+            "listen on 127.0.0.1, or set http.allow_unauthenticated: true",
+            s->params.listen);
+    s->check_host = a->loopback && !s->n_keys && !a->unix_path[0];
+    return 0;
+}
+
+static void server_free(struct http_server *s)
+{
+    struct http_model *m = atomic_load(&s->model);
+    for (size_t i = 0; i < s->n_keys; i++) {
+        explicit_bzero(s->keys[i], HTTP_KEY_BYTES);
+        free(s->keys[i]);
+    }
+    free(s->keys);
+    if (s->reserve_fd >= 0)
+        close(s->reserve_fd);
+    if (s->unix_path[0])
+        unlink(s->unix_path);
+    if (m) {
+        free((char *)m->name);
+        free((char *)m->ref);
+        free((char *)m->quant_kind);
+        free((char *)m->arch);
+        free(m);
+    }
+    pthread_mutex_destroy(&s->reserve_lock);
+    free(s);
+}
+
+static void loops_stop(struct http_server *s, uint64_t timeout_ms)
+{
+    uint64_t by = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    for (unsigned i = 0; i < s->n_loops; i++)
+        s->loops[i].stop_by_ns = by; /* read by the loop after it sees `stopping` */
+    atomic_store(&s->stopping, true);
+    for (unsigned i = 0; i < s->n_loops; i++)
+        if (s->loops[i].has_thread)
+            wake_kick(s->loops[i].wake);
+    for (unsigned i = 0; i < s->n_loops; i++)
+        if (s->loops[i].has_thread)
+            pthread_join(s->loops[i].thread, NULL);
+        else if (s->loops[i].listen_fd >= 0)
+            close(s->loops[i].listen_fd);
+}
+
+static int start(struct http_server *s, struct listen_address *a, struct orcd_error *err)
+{
+    struct hub *h = hub_new(s->n_loops);
+    int fds[HTTP_MAX_LOOPS], rc;
+    if (!h)
+        return error_set(err, ORCD_E_NOMEM, "out of memory or descriptors for the HTTP loops");
+    s->wakes = h->wakes;
+    s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    rc = listen_open(a, s->n_loops, s->params.write_stall_ms, fds, err);
+    if (rc)
+        return rc;
+    listen_url(a, s->url, sizeof(s->url));
+    memcpy(s->unix_path, a->unix_path, sizeof(s->unix_path));
+    if (strncmp(s->url, "http://", 7) == 0)
+        snprintf(
+            s->own_host, sizeof(s->own_host), "%.*s", (int)(strrchr(s->url, ':') - s->url - 7), s->url + 7);
+    for (unsigned i = 0; i < s->n_loops; i++)
+        s->loops[i] =
+            (struct loop){.server = s, .wake = &h->wakes[i], .index = i, .listen_fd = fds[i], .epoll_fd = -1};
+    rc = intake_start(&s->intake, INTAKE_THREADS, err);
+    for (unsigned i = 0; i < s->n_loops && !rc; i++)
+        rc = loop_start(&s->loops[i], err);
+    if (rc) {
+        loops_stop(s, 0);
+        intake_free(s->intake);
+        return rc;
+    }
+    engine_on_flush(s->engine, on_flush, h);
+    return 0;
+}
+
+int http_server_start(struct http_server **out, const struct http_params *params, struct engine *engine,
+    struct health *health, struct orcd_error *err)
+{
+    struct listen_address a;
+    struct http_server *s = calloc(1, sizeof(*s));
+    if (!s)
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the HTTP server");
+    pthread_mutex_init(&s->reserve_lock, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    s->params = *params;
+    s->engine = engine;
+    s->health = health;
+    s->reserve_fd = -1;
+    s->n_loops = (unsigned)min_u64(max_u64(params->threads, 1), HTTP_MAX_LOOPS);
+    s->strict_head = strncmp(MHD_get_version(), "0.9.", 4) == 0;
+    int rc = copy_keys(s, params, err);
+    if (!rc)
+        rc = listen_parse(&a, params->listen, err);
+    if (!rc)
+        rc = check_exposure(s, &a, err);
+    if (!rc)
+        rc = start(s, &a, err);
+    if (rc) {
+        server_free(s);
+        return rc;
+    }
+    s->params.listen = s->url;
+    s->params.api_keys = NULL;
+    metric_set(MG_HTTP_START_MS, metrics_uptime_s() * 1e3);
+    *out = s;
+    return 0;
+}
+
+const char *http_server_url(const struct http_server *s)
+{
+    return s->url;
+}
+
+void http_server_set_model(struct http_server *s, const struct http_model *model)
+{
+    struct http_model *m = malloc(sizeof(*m)), *none = NULL;
+    if (!m) {
+        log_error("out of memory for the model's description");
+        return;
+    }
+    *m = *model;
+    m->name = strdup(model->name ? model->name : "");
+    m->ref = strdup(model->ref ? model->ref : "");
+    m->quant_kind = strdup(model->quant_kind ? model->quant_kind : "");
+    m->arch = strdup(model->arch ? model->arch : "");
+    if (!m->name || !m->ref || !m->quant_kind || !m->arch ||
+        !atomic_compare_exchange_strong(&s->model, &none, m)) {
+        free((char *)m->name);
+        free((char *)m->ref);
+        free((char *)m->quant_kind);
+        free((char *)m->arch);
+        free(m);
+    }
+}
+
+void http_server_drain(struct http_server *s)
+{
+    atomic_store(&s->draining, true);
+}
+
+void http_server_stop(struct http_server *s, uint64_t timeout_ms)
+{
+    if (!s)
+        return;
+    http_server_drain(s);
+    intake_stop(s->intake); /* what it has goes back to the loops */
+    loops_stop(s, timeout_ms);
+    intake_free(s->intake);
+    server_free(s);
+}

@@ -1,0 +1,20 @@
+/* The events of a stream as text; one duty: bytes. */
+#ifndef ORCD_HTTP_SSE_H
+#define ORCD_HTTP_SSE_H
+
+#include "base/json-out.h"
+#include "engine/job.h"
+
+void sse_started(struct json_out *o, const struct job *j, const char *model);
+/* Entry `index` of the job. */
+void sse_token(struct json_out *o, const struct job *j, uint32_t index);
+/* The terminal event: `end` or `error`. */
+void sse_end(struct json_out *o, const struct job *j);
+void sse_metrics(struct json_out *o, uint32_t tokens_out, double decode_ms, uint64_t memory_bytes);
+
+/* Shared with answers that do not stream. */
+void sse_started_fields(struct json_out *o, const struct job *j, const char *model);
+void sse_end_fields(struct json_out *o, const struct job *j);
+void sse_logprob_fields(struct json_out *o, const struct job *j, const struct job_token *t);
+
+#endif
