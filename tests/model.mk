@@ -1,3 +1,16 @@
-# Writers of model files for tests: other rooms link libtestmodel.a.
+# Writers of model files for tests: other rooms link $(TEST_MODEL_LIBS).
+TEST_MODEL_SOURCES = tests/lib/gguf-writer.c tests/lib/gguf-writer.h tests/lib/model-plan.c tests/lib/model-plan.h \
+	tests/lib/plan-fill.c tests/lib/synth-vocab.c tests/lib/synth-vocab.h
 check_LIBRARIES += libtestmodel.a
-libtestmodel_a_SOURCES = tests/lib/gguf-writer.c tests/lib/gguf-writer.h
+libtestmodel_a_SOURCES = $(TEST_MODEL_SOURCES) tests/lib/gguf-edit.c tests/lib/gguf-edit.h \
+	tests/lib/consume.c tests/lib/consume.h
+TEST_MODEL_LIBS = libtestmodel.a $(CORE_LIBS)
+
+if HAVE_CMOCKA
+MODEL_TESTS = tests/model/test-gguf
+check_PROGRAMS += $(MODEL_TESTS)
+TESTS += $(MODEL_TESTS)
+tests_model_test_gguf_SOURCES = tests/model/test-gguf.c
+tests_model_test_gguf_CFLAGS = $(TEST_CFLAGS)
+tests_model_test_gguf_LDADD = $(TEST_MODEL_LIBS) $(CMOCKA_LIBS)
+endif

@@ -1,0 +1,358 @@
+#include "tests/lib/model-plan.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/quant-types.h"
+#include "tests/lib/synth-vocab.h"
+
+static const struct {
+    const char *name;
+    struct model_spec spec;
+} presets[] = {
+    {"tiny", {.family = "llama",
+                 .layers = 2,
+                 .embd = 256,
+                 .heads = 4,
+                 .kv_heads = 2,
+                 .ff = 512,
+                 .vocab = 1024,
+                 .ctx = 512,
+                 .rope_base = 1e4f,
+                 .eps = 1e-5f,
+                 .tokenizer = "llama-bpe"}},
+    {"qwen2.5-0.5b", {.family = "qwen2",
+                         .layers = 24,
+                         .embd = 896,
+                         .heads = 14,
+                         .kv_heads = 2,
+                         .ff = 4864,
+                         .vocab = 151936,
+                         .ctx = 32768,
+                         .rope_base = 1e6f,
+                         .eps = 1e-6f,
+                         .tied = true,
+                         .tokenizer = "qwen2"}},
+    {"qwen3-0.6b", {.family = "qwen3",
+                       .layers = 28,
+                       .embd = 1024,
+                       .heads = 16,
+                       .kv_heads = 8,
+                       .head_dim = 128,
+                       .ff = 3072,
+                       .vocab = 151936,
+                       .ctx = 40960,
+                       .rope_base = 1e6f,
+                       .eps = 1e-6f,
+                       .tied = true,
+                       .tokenizer = "qwen2"}},
+    {"tinyllama", {.family = "llama",
+                      .layers = 22,
+                      .embd = 2048,
+                      .heads = 32,
+                      .kv_heads = 4,
+                      .ff = 5632,
+                      .vocab = 32000,
+                      .ctx = 2048,
+                      .rope_base = 1e4f,
+                      .eps = 1e-5f,
+                      .tokenizer = "spm"}},
+    {"llama-3.2-1b", {.family = "llama",
+                         .layers = 16,
+                         .embd = 2048,
+                         .heads = 32,
+                         .kv_heads = 8,
+                         .ff = 8192,
+                         .vocab = 128256,
+                         .ctx = 131072,
+                         .rope_base = 5e5f,
+                         .eps = 1e-5f,
+                         .rope_freqs = 32,
+                         .tied = true,
+                         .tokenizer = "llama-bpe"}},
+    {"llama-3.1-8b", {.family = "llama",
+                         .layers = 32,
+                         .embd = 4096,
+                         .heads = 32,
+                         .kv_heads = 8,
+                         .ff = 14336,
+                         .vocab = 128256,
+                         .ctx = 131072,
+                         .rope_base = 5e5f,
+                         .eps = 1e-5f,
+                         .rope_freqs = 8,
+                         .tokenizer = "llama-bpe"}},
+};
+
+const struct model_spec *model_preset_at(size_t i, const char **name)
+{
+    if (i >= sizeof(presets) / sizeof(presets[0]))
+        return NULL;
+    if (name)
+        *name = presets[i].name;
+    return &presets[i].spec;
+}
+
+const struct model_spec *model_preset(const char *name)
+{
+    const char *known;
+    const struct model_spec *spec;
+    for (size_t i = 0; (spec = model_preset_at(i, &known)); i++)
+        if (strcmp(known, name) == 0)
+            return spec;
+    return NULL;
+}
+
+/* Mixes and types that a file may be named after, with their general.file_type. */
+static const struct mix {
+    const char *name;
+    uint32_t base, more; /* more: attn_v and ffn_down of some layers, and the output */
+    uint32_t file_type;
+} mixes[] = {
+    {"Q4_K_M", ORCD_TYPE_Q4_K, ORCD_TYPE_Q6_K, 15},
+    {"Q5_K_M", ORCD_TYPE_Q5_K, ORCD_TYPE_Q6_K, 17},
+    {"F32", ORCD_TYPE_F32, ORCD_TYPE_F32, 0},
+    {"F16", ORCD_TYPE_F16, ORCD_TYPE_F16, 1},
+    {"BF16", ORCD_TYPE_BF16, ORCD_TYPE_BF16, 32},
+    {"Q4_0", ORCD_TYPE_Q4_0, ORCD_TYPE_Q4_0, 2},
+    {"Q4_1", ORCD_TYPE_Q4_1, ORCD_TYPE_Q4_1, 3},
+    {"Q5_0", ORCD_TYPE_Q5_0, ORCD_TYPE_Q5_0, 8},
+    {"Q5_1", ORCD_TYPE_Q5_1, ORCD_TYPE_Q5_1, 9},
+    {"Q8_0", ORCD_TYPE_Q8_0, ORCD_TYPE_Q8_0, 7},
+    {"Q2_K", ORCD_TYPE_Q2_K, ORCD_TYPE_Q2_K, 10},
+    {"Q3_K", ORCD_TYPE_Q3_K, ORCD_TYPE_Q3_K, 11},
+    {"Q4_K", ORCD_TYPE_Q4_K, ORCD_TYPE_Q4_K, 14},
+    {"Q5_K", ORCD_TYPE_Q5_K, ORCD_TYPE_Q5_K, 16},
+    {"Q6_K", ORCD_TYPE_Q6_K, ORCD_TYPE_Q6_K, 18},
+    {"IQ4_NL", ORCD_TYPE_IQ4_NL, ORCD_TYPE_IQ4_NL, 25},
+    {"IQ4_XS", ORCD_TYPE_IQ4_XS, ORCD_TYPE_IQ4_XS, 30},
+    {"MXFP4", ORCD_TYPE_MXFP4, ORCD_TYPE_MXFP4, 38},
+};
+
+static const struct mix *find_mix(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof(mixes) / sizeof(mixes[0]); i++)
+        if (strcmp(mixes[i].name, name) == 0)
+            return &mixes[i];
+    return NULL;
+}
+
+/* The layers in which quantizers of the _M mixes spend more bits. */
+static bool more_bits(uint32_t i, uint32_t n)
+{
+    return i < n / 8 || i >= 7 * n / 8 || (i - n / 8) % 3 == 2;
+}
+
+/* What quantizers fall back to for rows that the block doesn't divide. */
+static uint32_t fit_row(uint32_t type, uint64_t row)
+{
+    if (row % 256 != 0)
+        switch (type) {
+        case ORCD_TYPE_Q4_K:
+            type = ORCD_TYPE_Q5_0;
+            break;
+        case ORCD_TYPE_Q5_K:
+            type = ORCD_TYPE_Q5_1;
+            break;
+        case ORCD_TYPE_Q6_K:
+            type = ORCD_TYPE_Q8_0;
+            break;
+        case ORCD_TYPE_Q2_K:
+        case ORCD_TYPE_Q3_K:
+            type = ORCD_TYPE_Q4_0;
+            break;
+        case ORCD_TYPE_IQ4_XS:
+            type = ORCD_TYPE_IQ4_NL;
+            break;
+        default:
+            break;
+        }
+    return row % quant_type_find(type)->block_elems == 0 ? type : ORCD_TYPE_F16;
+}
+
+static void add(struct model_plan *p, const char *name, int layer, uint32_t type, uint64_t cols,
+    uint64_t rows, enum plan_fill fill, double std)
+{
+    struct plan_tensor *t = &p->tensors[p->n++];
+    char layer_name[16] = "";
+    if (layer >= 0)
+        snprintf(layer_name, sizeof(layer_name), "blk.%d.", layer);
+    snprintf(t->name, sizeof(t->name), "%s%s", layer_name, name);
+    t->type = rows ? fit_row(type, cols) : ORCD_TYPE_F32;
+    t->n_dims = rows ? 2 : 1;
+    t->dims[0] = cols;
+    t->dims[1] = rows ? rows : 1;
+    t->fill = fill;
+    t->std = (float)std;
+    t->bytes = quant_type_bytes(quant_type_find(t->type), cols * t->dims[1]);
+    t->offset = gw_tensor(&p->writer, t->name, t->type, t->n_dims, t->dims, NULL);
+    p->data_bytes = t->offset + t->bytes;
+}
+
+static void add_bias(struct model_plan *p, const char *name, int layer, uint64_t n)
+{
+    add(p, name, layer, ORCD_TYPE_F32, n, 0, PLAN_BIAS, 0.2);
+}
+
+/* Deviations keep activations near 1 through any number of layers. */
+static void add_layer(struct model_plan *p, const struct mix *mix, int i)
+{
+    const struct model_spec *s = &p->spec;
+    uint64_t e = s->embd, q = (uint64_t)s->heads * s->head_dim, kv = (uint64_t)s->kv_heads * s->head_dim;
+    bool qkv_bias = s->biases || strcmp(s->family, "qwen2") == 0;
+    uint32_t more = more_bits((uint32_t)i, s->layers) ? mix->more : mix->base;
+    double in = 1 / sqrt((double)e), depth = 1 / sqrt(2.0 * s->layers);
+    add(p, "attn_norm.weight", i, 0, e, 0, PLAN_NORM, 0.1);
+    add(p, "attn_q.weight", i, mix->base, e, q, PLAN_WEIGHTS, 1.4 * in);
+    add(p, "attn_k.weight", i, mix->base, e, kv, PLAN_WEIGHTS, 1.4 * in);
+    add(p, "attn_v.weight", i, more, e, kv, PLAN_WEIGHTS, in);
+    add(p, "attn_output.weight", i, mix->base, q, e, PLAN_WEIGHTS, 2 * depth / sqrt((double)q));
+    if (qkv_bias) {
+        add_bias(p, "attn_q.bias", i, q);
+        add_bias(p, "attn_k.bias", i, kv);
+        add_bias(p, "attn_v.bias", i, kv);
+    }
+    if (strcmp(s->family, "qwen3") == 0) {
+        add(p, "attn_q_norm.weight", i, 0, s->head_dim, 0, PLAN_NORM, 0.1);
+        add(p, "attn_k_norm.weight", i, 0, s->head_dim, 0, PLAN_NORM, 0.1);
+    }
+    add(p, "ffn_norm.weight", i, 0, e, 0, PLAN_NORM, 0.1);
+    add(p, "ffn_gate.weight", i, mix->base, e, s->ff, PLAN_WEIGHTS, in);
+    add(p, "ffn_up.weight", i, mix->base, e, s->ff, PLAN_WEIGHTS, in);
+    add(p, "ffn_down.weight", i, more, s->ff, e, PLAN_WEIGHTS, 2 * depth / sqrt((double)s->ff));
+    if (s->biases) {
+        add_bias(p, "attn_output.bias", i, e);
+        add_bias(p, "ffn_gate.bias", i, s->ff);
+        add_bias(p, "ffn_up.bias", i, s->ff);
+        add_bias(p, "ffn_down.bias", i, e);
+    }
+}
+
+static void add_metadata(struct gguf_writer *w, const struct model_spec *s, const struct mix *mix)
+{
+    char key[96];
+#define KEY(suffix) (snprintf(key, sizeof(key), "%s." suffix, s->family), key)
+    gw_str(w, "general.architecture", s->family);
+    gw_str(w, "general.name", s->name ? s->name : "random weights");
+    gw_u32(w, "general.quantization_version", 2);
+    gw_u32(w, "general.file_type", mix->file_type);
+    gw_u32(w, KEY("block_count"), s->layers);
+    gw_u32(w, KEY("context_length"), s->ctx);
+    gw_u32(w, KEY("embedding_length"), s->embd);
+    gw_u32(w, KEY("feed_forward_length"), s->ff);
+    gw_u32(w, KEY("attention.head_count"), s->heads);
+    gw_u32(w, KEY("attention.head_count_kv"), s->kv_heads);
+    gw_f32(w, KEY("attention.layer_norm_rms_epsilon"), s->eps);
+    gw_f32(w, KEY("rope.freq_base"), s->rope_base);
+    gw_u32(w, KEY("rope.dimension_count"), s->head_dim);
+    gw_u32(w, KEY("vocab_size"), s->vocab);
+    if ((uint64_t)s->head_dim * s->heads != s->embd) {
+        gw_u32(w, KEY("attention.key_length"), s->head_dim);
+        gw_u32(w, KEY("attention.value_length"), s->head_dim);
+    }
+    if (s->rope_factor > 0) {
+        gw_str(w, KEY("rope.scaling.type"), "linear");
+        gw_f32(w, KEY("rope.scaling.factor"), s->rope_factor);
+    }
+#undef KEY
+    synth_vocab_write(w, s->tokenizer, s->vocab);
+}
+
+static const char *check(const struct model_spec *s)
+{
+    if (!s->family ||
+        (strcmp(s->family, "llama") && strcmp(s->family, "qwen2") && strcmp(s->family, "qwen3")))
+        return "unknown family";
+    if (!find_mix(s->quant))
+        return "unknown quantization";
+    if (!s->layers || !s->embd || !s->heads || !s->kv_heads || !s->ff || !s->vocab || !s->ctx)
+        return "a size is 0";
+    if (s->heads % s->kv_heads != 0)
+        return "heads must be a multiple of kv-heads";
+    if (!s->head_dim && s->embd % s->heads != 0)
+        return "embd must be a multiple of heads unless head-dim is given";
+    if ((s->head_dim ? s->head_dim : s->embd / s->heads) % 2 != 0)
+        return "the head size must be even";
+    if (s->layers > 1000000 || s->embd > 1 << 20 || s->ff > 1 << 20 || s->vocab > 1 << 24 ||
+        s->heads > 1 << 16)
+        return "a size is too large";
+    if (s->rope_freqs > 0 && strcmp(s->family, "llama") != 0)
+        return "only llama has rope_freqs";
+    return synth_vocab_check(s->tokenizer, s->vocab);
+}
+
+const char *model_plan_init(struct model_plan *p, const struct model_spec *spec)
+{
+    const char *wrong = check(spec);
+    if (wrong)
+        return wrong;
+    *p = (struct model_plan){.spec = *spec};
+    struct model_spec *s = &p->spec;
+    const struct mix *mix = find_mix(s->quant);
+    if (!s->head_dim)
+        s->head_dim = s->embd / s->heads;
+    gw_init(&p->writer);
+    p->tensors = calloc(4 + 20 * (size_t)s->layers, sizeof(*p->tensors));
+    if (!p->tensors)
+        abort();
+    add_metadata(&p->writer, s, mix);
+    /* The sharper of the two ends makes logits of deviation about 3. */
+    double end = 3 / sqrt((double)s->embd);
+    add(p, "token_embd.weight", -1, s->tied ? mix->more : mix->base, s->embd, s->vocab, PLAN_WEIGHTS,
+        s->tied ? end : 0.5);
+    if (s->rope_freqs > 0)
+        add(p, "rope_freqs.weight", -1, 0, s->head_dim / 2, 0, PLAN_ROPE_FREQS, 0);
+    for (uint32_t i = 0; i < s->layers; i++)
+        add_layer(p, mix, (int)i);
+    add(p, "output_norm.weight", -1, 0, s->embd, 0, PLAN_NORM, 0.1);
+    if (!s->tied)
+        add(p, "output.weight", -1, mix->more, s->embd, s->vocab, PLAN_WEIGHTS, end);
+    return NULL;
+}
+
+void model_plan_free(struct model_plan *p)
+{
+    gw_free(&p->writer);
+    free(p->tensors);
+    p->tensors = NULL;
+}
+
+struct gw_buf model_plan_finish(const struct model_plan *p, uint64_t seed)
+{
+    struct gw_buf b = gw_header(&p->writer);
+    size_t data = b.n;
+    for (size_t i = 0; i < p->n; i++) {
+        const struct plan_tensor *t = &p->tensors[i];
+        size_t unit = model_plan_unit(p, i);
+        gw_pad(&b, p->writer.alignment);
+        if (b.n != data + t->offset)
+            abort();
+        unsigned char *chunk = malloc(unit);
+        for (uint64_t at = 0; at < t->bytes; at += unit) {
+            size_t n = t->bytes - at < unit ? t->bytes - at : unit;
+            model_plan_fill(p, i, seed, at, chunk, n);
+            gw_put(&b, chunk, n);
+        }
+        free(chunk);
+    }
+    return b;
+}
+
+const char *model_spec_write(const struct model_spec *spec, uint64_t seed, const char *path)
+{
+    struct model_plan p;
+    const char *wrong = model_plan_init(&p, spec);
+    if (wrong)
+        return wrong;
+    struct gw_buf b = model_plan_finish(&p, seed);
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(b.p, 1, b.n, f) != b.n)
+        wrong = strerror(errno);
+    if (f && fclose(f) != 0 && !wrong)
+        wrong = strerror(errno);
+    gw_buf_free(&b);
+    model_plan_free(&p);
+    return wrong;
+}
