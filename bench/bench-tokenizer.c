@@ -1,0 +1,174 @@
+/*
+ * MB/s of encoding, in processor time: one thread, and other load does not count.
+ *
+ *   bench-tokenizer MODEL.gguf [TEXT-FILE...]
+ *
+ * Each text file, then texts of 1 MB made to be expensive; best of 3 runs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "model/tokenizer.h"
+
+#define MEGABYTE 1000000
+
+static double now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static int measure(const struct tokenizer *t, const char *name, const char *text, size_t n)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    double best = 0;
+    size_t n_ids = 0;
+    for (int run = 0; run < 3; run++) {
+        int32_t *ids;
+        double start = now();
+        if (tokenizer_encode(t, text, n, 0, &ids, &n_ids, &err)) {
+            fprintf(stderr, "%s: %s\n", name, err.msg);
+            return 1;
+        }
+        double took = now() - start;
+        if (run == 0 || took < best)
+            best = took;
+        free(ids);
+    }
+    printf("%-24s %9zu bytes %9zu ids %9.3f ms %8.1f MB/s\n", name, n, n_ids, best * 1e3,
+        (double)n / best / 1e6);
+    return 0;
+}
+
+static int measure_file(const struct tokenizer *t, const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    char *text = NULL;
+    size_t n = 0, cap = 0, got = 1;
+    while (f && got) {
+        if (n == cap) {
+            cap = cap ? cap * 2 : 1 << 20;
+            char *more = realloc(text, cap);
+            if (!more)
+                break;
+            text = more;
+        }
+        got = fread(text + n, 1, cap - n, f);
+        n += got;
+    }
+    if (!f) {
+        perror(path);
+        return 1;
+    }
+    fclose(f);
+    const char *slash = strrchr(path, '/');
+    int rc = measure(t, slash ? slash + 1 : path, text, n);
+    free(text);
+    return rc;
+}
+
+/* A text of the pattern over and over. */
+static int measure_repeated(const struct tokenizer *t, const char *name, const char *pattern)
+{
+    size_t k = strlen(pattern), n = MEGABYTE / k * k;
+    char *text = malloc(n);
+    if (!text)
+        return 1;
+    for (size_t i = 0; i < n; i += k)
+        memcpy(text + i, pattern, k);
+    int rc = measure(t, name, text, n);
+    free(text);
+    return rc;
+}
+
+static size_t put_utf8(char *p, uint32_t c)
+{
+    if (c < 0x80) {
+        p[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        p[0] = (char)(0xc0 | c >> 6);
+        p[1] = (char)(0x80 | (c & 63));
+        return 2;
+    }
+    if (c < 0x10000) {
+        p[0] = (char)(0xe0 | c >> 12);
+        p[1] = (char)(0x80 | (c >> 6 & 63));
+        p[2] = (char)(0x80 | (c & 63));
+        return 3;
+    }
+    p[0] = (char)(0xf0 | c >> 18);
+    p[1] = (char)(0x80 | (c >> 12 & 63));
+    p[2] = (char)(0x80 | (c >> 6 & 63));
+    p[3] = (char)(0x80 | (c & 63));
+    return 4;
+}
+
+/* Characters from first to last, drawn with a fixed seed. */
+static int measure_random(const struct tokenizer *t, const char *name, uint32_t first, uint32_t last)
+{
+    char *text = malloc(MEGABYTE + 4);
+    uint64_t x = 88172645463325252u;
+    size_t n = 0;
+    if (!text)
+        return 1;
+    while (n < MEGABYTE) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        uint32_t c = first + (uint32_t)(x >> 20) % (last - first + 1);
+        if (c < 0xd800 || c > 0xdfff)
+            n += put_utf8(text + n, c);
+    }
+    int rc = measure(t, name, text, n);
+    free(text);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct gguf *g;
+    struct tokenizer *t;
+    if (argc < 2) {
+        fprintf(stderr, "usage: bench-tokenizer MODEL.gguf [TEXT-FILE...]\n");
+        return 64;
+    }
+    if (gguf_open(&g, argv[1], &err)) {
+        fprintf(stderr, "%s\n", err.msg);
+        return 1;
+    }
+    double start = now();
+    if (tokenizer_from_gguf(&t, g, &err)) {
+        fprintf(stderr, "%s\n", err.msg);
+        gguf_close(g);
+        return 1;
+    }
+    printf("%s %s: %d tokens, loaded in %.1f ms\n", tokenizer_kind(t), tokenizer_pre(t),
+        (int)tokenizer_n_vocab(t), (now() - start) * 1e3);
+    gguf_close(g);
+    int rc = 0;
+    for (int i = 2; i < argc; i++)
+        rc |= measure_file(t, argv[i]);
+    rc |= measure_repeated(t, "one letter", "a");
+    rc |= measure_repeated(t, "spaces", " ");
+    rc |= measure_repeated(t, "newlines", "\n");
+    rc |= measure_repeated(t, "digits", "7");
+    rc |= measure_repeated(t, "one CJK character", "\xe4\xb8\xad");
+    rc |= measure_repeated(t, "alternating", "ab");
+    rc |= measure_repeated(t, "alternating with spaces", "a ");
+    rc |= measure_repeated(t, "capitals and marks", "A\xcc\x81");
+    rc |= measure_repeated(t, "zalgo", "e\xcc\x81\xcc\x82\xcc\xa3\xcd\x85\xcc\xb4\xcd\x9c");
+    rc |= measure_repeated(t, "emoji", "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa9");
+    rc |= measure_repeated(t, "punctuation", "\"!?");
+    rc |= measure_random(t, "random letters", 'a', 'z');
+    rc |= measure_random(t, "random ASCII", 1, 126);
+    rc |= measure_random(t, "random CJK", 0x4e00, 0x9fff);
+    rc |= measure_random(t, "random characters", 1, 0x10ffff);
+    tokenizer_free(t);
+    return rc;
+}
