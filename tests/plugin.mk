@@ -1,1 +1,30 @@
 # tests: plugin
+TEST_PLUGIN_FILES = \
+	tests/plugins/bad-magic.c tests/plugins/bad-name.c tests/plugins/crash.c \
+	tests/plugins/huge-table.c tests/plugins/liar.c tests/plugins/minor-0.c \
+	tests/plugins/no-entry.c tests/plugins/no-steps.c tests/plugins/no-submit.c \
+	tests/plugins/no-version.c tests/plugins/null-entry.c \
+	tests/plugins/options-deaf.c tests/plugins/options-default.c \
+	tests/plugins/options-name.c tests/plugins/options-null.c \
+	tests/plugins/options-range.c tests/plugins/options-stride.c \
+	tests/plugins/options-twice.c tests/plugins/options-type.c \
+	tests/plugins/recorder.c tests/plugins/short-table.c
+TEST_PLUGINS = $(TEST_PLUGIN_FILES:.c=.so)
+EXTRA_DIST += $(TEST_PLUGIN_FILES) tests/plugins/base.h
+CLEANFILES += $(TEST_PLUGINS)
+
+# One source file, one plugin; nothing but the public header.
+SUFFIXES = .so
+.c.so:
+	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) -I$(top_srcdir)/include $(CPPFLAGS) $(ORCD_CFLAGS) $(CFLAGS) \
+		-fPIC -fvisibility=default $(ORCD_LDFLAGS) $(PLUGIN_LDFLAGS) $(LDFLAGS) -o $@ $<
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/plugins/test-host
+TESTS += tests/plugins/test-host
+RIG_SOURCES = tests/plugins/rig.c tests/plugins/rig.h
+tests_plugins_test_host_SOURCES = tests/plugins/test-host.c $(RIG_SOURCES)
+tests_plugins_test_host_CFLAGS = $(TEST_CFLAGS)
+tests_plugins_test_host_LDADD = $(TEST_LIBS)
+EXTRA_tests_plugins_test_host_DEPENDENCIES = $(TEST_PLUGINS)
+endif

@@ -1,1 +1,9 @@
 # tests: sample
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test-sampler
+TESTS += tests/unit/test-sampler
+tests_unit_test_sampler_SOURCES = tests/unit/test-sampler.c
+tests_unit_test_sampler_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_sampler_LDADD = $(TEST_LIBS)
+endif
+EXTRA_DIST += docs/sampling.md

@@ -473,6 +473,7 @@ int sampler_draw(struct sampler *s, const float *logits, uint64_t position, stru
     }
     double scale = 1 / (double)p->temperature;
     int32_t id;
+    s->n_kept = 0;
     if (p->temperature == 0 || p->top_k == 1)
         id = argmax(s, x, max);
     else if (narrow(s, x, max, scale))
@@ -483,4 +484,10 @@ int sampler_draw(struct sampler *s, const float *logits, uint64_t position, stru
     result->logprob = p->want_logprob || p->n_logprobs ? (float)((double)cleaned(logits[id]) - log_sum) : 0.0f;
     sampler_accept(s, id);
     return 0;
+}
+
+size_t sampler_kept(const struct sampler *s, const int32_t **ids)
+{
+    *ids = s->ids;
+    return s->n_kept;
 }

@@ -68,6 +68,10 @@ int sampler_begin(struct sampler *s, const struct sample_params *params, const i
 int sampler_draw(struct sampler *s, const float *logits, uint64_t position, struct sample_result *result,
     struct orcd_error *err);
 
+/* How many ids the last draw chose among, and those, ascending, valid until the next
+ * call; 0: the whole vocabulary, or the draw was greedy. */
+size_t sampler_kept(const struct sampler *s, const int32_t **ids);
+
 /* Remembers a token of the output that somebody else drew: the plugin, say. Ids outside
  * the vocabulary are ignored. */
 void sampler_accept(struct sampler *s, int32_t id);

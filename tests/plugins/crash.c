@@ -1,0 +1,11 @@
+/* Crashes when it is asked for its table. */
+#include <signal.h>
+
+#include "base.h"
+
+const struct orcd_plugin *orcd_plugin_v1(const struct orcd_host *host)
+{
+    (void)host;
+    raise(SIGSEGV);
+    return &base_table;
+}

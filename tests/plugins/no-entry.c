@@ -1,0 +1,5 @@
+/* A shared object, but no plugin. */
+#include <stdint.h>
+
+extern uint32_t something_else;
+uint32_t something_else = 1;

@@ -1,0 +1,9 @@
+/* A required slot is missing. */
+#include "base.h"
+
+const struct orcd_plugin *orcd_plugin_v1(const struct orcd_host *host)
+{
+    (void)host;
+    base_table.submit = NULL;
+    return &base_table;
+}

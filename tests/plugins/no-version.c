@@ -1,0 +1,9 @@
+/* No version. */
+#include "base.h"
+
+const struct orcd_plugin *orcd_plugin_v1(const struct orcd_host *host)
+{
+    (void)host;
+    base_table.version = NULL;
+    return &base_table;
+}
