@@ -1,1 +1,2 @@
 # tests: cpu
+include tests/cpu-kernels.mk

@@ -20,8 +20,9 @@
 
 #define CPU_PANEL_ROWS 16u /* output rows of a panel */
 #define CPU_KV_TILE 32u    /* keys of a tile of the KV cache */
-#define CPU_ALIGN 64u /* every buffer given to a kernel starts at a multiple of this, unless it says "any"   \
-                       */
+#define CPU_ALIGN                                                                                            \
+    64u /* every buffer given to a kernel starts at a multiple of this, unless it says "any"                 \
+         */
 
 /* What a type's matmul reads as its input rows. */
 enum cpu_act {

@@ -1,1 +1,2 @@
 # plugins/cpu
+include plugins/cpu/kernels.mk

@@ -1,0 +1,3 @@
+/* Plain C: runs everywhere, and what the others are checked against. */
+#include "plugins/cpu/kernels-lanes-c.h"
+#include "plugins/cpu/kernels-table.h"

@@ -1,0 +1,155 @@
+/*
+ * Layouts inside the kernels. A packed matrix is a row of panels; a panel is a row of
+ * packed blocks; a packed block holds one block of each of the panel's 16 rows:
+ *
+ *   type  d   min  scales  high bits  quants   (byte offsets)
+ *   Q4_0  0   -    -       -          32       4 words
+ *   Q4_1  0   32   -       -          64       4
+ *   Q5_0  0   -    -       32         96       4
+ *   Q5_1  0   32   -       64         128      4
+ *   Q8_0  0   -    -       -          32       8
+ *   Q4_K  0   32   64      -          256      32
+ *   Q5_K  0   32   64      256        768      32
+ *   Q6_K  0   -    32      288        1312     32
+ *
+ * d and min: 16 FP16. The rest in words of 64 bytes: 4 bytes of row 0, 4 of row 1, ...,
+ * in the file's order of bytes. So a word of quants is 4 consecutive inputs ("quad") of
+ * 16 rows, and its other nibbles are another quad. The exception is the 5th bits of Q5_0
+ * and Q5_1: bit g of byte i of a row belongs to element 4 g + i.
+ * F32, F16 and BF16: 16 rows of input 0, 16 of input 1, ...
+ *
+ * A quantized input row: int8 q[n], then for each 32 inputs float d, float d * sum,
+ * two int16 sums of 16, int32 sum, each kind in an array of its own.
+ */
+#ifndef ORCD_CPU_KERNELS_LAYOUT_H
+#define ORCD_CPU_KERNELS_LAYOUT_H
+
+#include <string.h>
+
+#include <orcd/plugin.h>
+
+#include "plugins/cpu/kernels.h"
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+struct packed_type {
+    uint32_t block_elems, block_bytes;  /* of one row in the file */
+    uint32_t min, scales, high, quants; /* byte offsets in a packed block */
+    enum cpu_act act;
+};
+
+/* All zero for a type that is not supported. */
+static inline struct packed_type packed_type_of(uint32_t type)
+{
+    switch (type) {
+    case ORCD_TYPE_F32:
+        return (struct packed_type){1, 4, 0, 0, 0, 0, CPU_ACT_F32};
+    case ORCD_TYPE_F16:
+    case ORCD_TYPE_BF16:
+        return (struct packed_type){1, 2, 0, 0, 0, 0, CPU_ACT_F32};
+    case ORCD_TYPE_Q4_0:
+        return (struct packed_type){32, 18, 0, 0, 0, 32, CPU_ACT_Q8};
+    case ORCD_TYPE_Q4_1:
+        return (struct packed_type){32, 20, 32, 0, 0, 64, CPU_ACT_Q8};
+    case ORCD_TYPE_Q5_0:
+        return (struct packed_type){32, 22, 0, 0, 32, 96, CPU_ACT_Q8};
+    case ORCD_TYPE_Q5_1:
+        return (struct packed_type){32, 24, 32, 0, 64, 128, CPU_ACT_Q8};
+    case ORCD_TYPE_Q8_0:
+        return (struct packed_type){32, 34, 0, 0, 0, 32, CPU_ACT_Q8};
+    case ORCD_TYPE_Q4_K:
+        return (struct packed_type){256, 144, 32, 64, 0, 256, CPU_ACT_Q8};
+    case ORCD_TYPE_Q5_K:
+        return (struct packed_type){256, 176, 32, 64, 256, 768, CPU_ACT_Q8};
+    case ORCD_TYPE_Q6_K:
+        return (struct packed_type){256, 210, 0, 32, 288, 1312, CPU_ACT_Q8};
+    default:
+        return (struct packed_type){0};
+    }
+}
+
+/* Bytes of one panel. */
+static inline size_t panel_bytes(const struct packed_type *t, uint32_t n_cols)
+{
+    return (size_t)n_cols / t->block_elems * t->block_bytes * CPU_PANEL_ROWS;
+}
+
+/* A quantized input row; see above. */
+struct act_row {
+    const int8_t *q;
+    const float *d, *s;
+    const int32_t *pair, *sum; /* pair: the two int16, first one low */
+};
+
+static ALWAYS_INLINE struct act_row act_row_at(const void *base, uint32_t n_cols)
+{
+    const char *p = (const char *)base + n_cols;
+    size_t n = n_cols / 32 * sizeof(float);
+    return (struct act_row){(const int8_t *)base, (const float *)(const void *)p,
+        (const float *)(const void *)(p + n), (const int32_t *)(const void *)(p + 2 * n),
+        (const int32_t *)(const void *)(p + 3 * n)};
+}
+
+static ALWAYS_INLINE uint16_t load_u16(const void *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static ALWAYS_INLINE uint32_t load_u32(const void *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static ALWAYS_INLINE float float_of_bits(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof(f));
+    return f;
+}
+
+static ALWAYS_INLINE uint32_t bits_of_float(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof(bits));
+    return bits;
+}
+
+/* FP16 as the processors convert it: exact; a signalling NaN turns quiet. */
+static inline float float_of_f16(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
+    if (rest >= 0x7c00)
+        return float_of_bits(sign | 0x7f800000 | (rest & 0x3ff) << 13 | (rest > 0x7c00 ? 0x400000 : 0));
+    /* shifted in place, the exponent is off by 112; the product is exact, subnormals included */
+    return float_of_bits(sign | bits_of_float(float_of_bits(rest << 13) * 0x1p112f));
+}
+
+/* To nearest even. */
+static inline uint16_t f16_of_float(float f)
+{
+    uint32_t bits = bits_of_float(f), rest = bits & 0x7fffffff;
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+    if (rest > 0x7f800000)
+        return (uint16_t)(sign | 0x7e00 | (rest >> 13 & 0x3ff));
+    if (rest >= 0x477ff000) /* rounds beyond 65504 */
+        return (uint16_t)(sign | 0x7c00);
+    if (rest < 0x38800000) { /* subnormal: let the adder round at 2^-24 */
+        uint32_t sum = bits_of_float(float_of_bits(rest) + 0.5f);
+        return (uint16_t)(sign | (sum - bits_of_float(0.5f)));
+    }
+    rest += 0xfff + (rest >> 13 & 1);
+    return (uint16_t)(sign | ((rest - 0x38000000) >> 13));
+}
+
+/* kernels-pack.c, kernels-rows.c: the same for all instruction sets */
+void kernels_pack(
+    uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1, void *dst);
+void kernels_row_get(const struct cpu_matrix *w, uint32_t row, float *dst);
+
+extern const struct cpu_kernels kernels_c, kernels_avx2, kernels_avx512;
+
+#endif

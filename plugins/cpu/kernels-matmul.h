@@ -1,0 +1,548 @@
+/*
+ * The matrix product, written in lanes (kernels-lanes-*.h) and compiled once for each
+ * instruction set. A lane is an output row; the sum over the inputs runs block after
+ * block in one order:
+ *   Q4_0 .. Q8_0  acc = fma(d da, dot, acc), then acc = fma(min, da sum, acc)
+ *   K types       p = fma(da, scale dot, p) and m = fma(min, da sum, m) over the 8
+ *                 blocks of 32, then acc = fma(d, p, acc), acc = fma(-dmin, m, acc)
+ *   F types       acc = fma(w, x, acc)
+ * with integers exact. One token: weights are unpacked in registers. More: a chunk of
+ * the panel is unpacked once into a tile that stays in the first-level cache.
+ */
+#ifndef ORCD_CPU_KERNELS_MATMUL_H
+#define ORCD_CPU_KERNELS_MATMUL_H
+
+#define CHUNK_BLOCKS 32u /* blocks of 32 inputs in a tile; a multiple of 8 */
+#define CHUNK_TOKENS 128u
+
+/* Unpacked weights of CHUNK_BLOCKS x 16 rows. */
+struct tile {
+    uint8_t q[CHUNK_BLOCKS][512];
+    float d[CHUNK_BLOCKS][16]; /* a block of the file each */
+    float m[CHUNK_BLOCKS][16]; /* min; K types: the 6-bit min of a block of 32 */
+    float dmin[CHUNK_BLOCKS][16];
+    int32_t scale[CHUNK_BLOCKS][2][16];
+};
+
+static KERNEL_INLINE bool type_is_k(uint32_t type)
+{
+    return type == ORCD_TYPE_Q4_K || type == ORCD_TYPE_Q5_K || type == ORCD_TYPE_Q6_K;
+}
+
+static KERNEL_INLINE bool type_has_min(uint32_t type)
+{
+    return type == ORCD_TYPE_Q4_1 || type == ORCD_TYPE_Q5_1 || type == ORCD_TYPE_Q4_K ||
+           type == ORCD_TYPE_Q5_K;
+}
+
+/* What is to be taken from the unsigned quants, as a power of two; -1: nothing. */
+static KERNEL_INLINE int type_offset_log2(uint32_t type)
+{
+    switch (type) {
+    case ORCD_TYPE_Q4_0:
+        return 3;
+    case ORCD_TYPE_Q5_0:
+        return 4;
+    case ORCD_TYPE_Q8_0:
+        return LANES_S8_OFFSET ? 7 : -1;
+    default:
+        return -1;
+    }
+}
+
+static KERNEL_INLINE int type_depth(uint32_t type)
+{
+    switch (type) {
+    case ORCD_TYPE_Q4_0:
+    case ORCD_TYPE_Q4_1:
+    case ORCD_TYPE_Q4_K:
+        return LANES_DEPTH(4);
+    case ORCD_TYPE_Q5_0:
+    case ORCD_TYPE_Q5_1:
+    case ORCD_TYPE_Q5_K:
+        return LANES_DEPTH(5);
+    default: /* Q6_K: a scale holds for 4 quads */
+        return LANES_DEPTH(6) < 4 ? LANES_DEPTH(6) : 4;
+    }
+}
+
+/* Quad g of the block of 32 number sub in the packed block at p. All but p constant. */
+static KERNEL_INLINE vb unpack_quad(uint32_t type, const uint8_t *p, int sub, int g)
+{
+    const struct packed_type t = packed_type_of(type);
+    const uint8_t *q = p + t.quants, *h = p + t.high;
+    switch (type) {
+    case ORCD_TYPE_Q4_0:
+    case ORCD_TYPE_Q4_1:
+        return vb_nibble(vb_load(q + 64 * (g & 3)), g >= 4);
+    case ORCD_TYPE_Q5_0:
+    case ORCD_TYPE_Q5_1:
+        return vb_or(vb_nibble(vb_load(q + 64 * (g & 3)), g >= 4), vb_field(vb_load(h), g, 1));
+    case ORCD_TYPE_Q4_K:
+        return vb_nibble(vb_load(q + 64 * (sub / 2 * 8 + g)), sub & 1);
+    case ORCD_TYPE_Q5_K:
+        return vb_or(
+            vb_nibble(vb_load(q + 64 * (sub / 2 * 8 + g)), sub & 1), vb_field(vb_load(h + 64 * g), sub, 1));
+    case ORCD_TYPE_Q6_K:
+        return vb_or(vb_nibble(vb_load(q + 64 * (sub / 4 * 16 + (sub & 1) * 8 + g)), (sub & 3) >= 2),
+            vb_field(vb_load(h + 64 * (sub / 4 * 8 + g)), 2 * (sub & 3), 2));
+    default: /* Q8_0 */
+        return vb_load(q + 64 * g);
+    }
+}
+
+/* The scales and mins of a packed K block: byte j of word j / 4. */
+struct k_scales {
+    vi scale[4], min[2];
+};
+
+static KERNEL_INLINE struct k_scales k_scales_load(uint32_t type, const uint8_t *p)
+{
+    struct k_scales s = {0};
+    p += packed_type_of(type).scales;
+    if (type == ORCD_TYPE_Q6_K) {
+        UNROLL
+        for (int i = 0; i < 4; i++)
+            s.scale[i] = vi_load(p + 64 * i);
+        return s;
+    }
+    const vi a = vi_load(p), b = vi_load(p + 64), c = vi_load(p + 128);
+    const vi six = vi_set1(0x3f3f3f3f), four = vi_set1(0x0f0f0f0f), two = vi_set1(0x30303030);
+    s.scale[0] = vi_and(a, six);
+    s.min[0] = vi_and(b, six);
+    s.scale[1] = vi_or(vi_and(c, four), vi_and(vi_shr(a, 2), two));
+    s.min[1] = vi_or(vi_and(vi_shr(c, 4), four), vi_and(vi_shr(b, 2), two));
+    return s;
+}
+
+/* The two scales of block sub; but for Q6_K they are one. */
+static KERNEL_INLINE vs k_scale(uint32_t type, const struct k_scales *s, int sub, int half)
+{
+    if (type == ORCD_TYPE_Q6_K)
+        return vs_of_s8(s->scale[sub / 2], 2 * (sub & 1) + half);
+    return vs_of_u8(s->scale[sub / 4], sub & 3);
+}
+
+static KERNEL_INLINE vf k_min(const struct k_scales *s, int sub)
+{
+    return vf_of_vi(vi_and(vi_shr(s->min[sub / 4], 8 * (sub & 3)), vi_set1(0xff)));
+}
+
+/* Unpacks blocks [b, b + n) of 32 inputs of a panel. n: whole blocks of the file. */
+static KERNEL_INLINE void tile_fill(
+    uint32_t type, struct tile *t, const uint8_t *panel, uint32_t b, uint32_t n)
+{
+    const struct packed_type pt = packed_type_of(type);
+    const uint32_t subs = pt.block_elems / 32;
+    for (uint32_t i = 0; i < n; i += subs) {
+        const uint8_t *p = panel + (size_t)((b + i) / subs) * pt.block_bytes * CPU_PANEL_ROWS;
+        vf_store(t->d[i], vf_of_f16(p));
+        if (type_is_k(type)) {
+            const struct k_scales ks = k_scales_load(type, p);
+            UNROLL
+            for (int s = 0; s < 8; s++) {
+                vi_store(t->scale[i + (uint32_t)s][0], k_scale(type, &ks, s, 0));
+                if (type == ORCD_TYPE_Q6_K)
+                    vi_store(t->scale[i + (uint32_t)s][1], k_scale(type, &ks, s, 1));
+                else
+                    vf_store(t->m[i + (uint32_t)s], k_min(&ks, s));
+            }
+            if (type != ORCD_TYPE_Q6_K)
+                vf_store(t->dmin[i], vf_of_f16(p + pt.min));
+        } else if (type_has_min(type)) {
+            vf_store(t->m[i], vf_of_f16(p + pt.min));
+        }
+        UNROLL
+        for (int s = 0; s < (int)subs; s++) {
+            UNROLL
+            for (int g = 0; g < 8; g++)
+                vb_store(t->q[i + (uint32_t)s] + 64 * g, unpack_quad(type, p, s, g));
+        }
+    }
+}
+
+/* Where the weights of a block of 32 come from: the tile, or the packed block itself. */
+struct block_source {
+    const uint8_t *quads; /* of the tile; NULL: unpack */
+    const uint8_t *packed;
+    int sub;
+    vs scale[2];
+};
+
+static KERNEL_INLINE vb block_quad(uint32_t type, const struct block_source *w, int g)
+{
+    return w->quads ? vb_load(w->quads + 64 * g) : unpack_quad(type, w->packed, w->sub, g);
+}
+
+/* sum[i] = the scaled integer sum of block b for n tokens. */
+static KERNEL_INLINE void block_dot(
+    uint32_t type, const struct block_source *w, const struct act_row *x, uint32_t b, int n, vi *sum)
+{
+    const int log2 = type_offset_log2(type);
+    if (type == ORCD_TYPE_Q8_0) {
+        UNROLL
+        for (int i = 0; i < n; i++)
+            sum[i] = vi_set1(0);
+        UNROLL
+        for (int g = 0; g < 8; g++) {
+            const vb q = block_quad(type, w, g);
+            UNROLL
+            for (int i = 0; i < n; i++)
+                sum[i] = vi_dot_s8(sum[i], q, x[i].q + 32 * (size_t)b + 4 * g);
+        }
+    } else {
+        const int depth = type_depth(type);
+        UNROLL
+        for (int g0 = 0; g0 < 8; g0 += depth) {
+            vacc c[8];
+            UNROLL
+            for (int i = 0; i < n; i++)
+                c[i] = vacc_zero();
+            UNROLL
+            for (int g = g0; g < g0 + depth; g++) {
+                const vb q = block_quad(type, w, g);
+                UNROLL
+                for (int i = 0; i < n; i++)
+                    c[i] = vacc_dot(c[i], q, x[i].q + 32 * (size_t)b + 4 * g);
+            }
+            UNROLL
+            for (int i = 0; i < n; i++) {
+                const vi before = g0 ? sum[i] : vi_set1(0);
+                sum[i] = type_is_k(type)
+                             ? vacc_flush_scaled(before, c[i], w->scale[type == ORCD_TYPE_Q6_K && g0 >= 4])
+                             : vacc_flush(before, c[i]);
+            }
+        }
+    }
+    if (log2 >= 0) {
+        UNROLL
+        for (int i = 0; i < n; i++)
+            sum[i] = vi_sub(sum[i], vi_shl(vi_set1(x[i].sum[b]), log2));
+    }
+    if (type == ORCD_TYPE_Q6_K) {
+        const vi pair = vs_pair(w->scale[0], w->scale[1]);
+        UNROLL
+        for (int i = 0; i < n; i++)
+            sum[i] = vi_sub(sum[i], vi_shl(vi_madd16(pair, vi_set1(x[i].pair[b])), 5));
+    }
+}
+
+/* acc[i] += blocks [b0, b0 + nb) of 32 inputs, for n tokens. tile NULL: from the panel. */
+static KERNEL_INLINE void tokens_dot(uint32_t type, const struct tile *tile, const uint8_t *panel,
+    uint32_t b0, uint32_t nb, const struct act_row *x, int n, vf *acc)
+{
+    const struct packed_type pt = packed_type_of(type);
+    const uint32_t subs = pt.block_elems / 32;
+    for (uint32_t j = 0; j < nb; j += subs) {
+        const uint8_t *p = tile ? NULL : panel + (size_t)((b0 + j) / subs) * pt.block_bytes * CPU_PANEL_ROWS;
+        const vf d = tile ? vf_load(tile->d[j]) : vf_of_f16(p);
+        if (!type_is_k(type)) {
+            const struct block_source w = {.quads = tile ? tile->q[j] : NULL, .packed = p};
+            vi sum[8];
+            block_dot(type, &w, x, b0 + j, n, sum);
+            UNROLL
+            for (int i = 0; i < n; i++)
+                acc[i] = vf_fma(vf_mul(d, vf_set1(x[i].d[b0 + j])), vf_of_vi(sum[i]), acc[i]);
+            if (type_has_min(type)) {
+                const vf m = tile ? vf_load(tile->m[j]) : vf_of_f16(p + pt.min);
+                UNROLL
+                for (int i = 0; i < n; i++)
+                    acc[i] = vf_fma(m, vf_set1(x[i].s[b0 + j]), acc[i]);
+            }
+            continue;
+        }
+        vf part[8], mins[8];
+        struct k_scales ks;
+        if (!tile)
+            ks = k_scales_load(type, p);
+        UNROLL
+        for (int i = 0; i < n; i++)
+            part[i] = mins[i] = vf_set1(0);
+        UNROLL
+        for (int s = 0; s < 8; s++) {
+            const uint32_t k = j + (uint32_t)s;
+            struct block_source w = {.quads = tile ? tile->q[k] : NULL, .packed = p, .sub = s};
+            if (tile) {
+                memcpy(&w.scale[0], tile->scale[k][0], sizeof(vs));
+                if (type == ORCD_TYPE_Q6_K)
+                    memcpy(&w.scale[1], tile->scale[k][1], sizeof(vs));
+            } else {
+                w.scale[0] = k_scale(type, &ks, s, 0);
+                if (type == ORCD_TYPE_Q6_K)
+                    w.scale[1] = k_scale(type, &ks, s, 1);
+            }
+            vi sum[8];
+            block_dot(type, &w, x, b0 + k, n, sum);
+            UNROLL
+            for (int i = 0; i < n; i++)
+                part[i] = vf_fma(vf_set1(x[i].d[b0 + k]), vf_of_vi(sum[i]), part[i]);
+            if (type != ORCD_TYPE_Q6_K) {
+                const vf m = tile ? vf_load(tile->m[k]) : k_min(&ks, s);
+                UNROLL
+                for (int i = 0; i < n; i++)
+                    mins[i] = vf_fma(m, vf_set1(x[i].s[b0 + k]), mins[i]);
+            }
+        }
+        UNROLL
+        for (int i = 0; i < n; i++)
+            acc[i] = vf_fma(d, part[i], acc[i]);
+        if (type != ORCD_TYPE_Q6_K) {
+            const vf dmin = tile ? vf_load(tile->dmin[j]) : vf_of_f16(p + pt.min);
+            UNROLL
+            for (int i = 0; i < n; i++)
+                acc[i] = vf_fnma(dmin, mins[i], acc[i]);
+        }
+    }
+}
+
+/* The first `rows` lanes at p; the rest 0. */
+static KERNEL_INLINE vf rows_load(const float *p, uint32_t rows)
+{
+    if (rows == 16)
+        return vf_load(p);
+    float b[16] = {0};
+    memcpy(b, p, rows * sizeof(float));
+    return vf_load(b);
+}
+
+static KERNEL_INLINE void rows_store(float *p, vf v, uint32_t rows)
+{
+    if (rows == 16) {
+        vf_store(p, v);
+        return;
+    }
+    float b[16];
+    vf_store(b, v);
+    memcpy(p, b, rows * sizeof(float));
+}
+
+/* What one call of matmul is about. */
+struct job {
+    const uint8_t *data;
+    const char *x;
+    size_t x_stride, y_stride, panel_bytes;
+    float *y;
+    uint32_t n_rows, n_cols, p0, p1, n_tokens;
+};
+
+static KERNEL_INLINE uint32_t job_rows(const struct job *j, uint32_t p)
+{
+    const uint32_t left = j->n_rows - p * CPU_PANEL_ROWS;
+    return left < CPU_PANEL_ROWS ? left : CPU_PANEL_ROWS;
+}
+
+/* n tokens from t on, one panel, blocks [b0, b0 + nb); b0 > 0: on top of what y holds. */
+static KERNEL_INLINE void quant_tokens(uint32_t type, const struct job *j, const struct tile *tile,
+    uint32_t p, uint32_t t, int n, uint32_t b0, uint32_t nb)
+{
+    const uint32_t rows = job_rows(j, p);
+    float *y = j->y + t * j->y_stride + (size_t)p * CPU_PANEL_ROWS;
+    struct act_row x[8];
+    vf acc[8];
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        x[i] = act_row_at(j->x + (t + (uint32_t)i) * j->x_stride, j->n_cols);
+        acc[i] = b0 ? rows_load(y + (size_t)i * j->y_stride, rows) : vf_set1(0);
+    }
+    tokens_dot(type, tile, j->data + p * j->panel_bytes, b0, nb, x, n, acc);
+    UNROLL
+    for (int i = 0; i < n; i++)
+        rows_store(y + (size_t)i * j->y_stride, acc[i], rows);
+}
+
+static KERNEL_INLINE void quant_one(uint32_t type, const struct job *j)
+{
+    for (uint32_t p = j->p0; p < j->p1; p++)
+        quant_tokens(type, j, NULL, p, 0, 1, 0, j->n_cols / 32);
+}
+
+static KERNEL_INLINE void quant_many(uint32_t type, const struct job *j)
+{
+    struct tile tile __attribute__((aligned(64)));
+    const uint32_t blocks = j->n_cols / 32;
+    for (uint32_t t0 = 0; t0 < j->n_tokens; t0 += CHUNK_TOKENS) {
+        const uint32_t t1 = j->n_tokens - t0 < CHUNK_TOKENS ? j->n_tokens : t0 + CHUNK_TOKENS;
+        for (uint32_t b = 0; b < blocks; b += CHUNK_BLOCKS) {
+            const uint32_t nb = blocks - b < CHUNK_BLOCKS ? blocks - b : CHUNK_BLOCKS;
+            for (uint32_t p = j->p0; p < j->p1; p++) {
+                tile_fill(type, &tile, j->data + p * j->panel_bytes, b, nb);
+                uint32_t t = t0;
+                for (; t + LANES_TOKENS_Q <= t1; t += LANES_TOKENS_Q)
+                    quant_tokens(type, j, &tile, p, t, LANES_TOKENS_Q, b, nb);
+                for (; t + 2 <= t1; t += 2)
+                    quant_tokens(type, j, &tile, p, t, 2, b, nb);
+                if (t < t1)
+                    quant_tokens(type, j, &tile, p, t, 1, b, nb);
+            }
+        }
+    }
+}
+
+#define QUANT_TYPES(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q4_K) X(Q5_K) X(Q6_K)
+#define FLOAT_TYPES(X) X(F32) X(F16) X(BF16)
+
+/* --- weights as floats */
+
+static KERNEL_INLINE vf float_weights(uint32_t type, const uint8_t *p)
+{
+    switch (type) {
+    case ORCD_TYPE_F16:
+        return vf_of_f16(p);
+    case ORCD_TYPE_BF16:
+        return vf_of_bf16(p);
+    default:
+        return vf_load((const float *)(const void *)p);
+    }
+}
+
+/* acc[i] = fma(x[i][k], w[k], acc[i]) for k < n_k; w[k] has 16 lanes, w_stride bytes apart. */
+static KERNEL_INLINE void float_dot(
+    uint32_t type, const uint8_t *w, size_t w_stride, uint32_t n_k, const float *const *x, int n, vf *acc)
+{
+    for (uint32_t k = 0; k < n_k; k++) {
+        const vf v = float_weights(type, w + k * w_stride);
+        UNROLL
+        for (int i = 0; i < n; i++)
+            acc[i] = vf_fma(vf_set1(x[i][k]), v, acc[i]);
+    }
+}
+
+static KERNEL_INLINE void float_tokens(
+    uint32_t type, const struct job *j, uint32_t p, uint32_t t, int n, uint32_t k0, uint32_t nk)
+{
+    const size_t stride = CPU_PANEL_ROWS * packed_type_of(type).block_bytes;
+    const uint32_t rows = job_rows(j, p);
+    float *y = j->y + t * j->y_stride + (size_t)p * CPU_PANEL_ROWS;
+    const float *x[8];
+    vf acc[8];
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        x[i] = (const float *)(const void *)(j->x + (t + (uint32_t)i) * j->x_stride) + k0;
+        acc[i] = k0 ? rows_load(y + (size_t)i * j->y_stride, rows) : vf_set1(0);
+    }
+    float_dot(type, j->data + p * j->panel_bytes + k0 * stride, stride, nk, x, n, acc);
+    UNROLL
+    for (int i = 0; i < n; i++)
+        rows_store(y + (size_t)i * j->y_stride, acc[i], rows);
+}
+
+static KERNEL_INLINE void float_any(uint32_t type, const struct job *j)
+{
+    const uint32_t chunk = j->n_tokens == 1 ? j->n_cols : 512;
+    for (uint32_t t0 = 0; t0 < j->n_tokens; t0 += CHUNK_TOKENS) {
+        const uint32_t t1 = j->n_tokens - t0 < CHUNK_TOKENS ? j->n_tokens : t0 + CHUNK_TOKENS;
+        for (uint32_t k = 0; k < j->n_cols; k += chunk) {
+            const uint32_t nk = j->n_cols - k < chunk ? j->n_cols - k : chunk;
+            for (uint32_t p = j->p0; p < j->p1; p++) {
+                uint32_t t = t0;
+                for (; t + LANES_TOKENS_F <= t1; t += LANES_TOKENS_F)
+                    float_tokens(type, j, p, t, LANES_TOKENS_F, k, nk);
+                for (; t + 2 <= t1; t += 2)
+                    float_tokens(type, j, p, t, 2, k, nk);
+                if (t < t1)
+                    float_tokens(type, j, p, t, 1, k, nk);
+            }
+        }
+    }
+}
+
+/* One copy of the code a type, so that it is a constant there; or one for all. */
+#if LANES_SPECIALIZE
+#define QUANT_TYPE(name)                                                                                     \
+    static __attribute__((noinline)) void one_##name(const struct job *j)                                    \
+    {                                                                                                        \
+        quant_one(ORCD_TYPE_##name, j);                                                                      \
+    }                                                                                                        \
+    static __attribute__((noinline)) void many_##name(const struct job *j)                                   \
+    {                                                                                                        \
+        quant_many(ORCD_TYPE_##name, j);                                                                     \
+    }
+#define FLOAT_TYPE(name)                                                                                     \
+    static __attribute__((noinline)) void any_##name(const struct job *j)                                    \
+    {                                                                                                        \
+        float_any(ORCD_TYPE_##name, j);                                                                      \
+    }
+QUANT_TYPES(QUANT_TYPE)
+FLOAT_TYPES(FLOAT_TYPE)
+#endif
+
+static void matmul(const struct cpu_matrix *w, uint32_t p0, uint32_t p1, const void *x, size_t x_stride,
+    uint32_t n_tokens, float *y, size_t y_stride)
+{
+    const struct packed_type t = packed_type_of(w->type);
+    if (!t.block_elems || !n_tokens)
+        return;
+    const struct job j = {.data = w->data,
+        .x = x,
+        .x_stride = x_stride,
+        .y = y,
+        .y_stride = y_stride,
+        .panel_bytes = panel_bytes(&t, w->n_cols),
+        .n_rows = w->n_rows,
+        .n_cols = w->n_cols,
+        .p0 = p0,
+        .p1 = p1,
+        .n_tokens = n_tokens};
+#if LANES_SPECIALIZE
+    switch (w->type) {
+#define QUANT_CASE(name)                                                                                     \
+    case ORCD_TYPE_##name:                                                                                   \
+        (n_tokens == 1 ? one_##name : many_##name)(&j);                                                      \
+        break;
+        QUANT_TYPES(QUANT_CASE)
+#define FLOAT_CASE(name)                                                                                     \
+    case ORCD_TYPE_##name:                                                                                   \
+        any_##name(&j);                                                                                      \
+        break;
+        FLOAT_TYPES(FLOAT_CASE)
+    default:
+        break;
+    }
+#else
+    if (t.act == CPU_ACT_F32)
+        float_any(w->type, &j);
+    else if (n_tokens == 1)
+        quant_one(w->type, &j);
+    else
+        quant_many(w->type, &j);
+#endif
+}
+
+/* 1 / (127 / amax) would overflow below this; such a block counts as zero. */
+#define ACT_TINY 0x1p-100f
+#define ROUND_MAGIC 0x1.8p23f /* adding it rounds to an integer, to nearest even */
+
+static void act_quantize(const float *x, uint32_t n_cols, void *dst)
+{
+    const struct act_row row = act_row_at(dst, n_cols);
+    int8_t *q = (int8_t *)dst;
+    float *d = (float *)(uintptr_t)row.d, *s = (float *)(uintptr_t)row.s;
+    int32_t *pair = (int32_t *)(uintptr_t)row.pair, *sum = (int32_t *)(uintptr_t)row.sum;
+    for (uint32_t b = 0; b < n_cols / 32; b++, x += 32, q += 32) {
+        const vf x0 = vf_load(x), x1 = vf_load(x + 16);
+        /* as integers, so that a NaN is larger than all numbers */
+        const vi mask = vi_set1(0x7fffffff);
+        const vi top = vi_max(vi_and(vi_bits(x0), mask), vi_and(vi_bits(x1), mask));
+        const float amax = float_of_bits((uint32_t)vi_max_lane(top));
+        if (!(amax >= ACT_TINY && amax <= 0x1.fffffep127f)) {
+            /* a block with a NaN or an infinity poisons what it is multiplied with */
+            memset(q, 0, 32);
+            pair[b] = sum[b] = 0;
+            d[b] = s[b] = amax < ACT_TINY ? 0.0f : float_of_bits(0x7fc00000);
+            continue;
+        }
+        const vf id = vf_set1(127.0f / amax), magic = vf_set1(ROUND_MAGIC);
+        const vi base = vi_bits(magic);
+        const vi q0 = vi_sub(vi_bits(vf_add(vf_mul(x0, id), magic)), base);
+        const vi q1 = vi_sub(vi_bits(vf_add(vf_mul(x1, id), magic)), base);
+        vi_store_s8(q, q0);
+        vi_store_s8(q + 16, q1);
+        const int32_t s0 = vi_sum(q0), s1 = vi_sum(q1);
+        d[b] = amax / 127.0f;
+        sum[b] = s0 + s1;
+        s[b] = d[b] * (float)(s0 + s1);
+        pair[b] = (int32_t)((uint32_t)(s0 & 0xffff) | (uint32_t)s1 << 16);
+    }
+}
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * Packing: rows of the file to panels. Everything moves in words of 4 bytes, 16 rows
+ * beside each other; kernels-layout.h shows where to.
+ */
+#include "plugins/cpu/kernels-layout.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define ROWS CPU_PANEL_ROWS
+
+/* n words (a multiple of 4) of 16 rows: dst[word][row]. */
+static void words_interleave(const uint8_t *const *rows, size_t offset, uint32_t n, uint8_t *dst)
+{
+#ifdef __SSE2__
+    for (uint32_t w = 0; w < n; w += 4) {
+        for (uint32_t r = 0; r < ROWS; r += 4) {
+            __m128i v[4], u[4];
+            for (uint32_t i = 0; i < 4; i++)
+                v[i] = _mm_loadu_si128((const __m128i *)(const void *)(rows[r + i] + offset + (size_t)4 * w));
+            u[0] = _mm_unpacklo_epi32(v[0], v[1]);
+            u[1] = _mm_unpacklo_epi32(v[2], v[3]);
+            u[2] = _mm_unpackhi_epi32(v[0], v[1]);
+            u[3] = _mm_unpackhi_epi32(v[2], v[3]);
+            uint8_t *p = dst + (size_t)64 * w + (size_t)4 * r;
+            _mm_storeu_si128((__m128i *)(void *)p, _mm_unpacklo_epi64(u[0], u[1]));
+            _mm_storeu_si128((__m128i *)(void *)(p + 64), _mm_unpackhi_epi64(u[0], u[1]));
+            _mm_storeu_si128((__m128i *)(void *)(p + 128), _mm_unpacklo_epi64(u[2], u[3]));
+            _mm_storeu_si128((__m128i *)(void *)(p + 192), _mm_unpackhi_epi64(u[2], u[3]));
+        }
+    }
+#else
+    for (uint32_t w = 0; w < n; w++)
+        for (uint32_t r = 0; r < ROWS; r++)
+            memcpy(dst + (size_t)64 * w + (size_t)4 * r, rows[r] + offset + (size_t)4 * w, 4);
+#endif
+}
+
+/* n units of 2 or 4 bytes of 16 rows: dst[unit][row]. */
+static void units_interleave(
+    const uint8_t *const *rows, size_t offset, uint32_t n, uint32_t unit, uint8_t *dst)
+{
+    for (uint32_t k = 0; k < n; k++)
+        for (uint32_t r = 0; r < ROWS; r++)
+            memcpy(dst + ((size_t)k * ROWS + r) * unit, rows[r] + offset + (size_t)k * unit, unit);
+}
+
+static void halves_interleave(const uint8_t *const *rows, size_t offset, uint8_t *dst)
+{
+    for (uint32_t r = 0; r < ROWS; r++)
+        memcpy(dst + (size_t)2 * r, rows[r] + offset, 2);
+}
+
+/* Exchanges the bits of v at the set places of mask with those shift places higher. */
+static uint32_t bits_swap(uint32_t v, uint32_t mask, int shift)
+{
+    const uint32_t x = (v >> shift ^ v) & mask;
+    return v ^ x ^ x << shift;
+}
+
+/* Element 4 g + i at bit 4 g + i goes to bit 8 i + g. */
+static uint32_t fifth_bits(uint32_t v)
+{
+    /* exchanging two bits of the index at a time, (g2 g1 g0 i1 i0) turns into (i1 i0 g2 g1 g0) */
+    v = bits_swap(v, 0x0a0a0a0a, 3);  /* index bits 0 and 2 */
+    v = bits_swap(v, 0x00cc00cc, 6);  /* 1 and 3 */
+    v = bits_swap(v, 0x0000f0f0, 12); /* 2 and 4 */
+    v = bits_swap(v, 0x0000ff00, 8);  /* 3 and 4 */
+    return v;
+}
+
+/* One block of each of 16 rows; all of the block may be read. */
+static void block_pack(
+    uint32_t type, const struct packed_type *t, const uint8_t *const *rows, size_t at, uint8_t *dst)
+{
+    switch (type) {
+    case ORCD_TYPE_Q4_0:
+        halves_interleave(rows, at, dst);
+        words_interleave(rows, at + 2, 4, dst + t->quants);
+        break;
+    case ORCD_TYPE_Q4_1:
+        halves_interleave(rows, at, dst);
+        halves_interleave(rows, at + 2, dst + t->min);
+        words_interleave(rows, at + 4, 4, dst + t->quants);
+        break;
+    case ORCD_TYPE_Q5_0:
+    case ORCD_TYPE_Q5_1: {
+        const size_t high = at + (t->min ? 4 : 2);
+        halves_interleave(rows, at, dst);
+        if (t->min)
+            halves_interleave(rows, at + 2, dst + t->min);
+        uint32_t bits[ROWS];
+        for (uint32_t r = 0; r < ROWS; r++)
+            bits[r] = load_u32(rows[r] + high);
+        for (uint32_t r = 0; r < ROWS; r++)
+            bits[r] = fifth_bits(bits[r]);
+        memcpy(dst + t->high, bits, sizeof(bits));
+        words_interleave(rows, high + 4, 4, dst + t->quants);
+        break;
+    }
+    case ORCD_TYPE_Q8_0:
+        halves_interleave(rows, at, dst);
+        words_interleave(rows, at + 2, 8, dst + t->quants);
+        break;
+    case ORCD_TYPE_Q4_K:
+    case ORCD_TYPE_Q5_K: {
+        const uint32_t qs = t->high ? 48 : 16;
+        halves_interleave(rows, at, dst);
+        halves_interleave(rows, at + 2, dst + t->min);
+        /* one word too many, which what follows replaces */
+        words_interleave(rows, at + 4, 4, dst + t->scales);
+        if (t->high)
+            words_interleave(rows, at + 16, 8, dst + t->high);
+        words_interleave(rows, at + qs, 32, dst + t->quants);
+        break;
+    }
+    case ORCD_TYPE_Q6_K:
+        halves_interleave(rows, at + 208, dst);
+        words_interleave(rows, at + 192, 4, dst + t->scales);
+        words_interleave(rows, at + 128, 16, dst + t->high);
+        words_interleave(rows, at, 32, dst + t->quants);
+        break;
+    default:
+        break;
+    }
+}
+
+void kernels_pack(
+    uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1, void *dst)
+{
+    const struct packed_type t = packed_type_of(type);
+    if (!t.block_elems)
+        return;
+    static const uint8_t zero_block[256];
+    const size_t row_bytes = (size_t)n_cols / t.block_elems * t.block_bytes, bytes = panel_bytes(&t, n_cols);
+    for (uint32_t p = p0; p < p1; p++) {
+        uint8_t *out = (uint8_t *)dst + p * bytes;
+        const uint8_t *rows[ROWS];
+        size_t step[ROWS]; /* a row of padding stays on its zeros */
+        for (uint32_t r = 0; r < ROWS; r++) {
+            const bool real = p * ROWS + r < n_rows;
+            rows[r] = real ? (const uint8_t *)src + ((size_t)p * ROWS + r) * row_bytes : zero_block;
+            step[r] = real;
+        }
+        if (t.block_elems > 1) {
+            for (size_t at = 0; at < row_bytes; at += t.block_bytes, out += (size_t)t.block_bytes * ROWS) {
+                block_pack(type, &t, rows, 0, out);
+                for (uint32_t r = 0; r < ROWS; r++)
+                    rows[r] += step[r] * t.block_bytes;
+            }
+            continue;
+        }
+        for (uint32_t k = 0; k < n_cols;) {
+            /* bounded by the zeros there are */
+            const uint32_t unit = t.block_bytes, n = n_cols - k < 64 ? n_cols - k : 64;
+            if (unit == 4 && n % 4 == 0)
+                words_interleave(rows, 0, n, out);
+            else
+                units_interleave(rows, 0, n, unit, out);
+            out += (size_t)n * unit * ROWS;
+            for (uint32_t r = 0; r < ROWS; r++)
+                rows[r] += step[r] * n * unit;
+            k += n;
+        }
+    }
+}
