@@ -7,10 +7,19 @@ libtestmodel_a_SOURCES = $(TEST_MODEL_SOURCES) tests/lib/gguf-edit.c tests/lib/g
 TEST_MODEL_LIBS = libtestmodel.a $(CORE_LIBS)
 
 if HAVE_CMOCKA
-MODEL_TESTS = tests/model/test-gguf
+MODEL_TESTS = tests/model/test-gguf tests/model/test-quant tests/model/test-model tests/model/test-mutate
 check_PROGRAMS += $(MODEL_TESTS)
 TESTS += $(MODEL_TESTS)
 tests_model_test_gguf_SOURCES = tests/model/test-gguf.c
 tests_model_test_gguf_CFLAGS = $(TEST_CFLAGS)
 tests_model_test_gguf_LDADD = $(TEST_MODEL_LIBS) $(CMOCKA_LIBS)
+tests_model_test_quant_SOURCES = tests/model/test-quant.c
+tests_model_test_quant_CFLAGS = $(TEST_CFLAGS)
+tests_model_test_quant_LDADD = $(TEST_MODEL_LIBS) $(CMOCKA_LIBS)
+tests_model_test_model_SOURCES = tests/model/test-model.c
+tests_model_test_model_CFLAGS = $(TEST_CFLAGS)
+tests_model_test_model_LDADD = $(TEST_MODEL_LIBS) $(CMOCKA_LIBS)
+tests_model_test_mutate_SOURCES = tests/model/test-mutate.c
+tests_model_test_mutate_CFLAGS = $(TEST_CFLAGS)
+tests_model_test_mutate_LDADD = $(TEST_MODEL_LIBS) $(CMOCKA_LIBS)
 endif

@@ -1,0 +1,489 @@
+/* Families: what a valid file becomes, and which ones are refused. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "model/model.h"
+#include "tests/lib/gguf-edit.h"
+#include "tests/lib/model-plan.h"
+
+static struct model_spec spec_of(const char *family)
+{
+    return (struct model_spec){.family = family,
+        .layers = 3,
+        .embd = 64,
+        .heads = 4,
+        .kv_heads = 2,
+        .ff = 96,
+        .vocab = 300,
+        .ctx = 128,
+        .rope_base = 1e4f,
+        .eps = 1e-5f,
+        .quant = "Q8_0",
+        .tokenizer = strcmp(family, "llama") == 0 ? "llama-bpe" : "qwen2"};
+}
+
+static struct gw_buf make(const struct model_spec *spec)
+{
+    struct model_plan p;
+    assert_null(model_plan_init(&p, spec));
+    struct gw_buf b = model_plan_finish(&p, 1);
+    model_plan_free(&p);
+    return b;
+}
+
+/* Copies the bytes, so that the caller's may go; *bytes is freed after the model. */
+static int open_copy(struct model **m, const struct gw_buf *b, void **bytes, struct orcd_error *err)
+{
+    struct gguf *g;
+    *bytes = exact_copy(b->p, b->n);
+    int rc = gguf_open_memory(&g, *bytes, b->n, err);
+    if (rc == 0)
+        rc = model_from_gguf(m, g, err);
+    return rc;
+}
+
+static void expect_code(const struct gw_buf *b, int code, const char *text)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct model *m = NULL;
+    void *bytes;
+    int rc = open_copy(&m, b, &bytes, &err);
+    if (rc != code || (code && text && !strstr(err.msg, text)))
+        print_error("got %d '%s', want %d '%s'\n", rc, rc ? err.msg : "", code, text ? text : "");
+    assert_int_equal(rc, code);
+    if (code && text)
+        assert_non_null(strstr(err.msg, text));
+    if (rc == 0)
+        model_close(m);
+    else
+        assert_null(m);
+    free(bytes);
+}
+
+static void expect_edit(const struct gw_buf *base, const struct gguf_edit *e, int code, const char *text)
+{
+    struct gw_buf b = gguf_edited(base, e);
+    expect_code(&b, code, text);
+    gw_buf_free(&b);
+}
+
+static void set_u32(const struct gw_buf *base, const char *key, uint32_t v, int code, const char *text)
+{
+    expect_edit(base, &(struct gguf_edit){.key = key, .type = GGUF_U32, .value = &v, .bytes = 4}, code, text);
+}
+
+static void set_f32(const struct gw_buf *base, const char *key, float v, int code, const char *text)
+{
+    expect_edit(base, &(struct gguf_edit){.key = key, .type = GGUF_F32, .value = &v, .bytes = 4}, code, text);
+}
+
+static void set_str(const struct gw_buf *base, const char *key, const char *v, int code, const char *text)
+{
+    struct gw_buf value = {0};
+    gw_put_str(&value, v);
+    expect_edit(base,
+        &(struct gguf_edit){.key = key, .type = GGUF_STRING, .value = value.p, .bytes = value.n}, code, text);
+    gw_buf_free(&value);
+}
+
+static const char *role_name(const struct orcd_model_source *s, uint32_t layer, enum orcd_layer_role role)
+{
+    int32_t i = s->layers[layer].tensor[role];
+    return i < 0 ? NULL : s->tensors[i].name;
+}
+
+static void test_families(void **state)
+{
+    (void)state;
+    const uint64_t features[] = {0, ORCD_F_QKV_BIAS, ORCD_F_QK_NORM};
+    for (int f = 0; model_supported_archs()[f]; f++) {
+        struct model_spec spec = spec_of(model_supported_archs()[f]);
+        struct orcd_error err = ORCD_ERROR_INIT;
+        struct model *m = NULL;
+        void *bytes;
+        spec.tied = f == 1;
+        struct gw_buf b = make(&spec);
+        assert_int_equal(open_copy(&m, &b, &bytes, &err), 0);
+        const struct orcd_model_source *s = model_source(m);
+        const struct orcd_hparams *hp = s->hparams;
+        assert_true(s->required_features == features[f]);
+        assert_string_equal(s->architecture, spec.family);
+        assert_string_equal(s->name, "random weights");
+        assert_string_equal(model_quant_kind(m), "Q8_0");
+        assert_int_equal(hp->n_layers, 3);
+        assert_int_equal(hp->n_vocab, 300);
+        assert_int_equal(hp->head_dim_k, 16);
+        assert_int_equal(hp->rope_dims, 16);
+        assert_int_equal(hp->rope, f == 0 ? ORCD_ROPE_NORM : ORCD_ROPE_NEOX);
+        assert_int_equal(hp->rope_scaling, ORCD_SCALING_NONE);
+        assert_true(hp->rope_scale == 1);
+        assert_true(hp->attn_scale == 0.25f);
+        assert_int_equal(s->layers[2].n_kv_heads, 2);
+        assert_int_equal(s->layers[2].n_ff, 96);
+        assert_string_equal(role_name(s, 2, ORCD_L_DOWN), "blk.2.ffn_down.weight");
+        assert_string_equal(role_name(s, 1, ORCD_L_ATTN_OUT), "blk.1.attn_output.weight");
+        assert_true((role_name(s, 1, ORCD_L_Q_B) != NULL) == (f == 1));
+        assert_true((role_name(s, 1, ORCD_L_K_NORM) != NULL) == (f == 2));
+        assert_null(role_name(s, 1, ORCD_L_QKV));
+        assert_string_equal(
+            s->tensors[s->global[ORCD_G_OUTPUT]].name, spec.tied ? "token_embd.weight" : "output.weight");
+        assert_int_equal(model_kv_bytes_per_token(m), 3 * 2 * (16 + 16) * 2);
+        uint64_t u = 0, n = 0;
+        double d = 0;
+        const char *text;
+        assert_int_equal(s->meta_u64(s->meta, "general.quantization_version", &u), 0);
+        assert_int_equal(u, 2);
+        assert_int_equal(s->meta_u64(s->meta, "general.name", &u), ORCD_E_NOT_FOUND);
+        assert_int_equal(s->meta_f64(s->meta, "general.quantization_version", &d), 0);
+        assert_int_equal(s->meta_str(s->meta, "general.architecture", &text, &n), 0);
+        assert_int_equal(n, 5);
+        model_close(m);
+        gw_buf_free(&b);
+        free(bytes);
+    }
+    model_close(NULL);
+}
+
+static void test_variants(void **state)
+{
+    (void)state;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct model *m = NULL;
+    void *bytes;
+    struct model_spec spec = spec_of("llama");
+    spec.biases = true;
+    spec.rope_freqs = 8;
+    spec.rope_factor = 4;
+    spec.head_dim = 24;
+    struct gw_buf b = make(&spec);
+    assert_int_equal(open_copy(&m, &b, &bytes, &err), 0);
+    const struct orcd_model_source *s = model_source(m);
+    assert_true(
+        s->required_features == (ORCD_F_QKV_BIAS | ORCD_F_BIASES | ORCD_F_ROPE_FREQS | ORCD_F_LINEAR_ROPE));
+    assert_int_equal(s->hparams->rope_scaling, ORCD_SCALING_LINEAR);
+    assert_true(s->hparams->rope_scale == 0.25f);
+    assert_int_equal(s->hparams->head_dim_k, 24);
+    assert_true(s->global[ORCD_G_ROPE_FREQS] >= 0);
+    model_close(m);
+    free(bytes);
+
+    set_f32(&b, "llama.rope.scaling.factor", 1, 0, NULL);
+    set_f32(&b, "llama.rope.scaling.factor", 0, 0, NULL);
+    set_f32(&b, "llama.rope.scaling.factor", -1, ORCD_E_INVALID, "rope.scaling.factor");
+    set_f32(&b, "llama.rope.scaling.factor", NAN, ORCD_E_INVALID, "rope.scaling.factor");
+    set_f32(&b, "llama.rope.scaling.attn_factor", 2, ORCD_E_UNSUPPORTED, "attn_factor");
+    set_str(&b, "llama.rope.scaling.type", "none", 0, NULL);
+    set_str(&b, "llama.rope.scaling.type", "longrope", ORCD_E_UNSUPPORTED, "longrope");
+    set_str(&b, "llama.rope.scaling.type", "spiral", ORCD_E_UNSUPPORTED, "spiral");
+    gw_buf_free(&b);
+
+    spec = spec_of("qwen2");
+    spec.rope_factor = 4;
+    b = make(&spec);
+    struct gw_buf value = {0};
+    gw_put_str(&value, "yarn");
+    struct gw_buf yarn = gguf_edited(
+        &b, &(struct gguf_edit){
+                .key = "qwen2.rope.scaling.type", .type = GGUF_STRING, .value = value.p, .bytes = value.n});
+    assert_int_equal(open_copy(&m, &yarn, &bytes, &err), 0);
+    s = model_source(m);
+    assert_true(s->required_features == (ORCD_F_QKV_BIAS | ORCD_F_YARN));
+    assert_int_equal(s->hparams->rope_scaling, ORCD_SCALING_YARN);
+    assert_true(s->hparams->yarn_ext_factor == 1 && s->hparams->yarn_beta_fast == 32);
+    assert_int_equal(s->hparams->rope_orig_ctx, 128);
+    model_close(m);
+    free(bytes);
+    set_f32(&yarn, "qwen2.rope.scaling.yarn_log_multiplier", 0.1f, ORCD_E_UNSUPPORTED, "log multiplier");
+    gw_buf_free(&value);
+    gw_buf_free(&yarn);
+    gw_buf_free(&b);
+}
+
+static void test_per_layer(void **state)
+{
+    (void)state;
+    struct model_spec spec = spec_of("llama");
+    struct gw_buf b = make(&spec), value = {0};
+    const int32_t same[3] = {96, 96, 96}, other[3] = {96, 64, 96}, zero[3] = {96, 0, 96},
+                  minus[3] = {96, -1, 96};
+    const struct {
+        const int32_t *v;
+        uint64_t n;
+        uint32_t type;
+        int code;
+    } cases[] = {{same, 3, GGUF_I32, 0}, {same, 2, GGUF_I32, ORCD_E_INVALID},
+        {other, 3, GGUF_I32, ORCD_E_INVALID}, {zero, 3, GGUF_I32, ORCD_E_INVALID},
+        {minus, 3, GGUF_I32, ORCD_E_INVALID}, {same, 3, GGUF_F32, ORCD_E_INVALID}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        value.n = 0;
+        gw_put_u32(&value, cases[i].type);
+        gw_put_u64(&value, cases[i].n);
+        gw_put(&value, cases[i].v, cases[i].n * 4);
+        expect_edit(&b,
+            &(struct gguf_edit){
+                .key = "llama.feed_forward_length", .type = GGUF_ARRAY, .value = value.p, .bytes = value.n},
+            cases[i].code, NULL);
+    }
+    gw_buf_free(&value);
+    gw_buf_free(&b);
+}
+
+static const char *const required[] = {"general.architecture", "llama.block_count", "llama.context_length",
+    "llama.embedding_length", "llama.feed_forward_length", "llama.attention.head_count",
+    "llama.attention.layer_norm_rms_epsilon"};
+
+/* Each required key: removed, and with every type that isn't its own. */
+static void test_required_keys(void **state)
+{
+    (void)state;
+    struct model_spec spec = spec_of("llama");
+    struct gw_buf b = make(&spec);
+    unsigned char junk[16] = {0};
+    for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
+        expect_edit(
+            &b, &(struct gguf_edit){.key = required[i], .remove_key = true}, ORCD_E_INVALID, required[i]);
+        for (uint32_t type = 0; type < GGUF_TYPE_COUNT; type++) {
+            bool floats = type == GGUF_F32 || type == GGUF_F64;
+            bool ok_type = i == 0 ? type == GGUF_STRING : i == 6 ? floats : !floats;
+            size_t bytes = type == GGUF_STRING ? 8 : type == GGUF_ARRAY ? 12 : 8;
+            if (type < GGUF_STRING)
+                bytes = type <= GGUF_I8 || type == GGUF_BOOL ? 1 : type <= GGUF_I16 ? 2 : 4;
+            /* Zero: an empty string or array, and no count may be 0. A zero epsilon is fine. */
+            int code = i == 0 && ok_type ? ORCD_E_UNSUPPORTED
+                       : i == 6 && type != GGUF_BOOL && type != GGUF_STRING && type != GGUF_ARRAY
+                           ? 0
+                           : ORCD_E_INVALID;
+            expect_edit(&b,
+                &(struct gguf_edit){.key = required[i], .type = type, .value = junk, .bytes = bytes}, code,
+                NULL);
+        }
+    }
+    gw_buf_free(&b);
+}
+
+static void test_ranges(void **state)
+{
+    (void)state;
+    static const char *const counts[] = {"block_count", "context_length", "embedding_length",
+        "feed_forward_length", "attention.head_count", "attention.head_count_kv", "attention.key_length",
+        "attention.value_length", "rope.dimension_count"};
+    struct model_spec spec = spec_of("llama");
+    struct gw_buf b = make(&spec);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        char key[64];
+        snprintf(key, sizeof(key), "llama.%s", counts[i]);
+        set_u32(&b, key, 0, ORCD_E_INVALID, NULL);
+        set_u32(&b, key, UINT32_C(1) << 31, ORCD_E_INVALID, NULL);
+        set_u32(&b, key, UINT32_MAX, ORCD_E_INVALID, NULL);
+        const int64_t minus = -1;
+        const uint64_t huge = UINT64_C(0x100000040); /* 64 in its low word */
+        expect_edit(&b, &(struct gguf_edit){.key = key, .type = GGUF_I64, .value = &minus, .bytes = 8},
+            ORCD_E_INVALID, "negative");
+        expect_edit(&b, &(struct gguf_edit){.key = key, .type = GGUF_U64, .value = &huge, .bytes = 8},
+            ORCD_E_INVALID, NULL);
+    }
+    set_u32(&b, "llama.block_count", 2, ORCD_E_UNSUPPORTED, "blk.2.");
+    set_u32(&b, "llama.block_count", 4, ORCD_E_INVALID, "blk.3.");
+    set_u32(&b, "llama.block_count", 1 << 20, ORCD_E_INVALID, NULL);
+    set_u32(&b, "llama.embedding_length", 128, ORCD_E_INVALID, "token_embd.weight");
+    set_u32(&b, "llama.feed_forward_length", 95, ORCD_E_INVALID, "ffn_gate.weight");
+    set_u32(&b, "llama.attention.head_count_kv", 3, ORCD_E_INVALID, "multiple");
+    set_u32(&b, "llama.attention.head_count_kv", 4, ORCD_E_INVALID, "attn_k.weight");
+    set_u32(&b, "llama.attention.head_count", 8, ORCD_E_INVALID, "rotated");
+    set_u32(&b, "llama.attention.head_count", 6, ORCD_E_INVALID, "key_length");
+    set_u32(&b, "llama.attention.key_length", 15, ORCD_E_INVALID, "even");
+    set_u32(&b, "llama.rope.dimension_count", 8, 0, NULL);
+    set_u32(&b, "llama.rope.dimension_count", 7, ORCD_E_INVALID, "rotated");
+    set_u32(&b, "llama.rope.dimension_count", 18, ORCD_E_INVALID, "rotated");
+    set_u32(&b, "llama.expert_count", 8, ORCD_E_UNSUPPORTED, "experts");
+    set_u32(&b, "llama.expert_count", 0, 0, NULL);
+    set_f32(&b, "llama.rope.freq_base", 0, ORCD_E_INVALID, "freq_base");
+    set_f32(&b, "llama.rope.freq_base", INFINITY, ORCD_E_INVALID, "freq_base");
+    set_f32(&b, "llama.rope.freq_base", NAN, ORCD_E_INVALID, "freq_base");
+    set_f32(&b, "llama.attention.layer_norm_rms_epsilon", -1, ORCD_E_INVALID, "epsilon");
+    gw_buf_free(&b);
+}
+
+static void test_tensors(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"token_embd.weight", "output_norm.weight", "blk.0.attn_norm.weight",
+        "blk.1.attn_q.weight", "blk.2.attn_v.weight", "blk.0.attn_output.weight", "blk.2.ffn_norm.weight",
+        "blk.1.ffn_gate.weight", "blk.1.ffn_up.weight", "blk.2.ffn_down.weight"};
+    struct model_spec spec = spec_of("llama");
+    spec.rope_freqs = 8;
+    struct gw_buf b = make(&spec);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        expect_edit(
+            &b, &(struct gguf_edit){.tensor = names[i], .remove_tensor = true}, ORCD_E_INVALID, names[i]);
+        expect_edit(&b, &(struct gguf_edit){.tensor = names[i], .rename = "stray"}, ORCD_E_INVALID, names[i]);
+        expect_edit(&b, &(struct gguf_edit){.tensor = names[i], .n_dims = 2, .dims = {32, 2, 1, 1}},
+            ORCD_E_INVALID, NULL);
+        expect_edit(&b, &(struct gguf_edit){.tensor = names[i], .n_dims = 3, .dims = {64, 300, 2, 1}},
+            ORCD_E_INVALID, NULL);
+        expect_edit(&b, &(struct gguf_edit){.tensor = names[i], .retype = true, .tensor_type = ORCD_TYPE_I8},
+            ORCD_E_UNSUPPORTED, names[i]);
+        expect_edit(&b,
+            &(struct gguf_edit){.tensor = names[i], .retype = true, .tensor_type = ORCD_TYPE_Q8_1},
+            ORCD_E_UNSUPPORTED, NULL);
+    }
+    expect_edit(&b, &(struct gguf_edit){.tensor = "output.weight", .remove_tensor = true}, 0, NULL);
+    expect_edit(&b, &(struct gguf_edit){.tensor = "output.weight", .rename = "blk.0.attn_sinks.weight"},
+        ORCD_E_UNSUPPORTED, "blk.0.attn_sinks.weight");
+    expect_edit(&b,
+        &(struct gguf_edit){.tensor = "output.weight", .retype = true, .tensor_type = ORCD_TYPE_BF16}, 0,
+        NULL);
+    /* rope_freqs of zeros would divide by them. */
+    expect_edit(&b, &(struct gguf_edit){.tensor = "rope_freqs.weight", .n_dims = 1, .dims = {8, 1, 1, 1}},
+        ORCD_E_INVALID, "rope_freqs.weight");
+    expect_edit(&b,
+        &(struct gguf_edit){.tensor = "output_norm.weight", .retype = true, .tensor_type = ORCD_TYPE_F16},
+        ORCD_E_UNSUPPORTED, "vector");
+    gw_buf_free(&b);
+}
+
+static void test_vocabulary(void **state)
+{
+    (void)state;
+    struct model_spec spec = spec_of("llama");
+    struct gw_buf b = make(&spec), value = {0};
+    gw_put_u32(&value, GGUF_STRING);
+    gw_put_u64(&value, 1);
+    gw_put_str(&value, "one");
+    expect_edit(&b,
+        &(struct gguf_edit){
+            .key = "tokenizer.ggml.tokens", .type = GGUF_ARRAY, .value = value.p, .bytes = value.n},
+        ORCD_E_INVALID, "300 rows for a vocabulary of 1 tokens");
+    expect_edit(&b, &(struct gguf_edit){.key = "tokenizer.ggml.tokens", .remove_key = true}, 0, NULL);
+    gw_buf_free(&b);
+    spec.tokenizer = "none";
+    b = make(&spec);
+    expect_code(&b, 0, NULL);
+    set_u32(&b, "llama.vocab_size", 301, ORCD_E_INVALID, "vocabulary");
+    gw_buf_free(&b);
+    gw_buf_free(&value);
+}
+
+static void test_arch(void **state)
+{
+    (void)state;
+    struct model_spec spec = spec_of("llama");
+    struct gw_buf b = make(&spec);
+    set_str(&b, "general.architecture", "phi3", ORCD_E_UNSUPPORTED,
+        "architecture 'phi3' is not supported; this version runs llama, qwen2, qwen3");
+    set_str(&b, "general.architecture", "", ORCD_E_UNSUPPORTED, "''");
+    set_str(&b, "general.architecture", "llam", ORCD_E_UNSUPPORTED, "'llam'");
+    set_str(&b, "general.architecture", "llama\n\xff", ORCD_E_UNSUPPORTED,
+        "'llama?"
+        "?'");
+    set_str(&b, "general.architecture", "qwen2", ORCD_E_INVALID, "qwen2.");
+    gw_buf_free(&b);
+}
+
+static void expect_name(const struct gw_buf *base, const char *name, const char *want)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct model *m;
+    struct gw_buf value = {0};
+    void *bytes;
+    gw_put_str(&value, name);
+    struct gw_buf b = gguf_edited(base,
+        &(struct gguf_edit){.key = "general.name", .type = GGUF_STRING, .value = value.p, .bytes = value.n});
+    assert_int_equal(open_copy(&m, &b, &bytes, &err), 0);
+    assert_string_equal(model_name(m), want);
+    model_close(m);
+    gw_buf_free(&b);
+    gw_buf_free(&value);
+    free(bytes);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    struct model_spec spec = spec_of("llama");
+    struct gw_buf b = make(&spec);
+    char longest[400];
+    memset(longest, 'x', sizeof(longest));
+    longest[399] = 0;
+    expect_name(&b, "a b", "a b");
+    expect_name(&b, "a\nb\033", "a b ");
+    expect_name(&b, "a\xff", "");
+    expect_name(&b, "\xc3\xa9", "\xc3\xa9");
+    char cut[128];
+    memcpy(cut, longest, 127);
+    cut[127] = 0;
+    expect_name(&b, longest, cut);
+    gw_buf_free(&b);
+
+    char path[] = "/tmp/orcd-test-model-XXXXXX";
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct model *m;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    spec.name = "";
+    assert_null(model_spec_write(&spec, 1, path));
+    assert_int_equal(model_open(&m, path, &err), 0);
+    assert_string_equal(model_name(m), path + 5);
+    assert_string_equal(model_source(m)->name, "");
+    model_close(m);
+    assert_int_equal(ftruncate(fd, 100), 0);
+    assert_int_equal(model_open(&m, path, &err), ORCD_E_INVALID);
+    assert_non_null(strstr(err.msg, path));
+    close(fd);
+    unlink(path);
+}
+
+static void test_kinds(void **state)
+{
+    (void)state;
+    struct model_spec spec = spec_of("llama");
+    spec.embd = 256;
+    spec.ff = 512;
+    static const char *const kinds[] = {"Q4_K_M", "Q5_K_M", "F32", "BF16", "Q4_0", "Q6_K", "IQ4_NL"};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct orcd_error err = ORCD_ERROR_INIT;
+        struct model *m;
+        void *bytes;
+        spec.quant = kinds[i];
+        struct gw_buf b = make(&spec);
+        assert_int_equal(open_copy(&m, &b, &bytes, &err), 0);
+        assert_string_equal(model_quant_kind(m), kinds[i]);
+        model_close(m);
+        free(bytes);
+        /* A file_type that no tensor bears out is not believed. */
+        const uint32_t lie = strcmp(kinds[i], "Q8_0") ? 7 : 2;
+        struct gw_buf edited = gguf_edited(
+            &b, &(struct gguf_edit){.key = "general.file_type", .type = GGUF_U32, .value = &lie, .bytes = 4});
+        assert_int_equal(open_copy(&m, &edited, &bytes, &err), 0);
+        assert_true(strcmp(model_quant_kind(m), "Q8_0") != 0);
+        model_close(m);
+        free(bytes);
+        gw_buf_free(&edited);
+        gw_buf_free(&b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_families),
+        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_per_layer),
+        cmocka_unit_test(test_required_keys),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_vocabulary),
+        cmocka_unit_test(test_arch),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_kinds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
