@@ -14,7 +14,7 @@ EXTRA_DIST += $(TEST_PLUGIN_FILES) tests/plugins/base.h
 CLEANFILES += $(TEST_PLUGINS)
 
 # One source file, one plugin; nothing but the public header.
-SUFFIXES = .so
+SUFFIXES += .so
 .c.so:
 	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) -I$(top_srcdir)/include $(CPPFLAGS) $(ORCD_CFLAGS) $(CFLAGS) \
 		-fPIC -fvisibility=default $(ORCD_LDFLAGS) $(PLUGIN_LDFLAGS) $(LDFLAGS) -o $@ $<
@@ -27,4 +27,16 @@ tests_plugins_test_host_SOURCES = tests/plugins/test-host.c $(RIG_SOURCES)
 tests_plugins_test_host_CFLAGS = $(TEST_CFLAGS)
 tests_plugins_test_host_LDADD = $(TEST_LIBS)
 EXTRA_tests_plugins_test_host_DEPENDENCIES = $(TEST_PLUGINS)
+
+# The mock as it was built against minor 0.
+check_PROGRAMS += tests/plugins/mock-minor-0.so tests/plugins/test-mock
+TESTS += tests/plugins/test-mock
+tests_plugins_mock_minor_0_so_SOURCES = $(MOCK_SOURCES)
+tests_plugins_mock_minor_0_so_CPPFLAGS = $(AM_CPPFLAGS) -DMOCK_MINOR=0
+tests_plugins_mock_minor_0_so_CFLAGS = $(AM_CFLAGS) -fPIC
+tests_plugins_mock_minor_0_so_LDFLAGS = $(plugins_mock_so_LDFLAGS)
+tests_plugins_mock_minor_0_so_LDADD = -lm
+tests_plugins_test_mock_SOURCES = tests/plugins/test-mock.c $(RIG_SOURCES)
+tests_plugins_test_mock_CFLAGS = $(TEST_CFLAGS)
+tests_plugins_test_mock_LDADD = $(TEST_LIBS)
 endif

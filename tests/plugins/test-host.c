@@ -221,7 +221,7 @@ static void bad_tables(void **state)
         {"no-version", "version"}, {"options-twice", "option a is there twice"},
         {"options-default", "own default"}, {"options-type", "unknown type 9"},
         {"options-range", "no sound range"}, {"options-name", "no name"}, {"options-null", "default"},
-        {"options-stride", "longer than its stride"}, {"options-deaf", "no configure"}};
+        {"options-stride", "unsound"}, {"options-deaf", "no configure"}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         if (open_one(bad[i].name) != ORCD_E_ABI)
             fail_msg("%s: %s", bad[i].name, err.msg);
