@@ -1,0 +1,159 @@
+/* A context: KV, the step that is in flight, and the memory that it computes in. */
+#ifndef ORCD_CPU_CTX_H
+#define ORCD_CPU_CTX_H
+
+#include "plugins/cpu/cpu.h"
+
+struct step_row {
+    uint32_t seq;
+    uint32_t first_pos, n_tokens;
+    uint32_t token_start; /* in step.tokens */
+    uint32_t done;        /* tokens computed in all layers; the leader's while it runs */
+    uint32_t want;
+    uint32_t n_logits;
+    uint64_t logits_at; /* float index of the row's first logit */
+    int32_t status;
+};
+
+enum step_state { STEP_IDLE, STEP_QUEUED, STEP_RUNNING, STEP_DONE };
+
+struct step {
+    enum step_state state; /* under device.lock */
+    int32_t error;         /* of the whole step */
+    uint64_t ticket;
+    uint32_t n_rows, n_tokens;
+    struct step_row *rows; /* max_batch_rows */
+    int32_t *tokens;       /* max_batch_tokens */
+    uint64_t submitted_ns, started_ns, finished_ns;
+};
+
+/* A token of the sub-batch that is computed now. */
+struct cell {
+    uint32_t row; /* of the step */
+    uint32_t pos;
+    int32_t token;
+    bool want;       /* its logits */
+    uint32_t wanted; /* of the cells that want theirs, how many come before */
+};
+
+/* Neighbouring cells of one row, whose queries go through attention together. */
+struct cell_group {
+    uint32_t first, count;
+};
+#define GROUP_CELLS 16u
+
+/* Rows of the output product that lie evenly in the logits buffer. */
+struct logit_run {
+    uint32_t first, count; /* wanted cells, in order */
+    uint64_t at, stride;   /* floats */
+};
+
+/* What a thread alone writes. */
+struct thread_scratch {
+    void *attn;
+    struct cpu_attn_row *rows;
+    const uint16_t **k_tiles, **v_tiles;
+};
+
+struct forward {
+    uint32_t capacity; /* cells */
+    uint32_t n_cells;
+    uint32_t n_wanted;
+    struct cell *cells;
+    float *x;         /* [cells][n_embd] the residual stream */
+    float *xn;        /* [cells][n_embd] normed; then the wanted ones */
+    float *q, *k, *v; /* [cells][heads * head_dim] */
+    float *att;       /* [cells][n_heads * head_dim_v] */
+    float *gate, *up; /* [cells][n_ff] */
+    float *tmp;       /* [cells][n_embd] */
+    char *act;        /* quantized inputs of the next product */
+    float *cos, *sin; /* [cells][rope_dims / 2] */
+    struct cell_group *groups;
+    uint32_t n_groups;
+    struct logit_run *runs;
+    uint32_t n_runs;
+    struct thread_scratch *threads;
+    /* The order of work inside a step; reset by the serial part of each barrier. */
+    _Alignas(64) atomic_uint next;
+    /* Set by whoever finds that nobody wants the rest; decides at the next barrier. */
+    _Alignas(64) atomic_bool stop;
+    atomic_uint abort_seen;
+    /* Written in the serial part of a barrier alone. */
+    uint32_t compact_seen; /* abort_count when doomed cells were last dropped */
+    bool ended;            /* all threads leave */
+    int32_t error;         /* of the step */
+};
+
+struct orcd_ctx {
+    struct orcd_model *model;
+    struct orcd_device *device;
+    struct orcd_ctx_params params;
+    struct kv kv;
+    struct step step;
+    struct forward fwd;
+    float *logits;
+    uint64_t logits_floats;
+    uint64_t submits; /* calls of submit; tells a sequence's second row */
+    bool has_ticket;
+    uint64_t last_ticket;
+    struct orcd_ctx *next; /* device.queue */
+    pthread_cond_t done;   /* step.state is STEP_DONE; with device.lock */
+    /* Aborts. Rows of sequence s in steps with a ticket < doomed[s] are doomed. The
+     * writer raises doomed, then abort_count (release); a reader that sees the count
+     * (acquire) sees what it counts. */
+    _Atomic uint64_t *doomed;
+    atomic_uint abort_count;
+    /* Small arrays come from the host, large ones are mapped. */
+    struct mapping scratch, logits_map;
+};
+
+static inline bool row_doomed(const struct orcd_ctx *ctx, const struct step_row *r)
+{
+    return atomic_load_explicit(&ctx->doomed[r->seq], memory_order_relaxed) > ctx->step.ticket;
+}
+
+/* A thread's way through a step. */
+struct lane {
+    struct orcd_ctx *ctx;
+    const struct cpu_kernels *kernels;
+    const struct cpu_layer *l;
+    uint32_t thread, layer;
+    bool begins_layer; /* the next meeting is between two layers */
+    void (*cell)(struct lane *lane, uint32_t cell);
+};
+
+/* --- forward.c */
+/* Computes the whole step; every thread of the pool calls it. */
+void forward_step(void *ctx, uint32_t thread);
+/* Nobody wants what is left of the step: look at least every 5 ms. */
+bool forward_stopped(struct orcd_ctx *ctx);
+/* The next number below n, UINT32_MAX when there is none or the step has stopped. */
+uint32_t forward_next(struct orcd_ctx *ctx, uint32_t n);
+
+/* --- cells.c: which tokens a sub-batch has. In the serial part of a barrier. */
+/* Fills the cells with what is next; 0: nothing is left. */
+uint32_t cells_fill(struct orcd_ctx *ctx);
+/* Drops the cells of doomed rows between two layers. */
+void cells_compact(struct orcd_ctx *ctx);
+/* All layers are done for these cells. */
+void cells_finish(struct orcd_ctx *ctx);
+
+/* --- attention.c: all cells of a layer, shared among the threads. */
+void attention_run(struct lane *lane);
+
+/* --- product.c: y = W x for all cells, shared among the threads. */
+void product_qkv(struct lane *lane);
+void product_out(struct lane *lane);
+void product_gate_up(struct lane *lane); /* and the activation, into fwd.gate */
+void product_down(struct lane *lane);
+void product_logits(struct lane *lane);
+/* Where quantized input i of n_cols columns lies. */
+static inline void *forward_act(const struct forward *f, uint32_t i, uint32_t n_cols)
+{
+    return f->act + (uint64_t)i * cpu_act_bytes(n_cols);
+}
+
+/* What a thread computes between two looks at the aborts: multiply-adds. */
+#define LOOK_MACS (UINT64_C(1) << 21)
+
+#endif

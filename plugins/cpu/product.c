@@ -1,0 +1,165 @@
+#include "plugins/cpu/ctx.h"
+
+/* Quantized inputs of a tile of tokens stay in a core's second-level cache. */
+#define TILE_ACT_BYTES (192 * 1024)
+#define TILE_TOKENS 64
+/* Items for each thread: enough that one that is held up does not hold up all. */
+#define ITEMS_PER_THREAD 8
+
+/* A product over all inputs, cut into items of panels x tokens. */
+struct product {
+    const struct cpu_matrix *w;
+    const float *x; /* float inputs, x_cols apart; the quantized ones are fwd.act */
+    float *y;
+    uint32_t panels_each, n_chunks;
+};
+
+struct split {
+    uint32_t n_tokens, tile_tokens, n_tiles;
+};
+
+static struct split split_tokens(uint32_t n_tokens, uint32_t n_cols)
+{
+    const uint64_t row = cpu_act_bytes(n_cols) + 1;
+    uint64_t tile = TILE_ACT_BYTES / row;
+    tile = tile < 8 ? 8 : tile > TILE_TOKENS ? TILE_TOKENS : tile / 8 * 8;
+    if (tile > n_tokens)
+        tile = n_tokens;
+    /* Even tiles. */
+    const uint32_t n_tiles = (n_tokens + (uint32_t)tile - 1) / (uint32_t)tile;
+    return (struct split){n_tokens, (n_tokens + n_tiles - 1) / n_tiles, n_tiles};
+}
+
+/* total_panels: of all products that share the phase. */
+static void product_split(struct product *p, const struct lane *lane, uint32_t total_panels, uint32_t tokens)
+{
+    const uint32_t panels = cpu_matrix_panels(p->w->n_rows);
+    uint64_t each = total_panels / (ITEMS_PER_THREAD * (uint64_t)pool_size(lane->ctx->device->pool));
+    const uint64_t panel_macs = (uint64_t)CPU_PANEL_ROWS * p->w->n_cols * tokens;
+    if (each > LOOK_MACS / panel_macs)
+        each = LOOK_MACS / panel_macs;
+    p->panels_each = each < 1 ? 1 : each > panels ? panels : (uint32_t)each;
+    p->n_chunks = (panels + p->panels_each - 1) / p->panels_each;
+}
+
+static uint32_t rows_before(const struct cpu_matrix *w, uint32_t panel)
+{
+    const uint64_t row = (uint64_t)panel * CPU_PANEL_ROWS;
+    return row < w->n_rows ? (uint32_t)row : w->n_rows;
+}
+
+/* Panels [p0, p1) for inputs [t0, t1); y is the output of the first of them. */
+static void multiply(const struct lane *lane, const struct cpu_matrix *w, uint32_t p0, uint32_t p1,
+    const float *x, uint32_t t0, uint32_t t1, float *y, uint64_t y_stride)
+{
+    const struct forward *f = &lane->ctx->fwd;
+    const bool q8 = cpu_type_act(w->type) == CPU_ACT_Q8;
+    const void *in = q8 ? forward_act(f, t0, w->n_cols) : (const void *)(x + (uint64_t)t0 * w->n_cols);
+    const size_t stride = q8 ? cpu_act_bytes(w->n_cols) : w->n_cols * sizeof(float);
+    lane->kernels->matmul(w, p0, p1, in, stride, t1 - t0, y, y_stride);
+}
+
+/* Up to three products of the same inputs, in one phase. */
+static void products_run(struct lane *lane, struct product *ps, int n)
+{
+    struct orcd_ctx *ctx = lane->ctx;
+    const struct split s = split_tokens(ctx->fwd.n_cells, ps[0].w->n_cols);
+    uint32_t total = 0, items = 0;
+    for (int i = 0; i < n; i++)
+        total += cpu_matrix_panels(ps[i].w->n_rows);
+    for (int i = 0; i < n; i++) {
+        product_split(&ps[i], lane, total, s.tile_tokens);
+        items += ps[i].n_chunks * s.n_tiles;
+    }
+    uint32_t item;
+    while ((item = forward_next(ctx, items)) != UINT32_MAX) {
+        int i = 0;
+        while (item >= ps[i].n_chunks * s.n_tiles)
+            item -= ps[i++].n_chunks * s.n_tiles;
+        const struct product *p = &ps[i];
+        const uint32_t panels = cpu_matrix_panels(p->w->n_rows);
+        const uint32_t p0 = item / s.n_tiles * p->panels_each;
+        const uint32_t p1 = panels - p0 > p->panels_each ? p0 + p->panels_each : panels;
+        const uint32_t t0 = item % s.n_tiles * s.tile_tokens;
+        const uint32_t t1 = s.n_tokens - t0 > s.tile_tokens ? t0 + s.tile_tokens : s.n_tokens;
+        if (t0 < s.n_tokens)
+            multiply(lane, p->w, p0, p1, p->x, t0, t1, p->y + (uint64_t)t0 * p->w->n_rows, p->w->n_rows);
+    }
+}
+
+void product_qkv(struct lane *lane)
+{
+    struct forward *f = &lane->ctx->fwd;
+    struct product ps[3] = {{.w = &lane->l->q, .x = f->xn, .y = f->q},
+        {.w = &lane->l->k, .x = f->xn, .y = f->k}, {.w = &lane->l->v, .x = f->xn, .y = f->v}};
+    products_run(lane, ps, 3);
+}
+
+void product_out(struct lane *lane)
+{
+    struct forward *f = &lane->ctx->fwd;
+    struct product p = {.w = &lane->l->out, .x = f->att, .y = f->tmp};
+    products_run(lane, &p, 1);
+}
+
+void product_down(struct lane *lane)
+{
+    struct forward *f = &lane->ctx->fwd;
+    struct product p = {.w = &lane->l->down, .x = f->gate, .y = f->tmp};
+    products_run(lane, &p, 1);
+}
+
+void product_gate_up(struct lane *lane)
+{
+    struct orcd_ctx *ctx = lane->ctx;
+    struct forward *f = &ctx->fwd;
+    const struct cpu_layer *l = lane->l;
+    const struct split s = split_tokens(f->n_cells, l->gate.n_cols);
+    struct product p = {.w = &l->gate};
+    const uint32_t panels = cpu_matrix_panels(l->n_ff);
+    product_split(&p, lane, panels, 2 * s.tile_tokens);
+    uint32_t item;
+    while ((item = forward_next(ctx, p.n_chunks * s.n_tiles)) != UINT32_MAX) {
+        const uint32_t p0 = item / s.n_tiles * p.panels_each;
+        const uint32_t p1 = panels - p0 > p.panels_each ? p0 + p.panels_each : panels;
+        const uint32_t t0 = item % s.n_tiles * s.tile_tokens;
+        const uint32_t t1 = s.n_tokens - t0 > s.tile_tokens ? t0 + s.tile_tokens : s.n_tokens;
+        if (t0 >= s.n_tokens)
+            continue;
+        const uint64_t y = (uint64_t)t0 * l->n_ff;
+        multiply(lane, &l->gate, p0, p1, f->xn, t0, t1, f->gate + y, l->n_ff);
+        multiply(lane, &l->up, p0, p1, f->xn, t0, t1, f->up + y, l->n_ff);
+        const uint32_t r0 = rows_before(&l->gate, p0), n = rows_before(&l->gate, p1) - r0;
+        for (uint32_t t = t0; t < t1; t++) {
+            float *gate = f->gate + (uint64_t)t * l->n_ff + r0, *up = f->up + (uint64_t)t * l->n_ff + r0;
+            if (l->gate_bias)
+                lane->kernels->add(gate, l->gate_bias + r0, n);
+            if (l->up_bias)
+                lane->kernels->add(up, l->up_bias + r0, n);
+            lane->kernels->silu_mul(gate, up, gate, n);
+        }
+    }
+}
+
+void product_logits(struct lane *lane)
+{
+    struct orcd_ctx *ctx = lane->ctx;
+    struct forward *f = &ctx->fwd;
+    struct product p = {.w = &ctx->model->output};
+    const struct split s = split_tokens(f->n_wanted, p.w->n_cols);
+    const uint32_t panels = cpu_matrix_panels(p.w->n_rows);
+    product_split(&p, lane, panels, f->n_wanted);
+    uint32_t item;
+    while ((item = forward_next(ctx, p.n_chunks)) != UINT32_MAX) {
+        const uint32_t p0 = item * p.panels_each;
+        const uint32_t p1 = panels - p0 > p.panels_each ? p0 + p.panels_each : panels;
+        for (uint32_t r = 0; r < f->n_runs; r++) {
+            const struct logit_run *run = &f->runs[r];
+            for (uint32_t t = 0; t < run->count; t += s.tile_tokens) {
+                const uint32_t t1 = run->count - t > s.tile_tokens ? t + s.tile_tokens : run->count;
+                multiply(lane, p.w, p0, p1, f->xn, run->first + t, run->first + t1,
+                    ctx->logits + run->at + t * run->stride, run->stride);
+            }
+        }
+    }
+}
