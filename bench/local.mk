@@ -4,3 +4,4 @@ bench_synth_model_SOURCES = bench/synth-model.c $(TEST_MODEL_SOURCES)
 bench_synth_model_CFLAGS = $(AM_CFLAGS) -O3
 bench_synth_model_LDADD = libcore.a
 include bench/tokenizer.mk
+include bench/kernels.mk

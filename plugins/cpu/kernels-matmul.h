@@ -227,12 +227,29 @@ static KERNEL_INLINE void block_dot(
     }
 }
 
+/* Block b of 32 inputs, which is number sub of its K block: part[i] and mins[i] grow. */
+static KERNEL_INLINE void k_sub_dot(uint32_t type, const struct block_source *w, vf min,
+    const struct act_row *x, uint32_t b, int n, vf *part, vf *mins)
+{
+    vi sum[8];
+    block_dot(type, w, x, b, n, sum);
+    UNROLL
+    for (int i = 0; i < n; i++)
+        part[i] = vf_fma(vf_set1(x[i].d[b]), vf_of_vi(sum[i]), part[i]);
+    if (type == ORCD_TYPE_Q6_K)
+        return;
+    UNROLL
+    for (int i = 0; i < n; i++)
+        mins[i] = vf_fma(min, vf_set1(x[i].s[b]), mins[i]);
+}
+
 /* acc[i] += blocks [b0, b0 + nb) of 32 inputs, for n tokens. tile NULL: from the panel. */
 static KERNEL_INLINE void tokens_dot(uint32_t type, const struct tile *tile, const uint8_t *panel,
     uint32_t b0, uint32_t nb, const struct act_row *x, int n, vf *acc)
 {
     const struct packed_type pt = packed_type_of(type);
     const uint32_t subs = pt.block_elems / 32;
+    const bool six = type == ORCD_TYPE_Q6_K;
     for (uint32_t j = 0; j < nb; j += subs) {
         const uint8_t *p = tile ? NULL : panel + (size_t)((b0 + j) / subs) * pt.block_bytes * CPU_PANEL_ROWS;
         const vf d = tile ? vf_load(tile->d[j]) : vf_of_f16(p);
@@ -252,41 +269,29 @@ static KERNEL_INLINE void tokens_dot(uint32_t type, const struct tile *tile, con
             continue;
         }
         vf part[8], mins[8];
-        struct k_scales ks;
-        if (!tile)
-            ks = k_scales_load(type, p);
         UNROLL
         for (int i = 0; i < n; i++)
             part[i] = mins[i] = vf_set1(0);
-        UNROLL
-        for (int s = 0; s < 8; s++) {
-            const uint32_t k = j + (uint32_t)s;
-            struct block_source w = {.quads = tile ? tile->q[k] : NULL, .packed = p, .sub = s};
-            if (tile) {
-                memcpy(&w.scale[0], tile->scale[k][0], sizeof(vs));
-                if (type == ORCD_TYPE_Q6_K)
-                    memcpy(&w.scale[1], tile->scale[k][1], sizeof(vs));
-            } else {
-                w.scale[0] = k_scale(type, &ks, s, 0);
-                if (type == ORCD_TYPE_Q6_K)
-                    w.scale[1] = k_scale(type, &ks, s, 1);
+        if (tile) {
+            for (uint32_t k = j; k < j + 8; k++) {
+                const struct block_source w = {.quads = tile->q[k],
+                    .scale = {vi_load(tile->scale[k][0]), six ? vi_load(tile->scale[k][1]) : vi_set1(0)}};
+                k_sub_dot(type, &w, six ? d : vf_load(tile->m[k]), x, b0 + k, n, part, mins);
             }
-            vi sum[8];
-            block_dot(type, &w, x, b0 + k, n, sum);
+        } else {
+            const struct k_scales ks = k_scales_load(type, p);
             UNROLL
-            for (int i = 0; i < n; i++)
-                part[i] = vf_fma(vf_set1(x[i].d[b0 + k]), vf_of_vi(sum[i]), part[i]);
-            if (type != ORCD_TYPE_Q6_K) {
-                const vf m = tile ? vf_load(tile->m[k]) : k_min(&ks, s);
-                UNROLL
-                for (int i = 0; i < n; i++)
-                    mins[i] = vf_fma(m, vf_set1(x[i].s[b0 + k]), mins[i]);
+            for (int s = 0; s < 8; s++) {
+                const struct block_source w = {.packed = p,
+                    .sub = s,
+                    .scale = {k_scale(type, &ks, s, 0), six ? k_scale(type, &ks, s, 1) : vi_set1(0)}};
+                k_sub_dot(type, &w, six ? d : k_min(&ks, s), x, b0 + j + (uint32_t)s, n, part, mins);
             }
         }
         UNROLL
         for (int i = 0; i < n; i++)
             acc[i] = vf_fma(d, part[i], acc[i]);
-        if (type != ORCD_TYPE_Q6_K) {
+        if (!six) {
             const vf dmin = tile ? vf_load(tile->dmin[j]) : vf_of_f16(p + pt.min);
             UNROLL
             for (int i = 0; i < n; i++)
