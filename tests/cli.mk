@@ -6,3 +6,13 @@ tests_unit_test_config_SOURCES = tests/unit/test-config.c
 tests_unit_test_config_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_config_LDADD = $(TEST_LIBS)
 endif
+
+EXTRA_DIST += tests/cli/harness.py
+cli_py_tests = tests/cli/test-docs.py tests/cli/test-config.py tests/cli/test-start.py \
+	tests/cli/test-run.py tests/cli/test-shutdown.py
+EXTRA_DIST += $(cli_py_tests)
+if HAVE_PYTHON3
+if HAVE_ROOMS
+TESTS += $(cli_py_tests)
+endif
+endif

@@ -1,0 +1,104 @@
+"""The manual pages say everything that the program's tables say."""
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import *
+
+
+def page(name):
+    with open(os.path.join(SRCDIR, "man", name + ".pod"), encoding="utf-8") as f:
+        return f.read()
+
+
+def output(*args):
+    status, out, err = run(*args)
+    equal(status, 0, err)
+    return out
+
+
+def generated_files_are_the_programs():
+    p = subprocess.run([sys.executable, os.path.join(SRCDIR, "scripts", "update-generated"), "--check", ORCD],
+                       stdout=subprocess.PIPE, env=ENV)
+    check(p.returncode == 0, "run scripts/update-generated:", p.stdout.decode()[:2000])
+
+
+def every_verb_has_a_page_with_its_options():
+    rows = [line.split() for line in output("help", "--list").splitlines()]
+    check(len(rows) > 30)
+    main_page = page("orcd")
+    for row in rows:
+        verb = row[0]
+        check(re.search(r"B<%s\b" % verb, main_page), "orcd(1) does not name", verb)
+        if len(row) == 2:
+            text = page("orcd") if verb == "help" else page("orcd-" + verb)
+            check("B<%s>" % row[1] in text, "no option on its page:", verb, row[1])
+
+
+def every_page_belongs_to_a_verb():
+    verbs = {line.split()[0] for line in output("help", "--list").splitlines()}
+    for name in os.listdir(os.path.join(SRCDIR, "man")):
+        m = re.fullmatch(r"orcd-([a-z]+)\.pod", name)
+        check(not m or m.group(1) in verbs | {"plugin"}, "a page without a verb:", name)
+
+
+def every_key_is_in_its_page():
+    text = page("orcd.yaml")
+    keys = [line.split()[0] for line in output("config", "--list").splitlines()]
+    check(len(keys) > 30)
+    for key in keys:
+        contains(text, "B<%s>" % key)
+
+
+def every_metric_is_in_its_page():
+    text = page("orcd-metrics")
+    names = [line.split()[0] for line in output("metrics", "--list").splitlines()]
+    check(len(names) > 30)
+    for name in names:
+        contains(text, "B<%s>" % name)
+
+
+def every_error_code_is_in_its_page():
+    text = page("orcd-serve")
+    with open(os.path.join(SRCDIR, "core/engine/codes.h"), encoding="utf-8") as f:
+        codes = re.findall(r"X\(([A-Z_]+), (\d+), [01]\)", f.read())
+    check(len(codes) > 20)
+    for code, status in codes:
+        contains(text, "=item B<%s> %s\n" % (code, status))
+
+
+def every_verb_answers_help():
+    for verb in {line.split()[0] for line in output("help", "--list").splitlines()}:
+        equal(output(verb, "--help"), output("help", verb))
+        contains(output(verb, "--help"), "usage: orcd " + verb)
+
+
+def version_tells_abi_and_options():
+    text = output("--version")
+    with open(os.path.join(SRCDIR, "include/orcd/plugin.h"), encoding="utf-8") as f:
+        header = f.read()
+    abi = [re.search(r"ORCD_ABI_%s (\d+)" % n, header).group(1) for n in ("MAJOR", "MINOR")]
+    contains(text, "plugin ABI " + ".".join(abi))
+    contains(text, "asan=")
+
+
+def completion_knows_verbs_options_and_keys():
+    def complete(*words):
+        script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _orcd; printf "%s\\n" "${COMPREPLY[@]}"'
+        p = subprocess.run(["bash", "-c", script, "bash", os.path.join(SRCDIR, "config/orcd.bash"), *words],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV)
+        equal(p.stderr, b"")
+        return p.stdout.decode().split()
+
+    equal(complete("orcd", "ser"), ["serve"])
+    equal(complete("orcd", "run", "--dea"), ["--deadline"])
+    equal(complete("orcd", "serve", "--set", "http.lis"), ["http.listen="])
+    equal(complete("orcd", "serve", "--plugin", "m"), ["mock"])
+    check("--listen" not in complete("orcd", "run", "--"))
+
+
+main([generated_files_are_the_programs, every_verb_has_a_page_with_its_options, every_page_belongs_to_a_verb,
+      every_key_is_in_its_page, every_metric_is_in_its_page, every_error_code_is_in_its_page,
+      every_verb_answers_help, version_tells_abi_and_options, completion_knows_verbs_options_and_keys])
