@@ -1,5 +1,4 @@
 # cli: the orcd program, one file per verb
-if HAVE_ROOMS
 bin_PROGRAMS += orcd
 orcd_SOURCES = \
 	cli/main.c cli/cli.h cli/verbs.c cli/args.c cli/help.c \
@@ -9,4 +8,3 @@ orcd_SOURCES = \
 	cli/inspect.c cli/eval.c cli/config-verb.c
 orcd_CPPFLAGS = $(AM_CPPFLAGS) -DORCD_SOURCE_DIR='"$(abs_top_srcdir)"'
 orcd_LDADD = $(CORE_LIBS)
-endif

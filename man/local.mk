@@ -13,7 +13,7 @@ man_MANS = \
 CLEANFILES += $(man_MANS)
 endif
 
-SUFFIXES = .pod .1 .3 .5 .8
+SUFFIXES += .pod .1 .3 .5 .8
 POD_TO_MAN = $(AM_V_GEN)$(MKDIR_P) $(@D) && $(POD2MAN) --utf8 --errors=die --center=orcd \
 	--release='orcd $(VERSION)' --name="`basename $@ | sed 's/\.[0-9]$$//'`"
 .pod.1:

@@ -12,7 +12,5 @@ cli_py_tests = tests/cli/test-docs.py tests/cli/test-config.py tests/cli/test-st
 	tests/cli/test-run.py tests/cli/test-shutdown.py
 EXTRA_DIST += $(cli_py_tests)
 if HAVE_PYTHON3
-if HAVE_ROOMS
 TESTS += $(cli_py_tests)
-endif
 endif
