@@ -40,3 +40,22 @@ tests_plugins_test_mock_SOURCES = tests/plugins/test-mock.c $(RIG_SOURCES)
 tests_plugins_test_mock_CFLAGS = $(TEST_CFLAGS)
 tests_plugins_test_mock_LDADD = $(TEST_LIBS)
 endif
+
+# The contract itself.
+check_PROGRAMS += tests/abi/print-abi tests/plugins/say
+tests_abi_print_abi_SOURCES = tests/abi/print-abi.c
+tests_plugins_say_SOURCES = tests/plugins/say.c tests/plugins/rig.c tests/plugins/rig.h
+tests_plugins_say_LDADD = $(CORE_LIBS)
+TESTS += tests/abi/test-header.sh tests/abi/test-old-plugins.sh tests/plugins/test-manual.sh
+EXTRA_DIST += tests/abi/test-header.sh tests/abi/test-old-plugins.sh tests/plugins/test-manual.sh \
+	tests/abi/test-abi.py tests/abi/plugin-abi.txt tests/abi/README.md docs/plugins.md
+if HAVE_PYTHON3
+TESTS += tests/abi/test-abi.py
+endif
+
+.PHONY: check-abi update-abi
+check-abi:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='tests/abi/test-abi.py tests/abi/test-header.sh'
+update-abi: tests/abi/print-abi$(EXEEXT)
+	ORCD_SRCDIR=$(abs_top_srcdir) ORCD_BUILDDIR=$(abs_top_builddir) \
+		$(PYTHON3) $(srcdir)/tests/abi/test-abi.py --update

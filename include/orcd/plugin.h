@@ -413,7 +413,9 @@ struct orcd_plugin {
     uint32_t magic; /* ORCD_PLUGIN_MAGIC */
     uint32_t size;
     uint32_t minor; /* ORCD_ABI_MINOR that it was built against */
-    uint32_t max_inflight; /* 1: one step at a time; 2: submit k+1 before wait k */
+    /* 1: one step at a time; 2: submit k+1 before wait k. The host reads it again
+     * after init, where options may have lowered it. */
+    uint32_t max_inflight;
     const char *name, *version, *description; /* the host copies them */
     uint64_t flags; /* ORCD_PLUGIN_ */
 
