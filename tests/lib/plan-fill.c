@@ -123,16 +123,18 @@ static void k_scales(struct rng *r, unsigned char *b)
 static void shape_block(struct rng *r, uint32_t type, unsigned char *p, float std)
 {
     float s = std * jitter(r);
+    /* Quantizers give the largest element -8: d has either sign. It takes the mean away. */
+    float either = next(r) & 1 ? s : -s;
     switch (type) {
     case ORCD_TYPE_Q4_0: /* deviation of 0..15: 4.61 */
-        put_f16(p, s / 4.6f);
+        put_f16(p, either / 4.61f);
         break;
     case ORCD_TYPE_Q4_1:
         put_f16(p, s / 4.61f);
         put_f16(p + 2, s / 4.61f * -7.5f);
         break;
     case ORCD_TYPE_Q5_0: /* 0..31: 9.23 */
-        put_f16(p, s / 9.23f);
+        put_f16(p, either / 9.23f);
         break;
     case ORCD_TYPE_Q5_1:
         put_f16(p, s / 9.23f);
@@ -143,7 +145,7 @@ static void shape_block(struct rng *r, uint32_t type, unsigned char *p, float st
         put_f16(p, s / 73.6f);
         break;
     case ORCD_TYPE_IQ4_NL: /* the table: 71.7 */
-        put_f16(p, s / 71.7f);
+        put_f16(p, either / 71.7f);
         break;
     case ORCD_TYPE_MXFP4: /* doubled table: 5.7 */
         p[0] = (unsigned char)(128 + (int)lroundf(log2f(s / 5.7f)));
