@@ -17,7 +17,7 @@
 #define HTTP_HEAD_BYTES (16u * 1024)
 #define HTTP_URI_BYTES 2048
 #define HTTP_MAX_HEADERS 100
-#define HTTP_KEY_BYTES 256 /* an API key, zero-padded */
+#define HTTP_KEY_BYTES 513 /* an API key, zero-padded */
 
 struct exchange;
 struct conn;
