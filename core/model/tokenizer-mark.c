@@ -22,8 +22,8 @@ static const char *const end_texts[] = {
     "<|eom_id|>",
     "<EOT>",
     "_<EOT>",
-    "<\xef\xbd\x9c"
-    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+    ("<\xef\xbd\x9c"
+     "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"),
     "<|fim_pad|>",
     "<|fim_repo|>",
     "<|repo_name|>",

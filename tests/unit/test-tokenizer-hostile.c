@@ -233,6 +233,22 @@ static void odd_tokens_are_harmless(void **state)
     tokenizer_free(t);
 }
 
+/* A score that is no number is the worst; a literal space in a token is no space. */
+static void scores_and_spaces_that_are_none(void **state)
+{
+    (void)state;
+    struct vocab_writer w;
+    spm(&w);
+    vw_token(&w, "b", 1, -1);
+    vw_token(&w, "ab", 1, NAN);
+    int32_t ba = vw_token(&w, "ba", 1, -1000);
+    vw_token(&w, " ", 1, 0);
+    struct tokenizer *t = finish(&w);
+    const int32_t want[] = {0, 3, ba};
+    assert_encodes(t, "aba", want, ARRAY_LEN(want));
+    tokenizer_free(t);
+}
+
 /* Merges that feed each other in both ways end, and long runs of them stay cheap. */
 static void merges_end(void **state)
 {
@@ -291,6 +307,7 @@ int main(void)
         cmocka_unit_test(ids_beyond_the_vocabulary),
         cmocka_unit_test(what_looks_like_a_byte_token),
         cmocka_unit_test(odd_tokens_are_harmless),
+        cmocka_unit_test(scores_and_spaces_that_are_none),
         cmocka_unit_test(merges_end),
         cmocka_unit_test(too_long_a_text_is_refused),
     };

@@ -65,12 +65,13 @@ int main(int argc, char **argv)
         if (pre < 0)
             return 2;
     } else {
-        struct gguf *g;
-        if (gguf_open(&g, argv[2], &err) || tokenizer_from_gguf(&t, g, &err)) {
+        struct gguf *g = NULL;
+        bool ok = !gguf_open(&g, argv[2], &err) && !tokenizer_from_gguf(&t, g, &err);
+        gguf_close(g);
+        if (!ok) {
             fprintf(stderr, "%s\n", err.msg);
             return 1;
         }
-        gguf_close(g);
         for (int i = 3; i < argc; i++)
             flags |= !strcmp(argv[i], "special") ? TOKENIZE_ADD_SPECIAL : TOKENIZE_PARSE_SPECIAL;
     }
