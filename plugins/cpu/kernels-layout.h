@@ -150,6 +150,7 @@ void kernels_pack(
     uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1, void *dst);
 void kernels_row_get(const struct cpu_matrix *w, uint32_t row, float *dst);
 
-extern const struct cpu_kernels kernels_c, kernels_avx2, kernels_avx512;
+/* kernels_avx512_simde: the AVX-512 source over emulated instructions, in tests only */
+extern const struct cpu_kernels kernels_c, kernels_avx2, kernels_avx512, kernels_avx512_simde;
 
 #endif

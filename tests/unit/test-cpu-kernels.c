@@ -17,22 +17,7 @@
 
 #include "base/util.h"
 #include "model/quant-types.h"
-#include "plugins/cpu/kernels.h"
-
-#ifdef TEST_KERNELS_SIMDE
-#include "plugins/cpu/kernels-layout.h"
-#define N_SETS 2
-static const struct cpu_kernels *set_at(size_t i)
-{
-    /* plain C last, as the table to compare with */
-    return i == 0 ? &kernels_avx512_simde : i == 1 ? &kernels_c : NULL;
-}
-#else
-static const struct cpu_kernels *set_at(size_t i)
-{
-    return cpu_kernels_at(i);
-}
-#endif
+#include "tests/lib/kernel-sets.h"
 
 static const uint32_t types[] = {ORCD_TYPE_F32, ORCD_TYPE_F16, ORCD_TYPE_BF16, ORCD_TYPE_Q4_0, ORCD_TYPE_Q4_1,
     ORCD_TYPE_Q5_0, ORCD_TYPE_Q5_1, ORCD_TYPE_Q8_0, ORCD_TYPE_Q4_K, ORCD_TYPE_Q5_K, ORCD_TYPE_Q6_K};
