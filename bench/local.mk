@@ -5,3 +5,4 @@ bench_synth_model_CFLAGS = $(AM_CFLAGS) -O3
 bench_synth_model_LDADD = libcore.a
 include bench/tokenizer.mk
 include bench/kernels.mk
+include bench/cpu.mk

@@ -81,6 +81,7 @@ struct forward {
     /* Written in the serial part of a barrier alone. */
     uint32_t compact_seen; /* abort_count when doomed cells were last dropped */
     bool ended;            /* all threads leave */
+    bool left_off;         /* nobody wants this sub-batch; on to the next */
     int32_t error;         /* of the step */
 };
 

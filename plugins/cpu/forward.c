@@ -52,13 +52,14 @@ static void turn(void *arg)
         f->ended = true;
     } else if (((struct lane *)arg)->layer > 0) {
         cells_compact(ctx);
+        f->left_off = f->n_cells == 0;
     }
 }
 
 static bool meet(struct lane *lane, void (*serial)(void *lane))
 {
     pool_sync(lane->ctx->device->pool, serial, lane);
-    return !lane->ctx->fwd.ended;
+    return !lane->ctx->fwd.ended && !lane->ctx->fwd.left_off;
 }
 
 static void turn_with_cells(void *arg)
@@ -243,6 +244,7 @@ static void begin_sub_batch(void *arg)
 {
     struct lane *lane = arg;
     turn(lane);
+    lane->ctx->fwd.left_off = false;
     if (!lane->ctx->fwd.ended && cells_fill(lane->ctx) == 0)
         lane->ctx->fwd.ended = true;
 }
@@ -258,22 +260,27 @@ static void end_sub_batch(void *arg)
         cells_finish(ctx);
 }
 
+/* False: the sub-batch was left off, or the step ended. */
+static bool sub_batch_run(struct lane *lane)
+{
+    struct orcd_ctx *ctx = lane->ctx;
+    const struct orcd_model *m = ctx->model;
+    for (lane->layer = 0; lane->layer < m->hp.n_layers; lane->layer++) {
+        lane->l = &m->layers[lane->layer];
+        if (!layer_run(lane))
+            return false;
+    }
+    if (!each_cell(lane, m->hp.n_embd, cell_last))
+        return false;
+    if (ctx->fwd.n_wanted)
+        product_logits(lane);
+    return meet(lane, end_sub_batch);
+}
+
 void forward_step(void *arg, uint32_t thread)
 {
     struct orcd_ctx *ctx = arg;
-    const struct orcd_model *m = ctx->model;
     struct lane lane = {.ctx = ctx, .kernels = ctx->device->kernels, .thread = thread};
-    while (meet(&lane, begin_sub_batch)) {
-        for (lane.layer = 0; lane.layer < m->hp.n_layers; lane.layer++) {
-            lane.l = &m->layers[lane.layer];
-            if (!layer_run(&lane))
-                return;
-        }
-        if (!each_cell(&lane, m->hp.n_embd, cell_last))
-            return;
-        if (ctx->fwd.n_wanted)
-            product_logits(&lane);
-        if (!meet(&lane, end_sub_batch))
-            return;
-    }
+    while (!ctx->fwd.ended && meet(&lane, begin_sub_batch))
+        sub_batch_run(&lane);
 }

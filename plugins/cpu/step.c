@@ -33,7 +33,7 @@ static void step_run(struct orcd_ctx *ctx)
     struct forward *f = &ctx->fwd;
     s->started_ns = now_ns(d);
     f->n_cells = 0;
-    f->ended = false;
+    f->ended = f->left_off = false;
     atomic_store(&f->next, 0);
     atomic_store(&f->stop, false);
     /* Whatever was aborted until now is looked at before anything is computed. */

@@ -1,0 +1,288 @@
+/*
+ * Loads a model through the cpu plugin and prints how fast it loads, reads prompts and
+ * decodes, beside what this machine's memory gives in the same run.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "model/model.h"
+#include "plugin/host.h"
+
+#define COPY_BYTES (UINT64_C(256) << 20)
+#define PROMPT 512
+#define DECODED 64
+
+static void die(const char *what, const struct orcd_error *err)
+{
+    fprintf(stderr, "bench-cpu: %s: %s\n", what, err->msg);
+    exit(1);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *x, size_t n)
+{
+    qsort(x, n, sizeof(*x), compare);
+    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+/* What n threads together copy or read of memory that no cache holds, GB/s. */
+struct mover {
+    pthread_t id;
+    char *from, *to;
+    uint64_t bytes;
+    uint64_t sum;
+    pthread_barrier_t *start;
+};
+
+static void *move(void *arg)
+{
+    struct mover *m = arg;
+    pthread_barrier_wait(m->start);
+    if (m->to) {
+        memcpy(m->to, m->from, m->bytes);
+    } else {
+        uint64_t sum[8] = {0};
+        const uint64_t *p = (const void *)m->from;
+        for (uint64_t i = 0; i + 8 <= m->bytes / 8; i += 8)
+            for (int j = 0; j < 8; j++)
+                sum[j] ^= p[i + j];
+        for (int j = 0; j < 8; j++)
+            m->sum ^= sum[j];
+    }
+    pthread_barrier_wait(m->start);
+    return NULL;
+}
+
+static double memory_speed(uint32_t n_threads, int copies)
+{
+    char *from = malloc(COPY_BYTES), *to = malloc(COPY_BYTES);
+    struct mover *movers = calloc(n_threads, sizeof(*movers));
+    double best = 0;
+    if (!from || !to || !movers)
+        exit(1);
+    memset(from, 1, COPY_BYTES);
+    memset(to, 2, COPY_BYTES);
+    for (int round = 0; round < 5; round++) {
+        pthread_barrier_t start;
+        pthread_barrier_init(&start, NULL, n_threads + 1);
+        const uint64_t each = COPY_BYTES / n_threads / 64 * 64;
+        for (uint32_t i = 0; i < n_threads; i++) {
+            movers[i] = (struct mover){
+                .from = from + i * each, .to = copies ? to + i * each : NULL, .bytes = each, .start = &start};
+            if (pthread_create(&movers[i].id, NULL, move, &movers[i]))
+                exit(1);
+        }
+        pthread_barrier_wait(&start);
+        const uint64_t t0 = clock_mono_ns();
+        pthread_barrier_wait(&start);
+        const uint64_t ns = clock_mono_ns() - t0;
+        for (uint32_t i = 0; i < n_threads; i++)
+            pthread_join(movers[i].id, NULL);
+        pthread_barrier_destroy(&start);
+        const double speed = (double)(each * n_threads) / (double)ns;
+        best = speed > best ? speed : best;
+    }
+    free(from);
+    free(to);
+    free(movers);
+    return best;
+}
+
+struct bench {
+    struct backend *backend;
+    uint64_t ticket;
+    uint32_t n_vocab;
+    int32_t tokens[PROMPT];
+};
+
+/* One step of n tokens in sequence 0; seconds. */
+static double step(struct bench *b, uint32_t first, uint32_t n)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    const uint32_t seq = 0, start = 0, want = ORCD_WANT_LAST, kind = ORCD_KIND_LOGITS, top_n = 0;
+    const struct orcd_batch batch = {.size = sizeof(batch),
+        .n_rows = 1,
+        .ticket = ++b->ticket,
+        .seq = &seq,
+        .first_pos = &first,
+        .n_tokens = &n,
+        .token_start = &start,
+        .tokens = b->tokens,
+        .want = &want,
+        .kind = &kind,
+        .top_n = &top_n};
+    int32_t status, token;
+    uint32_t kept, n_logits;
+    const float *logits, *top_logprobs;
+    const int32_t *top_ids;
+    struct orcd_result result = {.size = sizeof(result),
+        .row_capacity = 1,
+        .status = &status,
+        .kept = &kept,
+        .logits = &logits,
+        .n_logits = &n_logits,
+        .token = &token,
+        .top_ids = &top_ids,
+        .top_logprobs = &top_logprobs};
+    const uint64_t t0 = clock_mono_ns();
+    if (backend_submit(b->backend, &batch, &err))
+        die("submit", &err);
+    if (backend_wait(b->backend, &result, &err))
+        die("wait", &err);
+    if (status)
+        exit(1);
+    return (double)(clock_mono_ns() - t0) * 1e-9;
+}
+
+static void open_sequence(struct bench *b)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    if (backend_seq_open(b->backend, 0, PROMPT + DECODED, &err))
+        die("seq_open", &err);
+}
+
+static void close_sequence(struct bench *b)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    if (backend_seq_close(b->backend, 0, &err))
+        die("seq_close", &err);
+}
+
+/* Median seconds of a decode step after a prompt of n tokens (0: the first token alone). */
+static double decode(struct bench *b, uint32_t n)
+{
+    double t[DECODED];
+    open_sequence(b);
+    uint32_t at = n ? n : 1;
+    step(b, 0, at);
+    for (int i = 0; i < DECODED; i++)
+        t[i] = step(b, at++, 1);
+    close_sequence(b);
+    return median(t, DECODED);
+}
+
+static double prefill(struct bench *b, int rounds)
+{
+    double t[16];
+    for (int i = 0; i < rounds; i++) {
+        open_sequence(b);
+        t[i] = step(b, 0, PROMPT);
+        close_sequence(b);
+    }
+    return median(t, (size_t)rounds);
+}
+
+static uint64_t load(struct bench *b, const struct model *m, struct plugin *p)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    if (backend_open_device(&b->backend, p, 0, &err))
+        die("device", &err);
+    const uint64_t t0 = clock_mono_ns();
+    if (backend_load(b->backend, model_source(m), &err))
+        die("load", &err);
+    return clock_mono_ns() - t0;
+}
+
+static void usage(void)
+{
+    puts("Usage: bench-cpu MODEL.gguf [--threads N] [--isa NAME] [--sub-batch N] [--rounds N]\n"
+         "Loads MODEL through the cpu plugin (of --plugin-dir, or beside the program) and prints load,\n"
+         "prefill and decode speeds with this machine's memory speeds of the same run.");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option longs[] = {{"threads", 1, NULL, 't'}, {"isa", 1, NULL, 'i'},
+        {"sub-batch", 1, NULL, 's'}, {"rounds", 1, NULL, 'r'}, {"plugin-dir", 1, NULL, 'd'},
+        {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    const char *threads = "1", *isa = "auto", *sub_batch = "128", *dir = plugin_default_dir();
+    int rounds = 5, c;
+    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1)
+        switch (c) {
+        case 't':
+            threads = optarg;
+            break;
+        case 'i':
+            isa = optarg;
+            break;
+        case 's':
+            sub_batch = optarg;
+            break;
+        case 'r':
+            rounds = atoi(optarg) < 1 ? 1 : atoi(optarg) > 16 ? 16 : atoi(optarg);
+            break;
+        case 'd':
+            dir = optarg;
+            break;
+        default:
+            usage();
+            return c == 'h' ? 0 : 64;
+        }
+    if (optind + 1 != argc) {
+        usage();
+        return 64;
+    }
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct model *m;
+    struct plugin *p;
+    static struct bench b;
+    const struct plugin_setting settings[] = {{"threads", threads}, {"isa", isa}, {"sub_batch", sub_batch}};
+    if (model_open(&m, argv[optind], &err))
+        die(argv[optind], &err);
+    if (plugin_open(&p, dir, "cpu", false, &err) || plugin_start(p, settings, 3, &err))
+        die("plugin", &err);
+    const uint32_t n_threads = (uint32_t)atoi(threads) ? (uint32_t)atoi(threads) : 1;
+    const double copy = memory_speed(n_threads, 1), read = memory_speed(n_threads, 0);
+    printf("memory, %u threads: copy %.2f GB/s, read %.2f GB/s\n", (unsigned)n_threads, copy, read);
+
+    load(&b, m, p); /* brings the file into the page cache */
+    backend_close(b.backend);
+    double s[3];
+    for (int i = 0; i < 3; i++) {
+        if (i)
+            backend_close(b.backend);
+        s[i] = (double)load(&b, m, p) * 1e-9;
+    }
+    const double bytes = (double)gguf_bytes(model_gguf(m)), loads = median(s, 3);
+    printf("device: %s, %s\n", backend_device(b.backend)->name, backend_device(b.backend)->runtime);
+    printf("load: %.3f s, %.2f GB/s = %.0f %% of copying\n", loads, bytes * 1e-9 / loads,
+        bytes * 1e-9 / loads / copy * 100);
+
+    const struct orcd_ctx_params params = {.size = sizeof(params),
+        .n_sequences = 1,
+        .n_ctx = PROMPT + DECODED,
+        .max_batch_tokens = PROMPT,
+        .kv_tokens = PROMPT + DECODED,
+        .max_batch_rows = 1,
+        .max_logits = 1};
+    if (backend_new_context(b.backend, &params, &err))
+        die("context", &err);
+    b.n_vocab = backend_model(b.backend)->n_vocab;
+    for (uint32_t i = 0; i < PROMPT; i++)
+        b.tokens[i] = (int32_t)((i * UINT32_C(2654435761) >> 7) % b.n_vocab);
+    const double pp = prefill(&b, rounds);
+    printf("prefill %d: %.1f tok/s (%.1f ms, n=%d, median)\n", PROMPT, PROMPT / pp, pp * 1e3, rounds);
+    const double weights = (double)backend_model(b.backend)->weight_bytes;
+    for (uint32_t n = 0; n <= PROMPT; n += PROMPT) {
+        const double t = decode(&b, n);
+        const double floor_s =
+            (weights + n * (double)backend_model(b.backend)->kv_bytes_per_token) * 1e-9 / read;
+        printf("decode at %u: %.1f tok/s (%.2f ms, n=%d, median); floor by memory %.2f ms, gap %.2f ms\n",
+            (unsigned)n, 1 / t, t * 1e3, DECODED, floor_s * 1e3, (t - floor_s) * 1e3);
+    }
+    backend_close(b.backend);
+    plugin_stop(p);
+    model_close(m);
+    return 0;
+}
