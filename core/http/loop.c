@@ -176,7 +176,7 @@ static void conn_event(struct conn *c, uint32_t events, uint64_t now)
 {
     struct exchange *x = c->x;
     if (events & EPOLLRDHUP)
-        c->half_closed = c->loop->half_closed_seen = true;
+        c->half_closed = true;
     if (!x || x->state <= X_BODY) { /* the library reads; we only watch the clock */
         if (events & EPOLLIN && !x && !c->read_deadline_ns)
             reading_began(c, now);
@@ -358,19 +358,6 @@ static void run(struct loop *l)
     } while (l->runnable);
 }
 
-/* The library takes a short read for the last word of an edge, so an end of input that
- * came together with a request is lost to it, and the connection would idle on. */
-static void end_half_closed(struct loop *l)
-{
-    char waste;
-    if (!l->half_closed_seen)
-        return;
-    l->half_closed_seen = false;
-    for (struct conn *c = l->conns; c; c = c->next)
-        if (c->half_closed && !c->x && recv(c->fd, &waste, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
-            shutdown(c->fd, SHUT_RDWR);
-}
-
 /* From here on nothing is suspended: the library may only be stopped like that. */
 static void drain_begin(struct loop *l)
 {
@@ -395,7 +382,7 @@ static bool drained(const struct loop *l)
     if (clock_mono_ns() >= l->stop_by_ns)
         return true;
     for (const struct conn *c = l->conns; c; c = c->next)
-        if (c->x && c->x->state > X_BODY) /* a request that is not here yet gets no answer */
+        if (c->x)
             return false;
     return true;
 }
@@ -421,7 +408,6 @@ static void *loop_main(void *arg)
             drain_begin(l);
         take_wakes(l);
         run(l);
-        end_half_closed(l);
         if (acceptable && !l->draining)
             loop_accept(l);
         loop_timers(l);
