@@ -23,7 +23,7 @@
 #define LANES_S8_OFFSET 0
 #define LANES_SPECIALIZE 1
 #define KERNEL_INLINE ALWAYS_INLINE
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL LANES_UNROLL
 
 typedef struct {
     __m256 a, b;
@@ -261,11 +261,17 @@ static ALWAYS_INLINE vacc vacc_zero(void)
 {
     return vi_set1(0);
 }
+/* Keeps the compiler from regrouping a chain of sums, which costs it more registers than there are. */
+static ALWAYS_INLINE __m256i pinned(__m256i x)
+{
+    __asm__("" : "+x"(x));
+    return x;
+}
 static ALWAYS_INLINE vacc vacc_dot(vacc c, vb w, const int8_t *a)
 {
     const __m256i x = four_inputs(a);
-    return (vacc){_mm256_add_epi16(c.a, _mm256_maddubs_epi16(w.a, x)),
-        _mm256_add_epi16(c.b, _mm256_maddubs_epi16(w.b, x))};
+    return (vacc){pinned(_mm256_add_epi16(c.a, _mm256_maddubs_epi16(w.a, x))),
+        pinned(_mm256_add_epi16(c.b, _mm256_maddubs_epi16(w.b, x)))};
 }
 static ALWAYS_INLINE vi vacc_flush(vi sum, vacc c)
 {
@@ -280,7 +286,7 @@ static ALWAYS_INLINE vi vacc_flush_scaled(vi sum, vacc c, vs scale)
 static ALWAYS_INLINE __m256i dot_s8(__m256i c, __m256i w, __m256i x)
 {
     const __m256i p = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-    return _mm256_add_epi32(c, _mm256_madd_epi16(p, _mm256_set1_epi16(1)));
+    return pinned(_mm256_add_epi32(c, _mm256_madd_epi16(p, _mm256_set1_epi16(1))));
 }
 static ALWAYS_INLINE vi vi_dot_s8(vi c, vb w, const int8_t *a)
 {

@@ -32,6 +32,13 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
+/* Before a loop over registers; its count is a constant. */
+#ifdef __clang__
+#define LANES_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define LANES_UNROLL _Pragma("GCC unroll 8")
+#endif
+
 struct packed_type {
     uint32_t block_elems, block_bytes;  /* of one row in the file */
     uint32_t min, scales, high, quants; /* byte offsets in a packed block */

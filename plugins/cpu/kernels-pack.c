@@ -41,7 +41,28 @@ static void words_interleave(const uint8_t *const *rows, size_t offset, uint32_t
 static void units_interleave(
     const uint8_t *const *rows, size_t offset, uint32_t n, uint32_t unit, uint8_t *dst)
 {
-    for (uint32_t k = 0; k < n; k++)
+    uint32_t k = 0;
+    const uint32_t words = n * unit / 4 & ~3u;
+    words_interleave(rows, offset, words, dst);
+    k = words * 4 / unit;
+#ifdef __SSE2__
+    /* words of two units each: the low halves of 16 rows, then the high halves */
+    for (uint32_t w = 0; w < words && unit == 2; w++) {
+        __m128i *p = (__m128i *)(void *)(dst + (size_t)64 * w), v[4];
+        for (int i = 0; i < 4; i++)
+            v[i] = _mm_loadu_si128(p + i);
+        for (int i = 0; i < 2; i++) {
+            const __m128i a = v[2 * i], b = v[2 * i + 1];
+            _mm_storeu_si128(p + i, _mm_packs_epi32(_mm_srai_epi32(_mm_slli_epi32(a, 16), 16),
+                                        _mm_srai_epi32(_mm_slli_epi32(b, 16), 16)));
+            _mm_storeu_si128(p + 2 + i, _mm_packs_epi32(_mm_srai_epi32(a, 16), _mm_srai_epi32(b, 16)));
+        }
+    }
+#else
+    if (unit == 2)
+        k = 0;
+#endif
+    for (; k < n; k++)
         for (uint32_t r = 0; r < ROWS; r++)
             memcpy(dst + ((size_t)k * ROWS + r) * unit, rows[r] + offset + (size_t)k * unit, unit);
 }
@@ -138,6 +159,7 @@ void kernels_pack(
         uint8_t *out = (uint8_t *)dst + p * bytes;
         const uint8_t *rows[ROWS];
         size_t step[ROWS]; /* a row of padding stays on its zeros */
+        const bool full = (size_t)(p + 1) * ROWS <= n_rows;
         for (uint32_t r = 0; r < ROWS; r++) {
             const bool real = p * ROWS + r < n_rows;
             rows[r] = real ? (const uint8_t *)src + ((size_t)p * ROWS + r) * row_bytes : zero_block;
@@ -145,22 +167,19 @@ void kernels_pack(
         }
         if (t.block_elems > 1) {
             for (size_t at = 0; at < row_bytes; at += t.block_bytes, out += (size_t)t.block_bytes * ROWS) {
-                block_pack(type, &t, rows, 0, out);
-                for (uint32_t r = 0; r < ROWS; r++)
+                block_pack(type, &t, rows, full ? at : 0, out);
+                for (uint32_t r = 0; r < ROWS && !full; r++)
                     rows[r] += step[r] * t.block_bytes;
             }
             continue;
         }
         for (uint32_t k = 0; k < n_cols;) {
             /* bounded by the zeros there are */
-            const uint32_t unit = t.block_bytes, n = n_cols - k < 64 ? n_cols - k : 64;
-            if (unit == 4 && n % 4 == 0)
-                words_interleave(rows, 0, n, out);
-            else
-                units_interleave(rows, 0, n, unit, out);
-            out += (size_t)n * unit * ROWS;
+            const uint32_t n = n_cols - k < 64 ? n_cols - k : 64;
+            units_interleave(rows, 0, n, t.block_bytes, out);
+            out += (size_t)n * t.block_bytes * ROWS;
             for (uint32_t r = 0; r < ROWS; r++)
-                rows[r] += step[r] * n * unit;
+                rows[r] += step[r] * n * t.block_bytes;
             k += n;
         }
     }
