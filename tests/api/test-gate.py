@@ -274,6 +274,26 @@ def _():
         equal(read_response(s).status, 200)
 
 
+@case("busy connections that fall idle are left alone")
+def _():
+    kept = [w.connect() for _ in range(30)]
+    for i in range(40):
+        for s in kept:
+            s.sendall(request("GET", "/health/live"))
+        for s in kept:
+            equal(read_response(s).status, 200)
+    with w.connect() as slow:
+        slow.sendall(b"G")
+        equal(parse_response(read_all(slow)).status, 408)
+    with w.connect() as slow:
+        slow.sendall(b"G")
+        equal(parse_response(read_all(slow)).status, 408)  # that much time has passed
+    for s in kept:
+        s.sendall(request("GET", "/health/live"))
+        equal(read_response(s).status, 200)
+        s.close()
+
+
 @case("content types")
 def _():
     for t in ("text/plain", "application/jsonx", "application/x-www-form-urlencoded", ""):
