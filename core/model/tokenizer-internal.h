@@ -82,6 +82,7 @@ struct symbol {
     int32_t id;          /* -1: not in the vocabulary */
     int32_t merged;      /* what this and the next symbol merge into */
     uint32_t rank;       /* of that merge, the lower the earlier; NO_RANK: none */
+    uint32_t queued;     /* the rank that it waits in the heap with; NO_RANK: not at all */
 };
 #define NO_SYMBOL UINT32_MAX
 #define NO_RANK UINT32_MAX

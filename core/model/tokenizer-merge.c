@@ -3,9 +3,11 @@
  * token together, the pair with the lowest rank (ties: the leftmost) becomes one, until
  * there is no such pair. A rank is a merge's number in BPE, an inverted score in SPM.
  *
- * Short words are scanned; long ones keep a heap of (rank, position), into which
- * new pairs go. Entries that were overtaken stay in it and are known by their symbol's
- * rank having changed. So a word costs O(n log n) whatever it holds.
+ * Short words are scanned. Long ones keep a heap of (rank, position) with those pairs
+ * only that come before both of their neighbours: the next pair to merge is always one
+ * of them, and a run of equal letters has but one. Entries that were overtaken stay in
+ * it and are known by their symbol's rank having changed. So a word costs O(n log n)
+ * whatever it holds.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -175,43 +177,65 @@ static inline uint64_t heap_key(const struct word *w, uint32_t i)
     return (uint64_t)w->s[i].rank << 32 | i;
 }
 
+/* The pair at i comes before both pairs that it shares a symbol with. */
+static inline bool is_local_minimum(const struct word *w, uint32_t i)
+{
+    const struct symbol *a = &w->s[i];
+    return a->rank != NO_RANK && (a->prev == NO_SYMBOL || w->s[a->prev].rank > a->rank) &&
+           (a->next >= w->n || w->s[a->next].rank >= a->rank);
+}
+
+/* Puts the pair at i into the heap if it belongs there and isn't there. */
+static inline void heap_offer(const struct word *w, uint64_t *heap, size_t *n, uint32_t i)
+{
+    if (w->s[i].queued == w->s[i].rank || !is_local_minimum(w, i))
+        return;
+    w->s[i].queued = w->s[i].rank;
+    heap[*n] = heap_key(w, i);
+    heap_up(heap, (*n)++);
+}
+
 static bool merge_by_heap(const struct word *w, struct merge_room *room)
 {
     size_t n = 0;
     for (uint32_t i = 0; i < w->n; i = w->s[i].next)
-        n += w->s[i].rank != NO_RANK;
-    if (!room_for_heap(room, n + 2))
+        n += is_local_minimum(w, i);
+    if (!room_for_heap(room, n))
         return false;
     uint64_t *heap = room->heap;
     n = 0;
     for (uint32_t i = 0; i < w->n; i = w->s[i].next)
-        if (w->s[i].rank != NO_RANK)
+        if (is_local_minimum(w, i)) {
+            w->s[i].queued = w->s[i].rank;
             heap[n++] = heap_key(w, i);
-    for (size_t i = n / 4 + 1; i--;)
+        }
+    for (size_t i = (n + 3) / 4; i--;)
         heap_down(heap, n, i);
 
     while (n) {
         uint64_t key = heap[0];
-        uint32_t i = (uint32_t)key;
+        uint32_t i = (uint32_t)key, rank = (uint32_t)(key >> 32);
         heap[0] = heap[--n];
         if (n)
             heap_down(heap, n, 0);
+        if (w->s[i].queued == rank)
+            w->s[i].queued = NO_RANK;
         /* A symbol's rank is NO_RANK once it is gone: no entry has that. */
-        if (w->s[i].rank != key >> 32)
+        if (w->s[i].rank != rank)
             continue;
-        uint32_t before = w->s[i].prev, old = before == NO_SYMBOL ? NO_RANK : w->s[before].rank;
         merge_at(w, i);
-        if (!room_for_heap(room, n + 2))
+        if (!room_for_heap(room, n + 4))
             return false;
         heap = room->heap;
-        if (w->s[i].rank != NO_RANK) {
-            heap[n] = heap_key(w, i);
-            heap_up(heap, n++);
-        }
-        /* With an unchanged rank the entry that is there already serves. */
-        if (before != NO_SYMBOL && w->s[before].rank != NO_RANK && w->s[before].rank != old) {
-            heap[n] = heap_key(w, before);
-            heap_up(heap, n++);
+        /* The two pairs that are new, and the two whose neighbours these are. */
+        uint32_t before = w->s[i].prev, after = w->s[i].next;
+        heap_offer(w, heap, &n, i);
+        if (after < w->n)
+            heap_offer(w, heap, &n, after);
+        if (before != NO_SYMBOL) {
+            heap_offer(w, heap, &n, before);
+            if (w->s[before].prev != NO_SYMBOL)
+                heap_offer(w, heap, &n, w->s[before].prev);
         }
     }
     return true;
@@ -257,7 +281,8 @@ bool tokenizer_merge_word(
                 len = 1;
             id = word_map_find(&t->words, t->piece_bytes, t->piece_off, word + i, len);
         }
-        w.s[i] = (struct symbol){.prev = prev, .next = i + (uint32_t)len, .id = id, .rank = NO_RANK};
+        w.s[i] = (struct symbol){
+            .prev = prev, .next = i + (uint32_t)len, .id = id, .rank = NO_RANK, .queued = NO_RANK};
         prev = i;
         i += (uint32_t)len;
     }

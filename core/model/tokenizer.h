@@ -16,9 +16,12 @@
 struct tokenizer;
 
 /* From tokenizer.ggml.* of a model file, which may be closed afterwards.
- * UNSUPPORTED names the tokenizer model or pre-tokenizer and lists the known ones. */
+ * UNSUPPORTED names the tokenizer model or pre-tokenizer and lists the known ones.
+ * INVALID: arrays that don't fit each other, a BOS or EOS in use that is no token. Other
+ * special ids out of range are ignored with a warning in the log. */
 int tokenizer_from_gguf(struct tokenizer **out, const struct gguf *g, struct orcd_error *err);
-/* 256 byte tokens with ids 0..255, BOS 256, EOS 257; for plugins without a model. */
+/* 256 byte tokens with ids 0..255, BOS 256, EOS 257; for plugins without a model.
+ * TOKENIZE_ADD_SPECIAL adds the BOS. */
 int tokenizer_new_bytes(struct tokenizer **out, struct orcd_error *err);
 void tokenizer_free(struct tokenizer *t);
 
@@ -27,8 +30,13 @@ enum tokenizer_flags {
     TOKENIZE_PARSE_SPECIAL = 2, /* control tokens in the text are tokens, not text */
 };
 
-/* Encodes text[0..n), valid UTF-8. On success *ids is malloc'ed, the caller frees it.
- * Time is O(n log n) at worst, whatever the text. ORCD_E_NOMEM. */
+/* Encodes text[0..n), valid UTF-8 (other bytes are safe, the ids then arbitrary). On
+ * success *ids is malloc'ed, also when *n_ids is 0; the caller frees it. Time is
+ * O(n log n) at worst, whatever the text. ORCD_E_NOMEM; ORCD_E_INVALID beyond 1 GiB.
+ *
+ * tokenizer_decode gives the text back, byte by byte, with two exceptions: in gguf-spm
+ * vocabularies U+2581 is the space, and Phi-3's special tokens swallow the white space
+ * that follows them. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsigned flags, int32_t **ids,
     size_t *n_ids, struct orcd_error *err);
 
@@ -36,6 +44,7 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsi
  * special is set). Spaces are spaces, byte tokens are bytes. Points into the
  * tokenizer; *n is 0 for an id out of range. */
 const char *tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, size_t *n);
+/* No token stands for more bytes of a text than this (at least 4). */
 size_t tokenizer_max_piece_bytes(const struct tokenizer *t);
 
 int32_t tokenizer_n_vocab(const struct tokenizer *t);
@@ -55,12 +64,14 @@ struct detokenizer {
     const struct tokenizer *tokenizer;
     unsigned char held[4];
     unsigned n_held;
-    bool strip_space; /* the first piece loses the space that encoding had added */
+    bool strip_space; /* the next piece loses the space that encoding had added: at the
+                       * start of a text and after special tokens, in SPM vocabularies */
 };
 
 /* at_start: the generation starts a text of its own (no prompt before it). */
 void detokenizer_init(struct detokenizer *d, const struct tokenizer *t, bool at_start);
-/* Bytes written to out, at most cap = 3 * (tokenizer_max_piece_bytes + 4). */
+/* Bytes written to out. cap = 3 * (tokenizer_max_piece_bytes + 4) is always enough; what
+ * does not fit is dropped. */
 size_t detokenizer_push(struct detokenizer *d, int32_t id, char *out, size_t cap);
 /* What is held, as U+FFFD (3 bytes), at the end of a text. */
 size_t detokenizer_flush(struct detokenizer *d, char *out, size_t cap);

@@ -13,7 +13,12 @@ import gguf
 import probe
 import texts
 
-FOLDER = os.path.join(probe.SHARED, "data", "tokenizers")
+FOLDER = os.path.join(probe.SHARED, "data")
+FILES = (
+    ["tokenizers/" + name for name in ("gpt-2", "llama-bpe", "llama-spm", "phi-3")]
+    + ["models/" + name for name in ("stories260K", "qwen2-tiny-f16", "gpt-oss-tiny-mxfp4")]
+)
+WHOLE_WORDS = ("llama-bpe", "gpt-4o")  # a word of the vocabulary is not merged
 NORMAL, UNUSED = 1, 5
 
 
@@ -77,7 +82,7 @@ class Vocabulary:
         ids = []
         for word in words:
             mapped = "".join(alphabet[b] for b in word)
-            if self.pre == "llama-bpe" and mapped in self.ids:
+            if self.pre in WHOLE_WORDS and mapped in self.ids:
                 ids.append(self.ids[mapped])
             else:
                 ids += [self.ids[s] for s in self.merge(list(mapped))]
@@ -93,6 +98,8 @@ def make_texts(rng, count):
         for _ in range(12):
             made.append("".join(rng.choice(alphabet) for _ in range(rng.randrange(40, 160))))
             made.append(rng.choice(alphabet) * rng.randrange(1, 200))
+    for _ in range(3):
+        made.append("".join(rng.choice(("the", "in", "ation", "er", "qu", "o", "un")) for _ in range(400)))
     return [t for t in made if "</s>" not in t]
 
 
@@ -104,7 +111,7 @@ def main():
     made = make_texts(rng, int(os.environ.get("ORCD_TEST_TEXTS", "1500")))
     encoded = [t.encode() for t in made]
     alphabet = byte_alphabet()
-    for name in ("gpt-2", "llama-bpe", "llama-spm", "phi-3"):
+    for name in FILES:
         path = os.path.join(FOLDER, name + ".gguf")
         vocabulary = Vocabulary(path)
         ours = probe.run(["encode", path], encoded)

@@ -273,6 +273,40 @@ static void bpe_merges_by_rank(void **state)
     }
 }
 
+/* In xabcd the pair ab (rank 2) is overtaken by bcd, and what a then makes with it
+ * (rank 4) comes after xa (rank 3): in a short word and in a long one alike. */
+static void overtaken_pairs_do_not_count(void **state)
+{
+    (void)state;
+    struct vocab_writer w;
+    vw_init(&w, "gpt2", "gpt-2");
+    vw_alphabet(&w);
+    vw_token(&w, "cd", 1, 0);
+    int32_t bcd = vw_token(&w, "bcd", 1, 0);
+    vw_token(&w, "ab", 1, 0);
+    int32_t xa = vw_token(&w, "xa", 1, 0);
+    vw_token(&w, "abcd", 1, 0);
+    vw_merge(&w, "c d");
+    vw_merge(&w, "b cd");
+    vw_merge(&w, "a b");
+    vw_merge(&w, "x a");
+    vw_merge(&w, "a bcd");
+    struct tokenizer *t = finish(&w);
+    for (size_t repeat = 1; repeat <= 40; repeat++) {
+        char text[5 * 40];
+        int32_t *ids;
+        size_t n;
+        for (size_t i = 0; i < repeat; i++)
+            memcpy(text + 5 * i, "xabcd", 5);
+        assert_int_equal(tokenizer_encode(t, text, 5 * repeat, 0, &ids, &n, &err), 0);
+        assert_int_equal(n, 2 * repeat);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(ids[i], i & 1 ? bcd : xa);
+        free(ids);
+    }
+    tokenizer_free(t);
+}
+
 static void bytes_are_their_own_tokens(void **state)
 {
     (void)state;
@@ -381,6 +415,7 @@ int main(void)
         cmocka_unit_test(ends_of_generation),
         cmocka_unit_test(harmony_messages_end_without_ending_a_generation),
         cmocka_unit_test(bpe_merges_by_rank),
+        cmocka_unit_test(overtaken_pairs_do_not_count),
         cmocka_unit_test(bytes_are_their_own_tokens),
         cmocka_unit_test(invalid_bytes_become_replacement_characters),
         cmocka_unit_test(detokenizer_is_whole_at_every_step),
