@@ -2,6 +2,7 @@
 #include "plugin/host.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,17 @@ static int load(struct plugin *p, int fd, struct orcd_error *err)
     return plugin_handshake(p, theirs, err);
 }
 
+/* A plugin is never unloaded, so what we know of it lives until the process ends. */
+static void remember(struct plugin *p)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static struct plugin *all;
+    pthread_mutex_lock(&lock);
+    p->next = all;
+    all = p;
+    pthread_mutex_unlock(&lock);
+}
+
 int plugin_open(
     struct plugin **out, const char *dir, const char *name, bool allow_path, struct orcd_error *err)
 {
@@ -51,6 +63,7 @@ int plugin_open(
         free(p);
         return rc;
     }
+    remember(p);
     log_debug("plugin %s %s from %s", p->table.name, p->table.version, p->path);
     *out = p;
     return 0;

@@ -21,6 +21,7 @@ struct plugin {
     struct orcd_option *options;
     char *path;
     bool started;
+    struct plugin *next; /* of all that were opened */
 };
 
 #ifdef ORCD_DEBUG
