@@ -7,3 +7,7 @@ tests_unit_test_sampler_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_sampler_LDADD = $(TEST_LIBS)
 endif
 EXTRA_DIST += docs/sampling.md
+
+noinst_PROGRAMS += bench/bench-sampler
+bench_bench_sampler_SOURCES = bench/bench-sampler.c
+bench_bench_sampler_LDADD = $(CORE_LIBS)

@@ -2,6 +2,10 @@
 #ifndef ORCD_PLUGIN_INTERNAL_H
 #define ORCD_PLUGIN_INTERNAL_H
 
+#ifdef HAVE_CONFIG_H
+#include "config.h" /* ORCD_DEBUG */
+#endif
+
 #include <stdbool.h>
 
 #include "plugin/host.h"

@@ -481,7 +481,8 @@ int sampler_draw(struct sampler *s, const float *logits, uint64_t position, stru
     else
         id = draw_all(s, x, max, scale, (double)sampler_uniform(p->seed, position));
     result->id = id;
-    result->logprob = p->want_logprob || p->n_logprobs ? (float)((double)cleaned(logits[id]) - log_sum) : 0.0f;
+    result->logprob =
+        p->want_logprob || p->n_logprobs ? (float)((double)cleaned(logits[id]) - log_sum) : 0.0f;
     sampler_accept(s, id);
     return 0;
 }

@@ -79,34 +79,38 @@ static inline v4f exp4(v4f z)
     return (v4f)((v4i)(p * (v4f)two_to_k) & keep);
 }
 
-/* (x - max) * scale in double: a temperature near 0 or a huge logit overflows a float. */
-static inline v4f scaled4(v4f x, double max, double scale)
+static inline v2d widen(const float *p)
 {
-    v2d lo = __builtin_convertvector((v2f){x[0], x[1]}, v2d);
-    v2d hi = __builtin_convertvector((v2f){x[2], x[3]}, v2d);
-    const v2d m = {max, max}, s = {scale, scale};
-    v2f a = __builtin_convertvector((lo - m) * s, v2f);
-    v2f b = __builtin_convertvector((hi - m) * s, v2f);
-    return (v4f){a[0], a[1], b[0], b[1]};
+    v2f v;
+    memcpy(&v, p, sizeof(v));
+    return __builtin_convertvector(v, v2d);
+}
+
+/* (x - max) * scale for four values, in double: a temperature near 0 or a huge logit
+ * overflows a float. */
+static inline v4f scaled4(const float *x, v2d max, v2d scale)
+{
+    v2f lo = __builtin_convertvector((widen(x) - max) * scale, v2f);
+    v2f hi = __builtin_convertvector((widen(x + 2) - max) * scale, v2f);
+    return (v4f){lo[0], lo[1], hi[0], hi[1]};
 }
 
 double softmax_weights(const float *x, size_t n, float max, double scale, float *w, double *block_sum)
 {
+    const v2d maxes = {max, max}, scales = {scale, scale};
     double all = 0;
     for (size_t b = 0; b * SOFTMAX_BLOCK < n; b++) {
         size_t from = b * SOFTMAX_BLOCK;
         size_t left = n - from < SOFTMAX_BLOCK ? n - from : SOFTMAX_BLOCK;
         v2d s0 = {0, 0}, s1 = {0, 0};
         for (size_t i = 0; i < left; i += 4) {
-            v4f v;
-            if (left - i >= 4) {
-                v = load(x + from + i);
-            } else {
-                v = splat(-INFINITY);
-                for (size_t j = 0; j < left - i; j++)
-                    v[j] = x[from + i + j];
+            const float *p = x + from + i;
+            float tail[4] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
+            if (left - i < 4) {
+                memcpy(tail, p, sizeof(float) * (left - i));
+                p = tail;
             }
-            v4f e = exp4(scaled4(v, max, scale));
+            v4f e = exp4(scaled4(p, maxes, scales));
             if (w)
                 memcpy(w + from + i, &e, sizeof(float) * (left - i < 4 ? left - i : 4));
             s0 += __builtin_convertvector((v2f){e[0], e[1]}, v2d);
@@ -119,9 +123,4 @@ double softmax_weights(const float *x, size_t n, float max, double scale, float 
         all += sum;
     }
     return all;
-}
-
-float softmax_weight(float x, float max, double scale)
-{
-    return exp4(scaled4(splat(x), max, scale))[0];
 }

@@ -26,7 +26,4 @@ float softmax_max(const float *x, size_t n, float *block_max);
  * is not NULL; returns the sum of all. w may be NULL when only sums are wanted. */
 double softmax_weights(const float *x, size_t n, float max, double scale, float *w, double *block_sum);
 
-/* The same for one value. */
-float softmax_weight(float x, float max, double scale);
-
 #endif

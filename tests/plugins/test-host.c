@@ -1,5 +1,9 @@
 /* The host: where it takes plugins from, which tables and options it takes, and what it
  * makes of answers that can't be. */
+#ifdef HAVE_CONFIG_H
+#include "config.h" /* ORCD_DEBUG */
+#endif
+
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
