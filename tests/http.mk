@@ -4,4 +4,11 @@ http_api_tests = tests/api/test-gate.py tests/api/test-execute.py tests/api/test
 if HAVE_PYTHON3
 TESTS += $(http_api_tests)
 endif
-EXTRA_DIST += tests/api/lib/orcd_api.py $(http_api_tests)
+EXTRA_DIST += docs/http.md tests/api/lib/orcd_api.py $(http_api_tests)
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test-json-scan
+TESTS += tests/unit/test-json-scan
+tests_unit_test_json_scan_SOURCES = tests/unit/test-json-scan.c
+tests_unit_test_json_scan_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_json_scan_LDADD = $(TEST_LIBS)
+endif

@@ -114,8 +114,6 @@ void api_execute_parse(struct exchange *x)
     const struct http_model *m = model_or_error(x);
     if (m)
         params_read_job(&x->request, m, x->body, x->n_body, &x->error);
-    free(x->body);
-    x->body = NULL;
 }
 
 static void error_of_refusal(struct exchange *x, const struct engine_refusal *r)

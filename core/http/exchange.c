@@ -16,6 +16,15 @@
 #include "http/internal.h"
 #include "observe/metrics.h"
 
+/* While its server lives: a job may keep the exchange for longer. */
+static void body_free(struct exchange *x)
+{
+    atomic_fetch_sub(&x->server->body_bytes, x->body_cap);
+    free(x->body);
+    x->body = NULL;
+    x->n_body = x->body_cap = 0;
+}
+
 void exchange_unref(struct exchange *x)
 {
     if (atomic_fetch_sub(&x->refs, 1) != 1)
@@ -23,7 +32,6 @@ void exchange_unref(struct exchange *x)
     json_scan_release(&x->scan);
     request_release(&x->request);
     free(x->answer.body);
-    free(x->body);
     free(x->rest);
     free(x->uri);
     free(x);
@@ -176,12 +184,18 @@ static bool body_keep(struct exchange *x, const char *data, size_t n)
         return false;
     }
     if (n > x->body_cap - x->n_body) {
+        if (atomic_load(&x->server->body_bytes) > max_u64(HTTP_BODIES_BYTES, 4 * (uint64_t)max)) {
+            http_error_set(&x->error, API_QUEUE_FULL, "too many large requests arrive at once");
+            x->error.retry_after_s = 1;
+            return false;
+        }
         size_t cap = min_u64(max_u64(x->body_cap * 2, x->n_body + n + 1024), max);
         char *bigger = realloc(x->body, cap);
         if (!bigger) {
             http_error_set(&x->error, API_INTERNAL, "out of memory");
             return false;
         }
+        atomic_fetch_add(&x->server->body_bytes, cap - x->body_cap);
         x->body = bigger;
         x->body_cap = cap;
     }
@@ -195,9 +209,7 @@ static enum MHD_Result body_piece(struct exchange *x, const char *data, size_t n
     if (!x->error.code && (x->route->flags & ROUTE_BODY)) {
         if (body_keep(x, data, n))
             return MHD_YES;
-        free(x->body);
-        x->body = NULL;
-        x->n_body = x->body_cap = 0;
+        body_free(x);
     }
     x->n_discarded += n;
     if (x->n_discarded <= HTTP_DRAIN_BYTES)
@@ -293,6 +305,7 @@ static enum MHD_Result parsed(struct exchange *x)
 {
     if (x->gone || (x->conn->half_closed && x->route->flags & ROUTE_JOB))
         return MHD_NO;
+    body_free(x);
     if (!x->error.code && !x->answer.status && x->route->run)
         x->route->run(x);
     if (x->job && !x->error.code)
@@ -341,7 +354,8 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
         return MHD_YES;
     case X_COMPLETE:
         return complete(x);
-    case X_PARSED:
+    case X_WORKING: /* an intake thread is through with it */
+        x->state = X_PARSED;
         return parsed(x);
     case X_WAITING:
         return wait_for_job(x);
@@ -364,7 +378,9 @@ void exchange_completed(
         x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : clock_mono_ns();
         exchange_client_gone(x);
     }
+    body_free(x);
     c->x = NULL;
+    c->loop->half_closed_seen |= c->half_closed;
     x->conn = NULL;
     c->read_deadline_ns = 0;
     if (c->bytes_waiting) { /* the next request has begun already */

@@ -32,7 +32,6 @@ static void *intake_main(void *arg)
         pthread_mutex_unlock(&in->lock);
         struct wake *w = x->wake;
         x->route->parse(x);
-        x->state = X_PARSED;
         wake_push(w, x); /* from here on it is the loop's */
         wake_kick(w);
         pthread_mutex_lock(&in->lock);

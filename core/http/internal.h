@@ -12,8 +12,9 @@
 #include "http/server.h"
 
 #define HTTP_MAX_LOOPS 64
-#define HTTP_INLINE_BODY_BYTES (16u * 1024) /* larger ones are parsed by the intake threads */
-#define HTTP_DRAIN_BYTES (64u * 1024)       /* of a refused body, so that the connection lives on */
+#define HTTP_INLINE_BODY_BYTES (16u * 1024)    /* larger ones are parsed by the intake threads */
+#define HTTP_DRAIN_BYTES (64u * 1024)          /* of a refused body, so that the connection lives on */
+#define HTTP_BODIES_BYTES (256u * 1024 * 1024) /* of all requests that arrive at once */
 #define HTTP_HEAD_BYTES (16u * 1024)
 #define HTTP_URI_BYTES 2048
 #define HTTP_MAX_HEADERS 100
@@ -150,7 +151,7 @@ struct loop {
     unsigned index;
     struct MHD_Daemon *mhd;
     int epoll_fd, listen_fd, mhd_fd;
-    bool listening, accept_paused;
+    bool accept_paused, half_closed_seen;
     pthread_t thread;
     bool has_thread;
     struct conn *conns;
@@ -171,6 +172,7 @@ struct http_server {
     _Atomic(struct http_model *) model;
     atomic_bool draining, stopping;
     atomic_uint n_connections;
+    atomic_size_t body_bytes; /* held by bodies that arrive or wait to be parsed */
     char url[300];
     char unix_path[108]; /* to unlink; "" */
     struct loop loops[HTTP_MAX_LOOPS];

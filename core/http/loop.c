@@ -172,25 +172,18 @@ static void on_connection(
         conn_closed(cls, *socket_context);
 }
 
-/* An edge may tell of bytes that the library has read meanwhile. */
-static bool has_input(int fd)
-{
-    char waste;
-    return recv(fd, &waste, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
 static void conn_event(struct conn *c, uint32_t events, uint64_t now)
 {
     struct exchange *x = c->x;
     if (events & EPOLLRDHUP)
-        c->half_closed = true;
+        c->half_closed = c->loop->half_closed_seen = true;
     if (!x || x->state <= X_BODY) { /* the library reads; we only watch the clock */
-        if (events & EPOLLIN && !x && !c->read_deadline_ns && has_input(c->fd))
+        if (events & EPOLLIN && !x && !c->read_deadline_ns)
             reading_began(c, now);
         return;
     }
-    if (events & EPOLLIN && !c->bytes_waiting)
-        c->bytes_waiting = has_input(c->fd);
+    if (events & EPOLLIN)
+        c->bytes_waiting = true;
     if (x->state == X_ANSWERED || !(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
         return;
     bool first = !x->rdhup_ns;
@@ -365,6 +358,19 @@ static void run(struct loop *l)
     } while (l->runnable);
 }
 
+/* The library takes a short read for the last word of an edge, so an end of input that
+ * came together with a request is lost to it, and the connection would idle on. */
+static void end_half_closed(struct loop *l)
+{
+    char waste;
+    if (!l->half_closed_seen)
+        return;
+    l->half_closed_seen = false;
+    for (struct conn *c = l->conns; c; c = c->next)
+        if (c->half_closed && !c->x && recv(c->fd, &waste, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+            shutdown(c->fd, SHUT_RDWR);
+}
+
 /* From here on nothing is suspended: the library may only be stopped like that. */
 static void drain_begin(struct loop *l)
 {
@@ -389,7 +395,7 @@ static bool drained(const struct loop *l)
     if (clock_mono_ns() >= l->stop_by_ns)
         return true;
     for (const struct conn *c = l->conns; c; c = c->next)
-        if (c->x)
+        if (c->x && c->x->state > X_BODY) /* a request that is not here yet gets no answer */
             return false;
     return true;
 }
@@ -415,6 +421,7 @@ static void *loop_main(void *arg)
             drain_begin(l);
         take_wakes(l);
         run(l);
+        end_half_closed(l);
         if (acceptable && !l->draining)
             loop_accept(l);
         loop_timers(l);

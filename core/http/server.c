@@ -15,6 +15,7 @@
 #include "observe/metrics.h"
 
 #define INTAKE_THREADS 2
+#define FLUSH_MS 250 /* for clients that are slow to take their terminal event */
 
 /* The engine may call back for a job that outlives its server (a plugin that hangs),
  * so what it calls into stays. One small block per server that was started. */
@@ -223,7 +224,7 @@ void http_server_stop(struct http_server *s, uint64_t timeout_ms)
         return;
     http_server_drain(s);
     intake_stop(s->intake); /* what it has goes back to the loops */
-    loops_stop(s, timeout_ms);
+    loops_stop(s, min_u64(timeout_ms, FLUSH_MS));
     intake_free(s->intake);
     server_free(s);
 }

@@ -13,7 +13,7 @@ ORCD = os.environ.get("ORCD", "build/orcd")
 SRCDIR = os.environ.get("ORCD_SRCDIR", ".")
 PLUGINS = os.environ.get("ORCD_PLUGINS", "build/plugins")
 SHARED = os.environ.get("ORCD_SHARED", "")
-TIMEOUT = 60  # a test that hangs is ended; nothing is measured with it
+TIMEOUT = 100  # a test that hangs is ended; nothing is measured with it
 
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("ORCD_")}
 ENV["LC_ALL"] = "C.UTF-8"

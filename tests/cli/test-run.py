@@ -83,10 +83,10 @@ def stop_strings_end_an_answer():
 
 def deadlines():
     with Worker(*SLOW, "--set", "deadlines.admission=simple") as w:
-        status, out, err = run("run", "-u", w.url, "-d", "300ms", "-n", "1000", "hi")
+        status, out, err = run("run", "-u", w.url, "-d", "300ms", "-n", "4000", "hi")
         equal(status, 75, err)
         contains(err, "DEADLINE_EXCEEDED")
-        status, out, err = run("run", "-u", w.url, "-d", "0.3s", "--on-deadline", "partial", "-n", "1000", "hi")
+        status, out, err = run("run", "-u", w.url, "-d", "0.3s", "--on-deadline", "partial", "-n", "4000", "hi")
         equal(status, 0, err)
         contains(err, "deadline")
         status, out, err = run("run", "-u", w.url, "-d", "1ms", "hi")
@@ -96,7 +96,7 @@ def deadlines():
 
 def interrupt_cancels_the_job():
     with Worker(*SLOW) as w:
-        p = subprocess.Popen([ORCD, "run", "-u", w.url, "--json", "-n", "100000", "hi"], stdout=subprocess.PIPE,
+        p = subprocess.Popen([ORCD, "run", "-u", w.url, "--json", "-n", "4000", "hi"], stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, env=ENV)
         contains(p.stdout.readline().decode(), "started")
         p.send_signal(signal.SIGINT)
@@ -127,7 +127,7 @@ def a_second_interrupt_leaves_at_once():
 
 def cancel_by_id():
     with Worker(*SLOW) as w:
-        s = w.request("POST", "/v2/execute", {"job_id": "job-1", "prompt": "x", "params": {"max_tokens": 100000}})
+        s = w.request("POST", "/v2/execute", {"job_id": "job-1", "prompt": "x", "params": {"max_tokens": 4000}})
         read_until(s, b"event: token")
         status, out, err = run("cancel", "-u", w.url, "job-1")
         equal(status, 0, err)
@@ -149,7 +149,7 @@ def health_tells_scripts():
         equal(status, 0, err)
         equal(w.stop(), 0)
     equal(run("health", "-u", w.url)[0], 2)
-    with Worker("--set", "plugin.options.load_ms=600000", until="orcd: listening") as w:
+    with Worker("--set", "plugin.options.load_ms=20000", until="orcd: listening") as w:
         status, out, err = run("health", "-u", w.url)
         equal((status, json.loads(out)["status"]), (1, "loading"))
 

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import *
 
 SLOW = ("--set", "plugin.options.token_ms=20")
-JOB = {"job_id": "j", "prompt": "x", "params": {"max_tokens": 100000}}
+JOB = {"job_id": "j", "prompt": "x", "params": {"max_tokens": 4000}}
 
 
 def idle():
@@ -78,14 +78,16 @@ def a_plugin_that_hangs_is_left_behind():
     with Worker("--set", "plugin.options.fault=wait.hang@4", "--set", "shutdown.drain_ms=100", "--set",
                 "shutdown.grace_ms=1000") as w:
         s = w.request("POST", "/v2/execute", JOB)
+        read_until(s, b"event: token")
         w.signal(signal.SIGTERM)
+        contains(read_all(s).decode(), "SHUTTING_DOWN")
         equal(w.wait(), 75)
         contains(w.stderr(), "grace_ms")
         s.close()
 
 
 def while_loading():
-    with Worker("--set", "plugin.options.load_ms=600000", until="orcd: listening") as w:
+    with Worker("--set", "plugin.options.load_ms=20000", until="orcd: listening") as w:
         w.signal(signal.SIGTERM)
         equal(w.wait(), 0)
 

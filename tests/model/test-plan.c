@@ -13,6 +13,7 @@
 
 #include "model/model.h"
 #include "model/quant-types.h"
+#include "model/tokenizer.h"
 #include "tests/lib/golden.h"
 #include "tests/lib/model-plan.h"
 #include "tests/oracle/oracle.h"
@@ -219,6 +220,54 @@ static void test_alive(void **state)
     check_alive(&odd);
 }
 
+/* Real tokenizers load the synthetic vocabulary, give back what they are fed, and find
+ * its words. */
+static void test_vocabulary(void **state)
+{
+    static const char *const kinds[] = {"qwen2", "llama-bpe", "spm"};
+    static const char text[] =
+        "Once upon a time there was a prince who said that the world would be \xc3\xa9 42\n";
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        struct model_spec spec = small("llama", "Q8_0");
+        struct orcd_error err = ORCD_ERROR_INIT;
+        struct model_plan p;
+        struct gguf *g;
+        struct tokenizer *t;
+        int32_t *ids;
+        size_t n, bytes;
+        char *back;
+        spec.vocab = 20000;
+        spec.tokenizer = kinds[k];
+        assert_null(model_plan_init(&p, &spec));
+        struct gw_buf b = model_plan_finish(&p, 1);
+        assert_int_equal(gguf_open_memory(&g, b.p, b.n, &err), 0);
+        int rc = tokenizer_from_gguf(&t, g, &err);
+        if (rc)
+            print_error("%s: %s\n", kinds[k], err.msg);
+        assert_int_equal(rc, 0);
+        assert_int_equal(tokenizer_n_vocab(t), 20000);
+        assert_true(tokenizer_is_eog(t, tokenizer_eos(t)));
+        assert_int_equal(tokenizer_encode(t, text, sizeof(text) - 1, 0, &ids, &n, &err), 0);
+        print_message("# %s: %zu bytes are %zu tokens\n", kinds[k], sizeof(text) - 1, n);
+        assert_true(n < (sizeof(text) - 1) / 2);
+        assert_int_equal(tokenizer_decode(t, ids, n, false, &back, &bytes, &err), 0);
+        const char *shown = back;
+        if (bytes && bytes == sizeof(text) && *shown == ' ') { /* SPM's leading space */
+            shown++;
+            bytes--;
+        }
+        assert_int_equal(bytes, sizeof(text) - 1);
+        assert_memory_equal(shown, text, bytes);
+        free(back);
+        free(ids);
+        tokenizer_free(t);
+        gguf_close(g);
+        gw_buf_free(&b);
+        model_plan_free(&p);
+    }
+}
+
 static void test_refused(void **state)
 {
     struct model_plan p;
@@ -246,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_same_seed),
         cmocka_unit_test(test_deviation),
         cmocka_unit_test(test_alive),
+        cmocka_unit_test(test_vocabulary),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
