@@ -172,18 +172,25 @@ static void on_connection(
         conn_closed(cls, *socket_context);
 }
 
+/* An edge may tell of bytes that the library has read meanwhile. */
+static bool has_input(int fd)
+{
+    char waste;
+    return recv(fd, &waste, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static void conn_event(struct conn *c, uint32_t events, uint64_t now)
 {
     struct exchange *x = c->x;
     if (events & EPOLLRDHUP)
         c->half_closed = c->loop->half_closed_seen = true;
     if (!x || x->state <= X_BODY) { /* the library reads; we only watch the clock */
-        if (events & EPOLLIN && !x && !c->read_deadline_ns)
+        if (events & EPOLLIN && !x && !c->read_deadline_ns && has_input(c->fd))
             reading_began(c, now);
         return;
     }
-    if (events & EPOLLIN)
-        c->bytes_waiting = true;
+    if (events & EPOLLIN && !c->bytes_waiting)
+        c->bytes_waiting = has_input(c->fd);
     if (x->state == X_ANSWERED || !(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
         return;
     bool first = !x->rdhup_ns;

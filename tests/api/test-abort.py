@@ -199,6 +199,16 @@ def _():
     idle()
 
 
+@case("a job whose request comes with the end of input is gone as well")
+def _():
+    a = decoding()
+    for _ in range(10):  # some are noticed before they are jobs, some after
+        equal(w.raw(request("POST", "/v2/execute", {"job_id": new_id(), "prompt": "a", "params": LONG}), half_close=True), b"")
+    w.wait_metric("orcd_requests_waiting", lambda v: v == 0)
+    a.close()
+    idle()
+
+
 @case("a half-closed request for something quick is answered")
 def _():
     for _ in range(50):  # the end of input may come with the request or after it
