@@ -1,11 +1,28 @@
 # tests: the cpu plugin's kernels
+EXTRA_DIST += tests/lib/kernel-sets.h tests/lib/simde-avx512.h
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test-cpu-kernels tests/unit/test-cpu-kernels-vec
-TESTS += tests/unit/test-cpu-kernels tests/unit/test-cpu-kernels-vec
-tests_unit_test_cpu_kernels_SOURCES = tests/unit/test-cpu-kernels.c tests/lib/kernel-sets.h
+KERNEL_TESTS = tests/unit/test-cpu-kernels tests/unit/test-cpu-kernels-vec
+tests_unit_test_cpu_kernels_SOURCES = tests/unit/test-cpu-kernels.c
 tests_unit_test_cpu_kernels_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_cpu_kernels_LDADD = $(CPU_KERNEL_LIBS) $(TEST_LIBS) -lm
-tests_unit_test_cpu_kernels_vec_SOURCES = tests/unit/test-cpu-kernels-vec.c tests/lib/kernel-sets.h
+tests_unit_test_cpu_kernels_vec_SOURCES = tests/unit/test-cpu-kernels-vec.c
 tests_unit_test_cpu_kernels_vec_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_cpu_kernels_vec_LDADD = $(CPU_KERNEL_LIBS) $(TEST_LIBS) -lm
+
+if HAVE_SIMDE
+# The AVX-512 kernels over emulated instructions, whatever the processor.
+KERNEL_TESTS += tests/unit/test-cpu-kernels-avx512 tests/unit/test-cpu-kernels-vec-avx512
+SIMDE_CPPFLAGS = $(AM_CPPFLAGS) -DKERNELS_SIMDE
+SIMDE_CFLAGS = $(TEST_CFLAGS) -fno-math-errno -fno-trapping-math -Wno-psabi
+tests_unit_test_cpu_kernels_avx512_SOURCES = tests/unit/test-cpu-kernels.c plugins/cpu/kernels-avx512.c
+tests_unit_test_cpu_kernels_avx512_CPPFLAGS = $(SIMDE_CPPFLAGS)
+tests_unit_test_cpu_kernels_avx512_CFLAGS = $(SIMDE_CFLAGS)
+tests_unit_test_cpu_kernels_avx512_LDADD = $(CPU_KERNEL_LIBS) $(TEST_LIBS) -lm
+tests_unit_test_cpu_kernels_vec_avx512_SOURCES = tests/unit/test-cpu-kernels-vec.c plugins/cpu/kernels-avx512.c
+tests_unit_test_cpu_kernels_vec_avx512_CPPFLAGS = $(SIMDE_CPPFLAGS)
+tests_unit_test_cpu_kernels_vec_avx512_CFLAGS = $(SIMDE_CFLAGS)
+tests_unit_test_cpu_kernels_vec_avx512_LDADD = $(CPU_KERNEL_LIBS) $(TEST_LIBS) -lm
+endif
+check_PROGRAMS += $(KERNEL_TESTS)
+TESTS += $(KERNEL_TESTS)
 endif

@@ -56,6 +56,7 @@ void cpu_attn_start(struct cpu_attn_row *row, uint32_t head_dim_v, const float *
 /* Best first. */
 static const struct cpu_kernels *const tables[] = {
 #ifdef KERNELS_X86
+    &kernels_avx512,
     &kernels_avx2,
 #endif
     &kernels_c,
@@ -65,6 +66,11 @@ static bool runs_here(const struct cpu_kernels *k)
 {
 #ifdef KERNELS_X86
     __builtin_cpu_init();
+    if (k == &kernels_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx2") &&
+               __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     if (k == &kernels_avx2)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                __builtin_cpu_supports("f16c");
