@@ -48,7 +48,8 @@ tests_plugins_say_SOURCES = tests/plugins/say.c tests/plugins/rig.c tests/plugin
 tests_plugins_say_LDADD = $(CORE_LIBS)
 TESTS += tests/abi/test-header.sh tests/abi/test-old-plugins.sh tests/plugins/test-manual.sh
 EXTRA_DIST += tests/abi/test-header.sh tests/abi/test-old-plugins.sh tests/plugins/test-manual.sh \
-	tests/abi/test-abi.py tests/abi/plugin-abi.txt tests/abi/README.md docs/plugins.md
+	tests/abi/test-abi.py tests/abi/plugin-abi.txt tests/abi/README.md docs/plugins.md \
+	man/orcd-plugin.pod
 if HAVE_PYTHON3
 TESTS += tests/abi/test-abi.py
 endif

@@ -78,7 +78,7 @@ static int parse_one(const char *text, size_t n, struct fault *f)
 
 int mock_faults_parse(const char *text, struct orcd_error *err)
 {
-    struct fault parsed[MAX_FAULTS];
+    struct fault parsed[MAX_FAULTS] = {0};
     size_t n = 0;
     for (const char *p = text + strspn(text, " ,"); *p;) {
         size_t len = strcspn(p, " ,");

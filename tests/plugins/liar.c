@@ -109,9 +109,13 @@ static int32_t wait(struct orcd_ctx *ctx, struct orcd_result *res, struct orcd_e
         res->kept[0]++;
     if (is("kept-less"))
         res->kept[0]--;
-    if (is("kept-below")) {
+    if (is("kept-beyond")) {
         res->status[0] = ORCD_E_ABORTED;
-        res->kept[0] = 0;
+        res->kept[0]++;
+    }
+    if (is("kept-below") && res->kept[0] > 2) { /* from the second step on */
+        res->status[0] = ORCD_E_ABORTED;
+        res->kept[0] = 1;
     }
     if (is("misaligned"))
         res->logits[0] = base_logits + 1;
