@@ -26,14 +26,12 @@ static struct oracle *open_model(const struct golden *g)
     return o;
 }
 
-static void check_logits(const struct golden *g, const struct oracle *o)
+static void check_nmse(const struct golden *g, const float *got)
 {
     size_t v = (size_t)g->n_vocab;
-    float *want = golden_logits(g), *got = malloc(g->n_prompt * v * sizeof(*got));
-    assert_non_null(want);
-    assert_non_null(got);
-    oracle_logits(o, g->prompt, g->n_prompt, got);
+    float *want = golden_logits(g);
     double worst = 0, sum = 0;
+    assert_non_null(want);
     for (size_t t = 0; t < g->n_prompt; t++) {
         double e = golden_nmse(got + t * v, want + t * v, v);
         worst = e > worst ? e : worst;
@@ -43,31 +41,25 @@ static void check_logits(const struct golden *g, const struct oracle *o)
     fflush(stdout);
     assert_true(worst < MAX_NMSE);
     free(want);
-    free(got);
 }
 
-static void check_greedy(const struct golden *g, const struct oracle *o)
-{
-    int32_t tokens[128];
-    size_t n = g->n_prompt;
-    float *logits = malloc((size_t)g->n_vocab * sizeof(*logits));
-    assert_non_null(logits);
-    memcpy(tokens, g->prompt, n * sizeof(*tokens));
-    for (size_t i = 0; i < g->n_greedy; i++) {
-        oracle_logits_last(o, tokens, n, logits);
-        int32_t best = (int32_t)golden_argmax(logits, (size_t)g->n_vocab);
-        assert_int_equal(best, g->greedy[i]);
-        tokens[n++] = best;
-    }
-    free(logits);
-}
-
+/* One pass over prompt and greedy tokens shows both: the logits of the prompt, and, since each
+ * next token is the best one after those before it, the greedy continuation. */
 static void test_model(void **state)
 {
     const struct golden *g = *state;
     struct oracle *o = open_model(g);
-    check_logits(g, o);
-    check_greedy(g, o);
+    int32_t tokens[128];
+    size_t v = (size_t)g->n_vocab, n = g->n_prompt + g->n_greedy;
+    float *logits = malloc(n * v * sizeof(*logits));
+    assert_non_null(logits);
+    memcpy(tokens, g->prompt, g->n_prompt * sizeof(*tokens));
+    memcpy(tokens + g->n_prompt, g->greedy, g->n_greedy * sizeof(*tokens));
+    oracle_logits(o, tokens, n, logits);
+    check_nmse(g, logits);
+    for (size_t i = 0; i < g->n_greedy; i++)
+        assert_int_equal(golden_argmax(logits + (g->n_prompt + i - 1) * v, v), g->greedy[i]);
+    free(logits);
     oracle_close(o);
 }
 
