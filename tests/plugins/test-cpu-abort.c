@@ -294,7 +294,8 @@ static void test_free_in_flight(void **state)
     open_rig(&r, 2);
     const struct rig_row row = row_from(0, 0, N_TOKENS, ORCD_WANT_LAST);
     rig_submit(&r, &row, 1);
-    close_rig(&r);
+    rig_close(&r); /* the hook stays: the step may be in it */
+    rig_host.fault = NULL;
     assert_int_equal(rig_live_allocations(), 0);
 }
 
