@@ -237,7 +237,8 @@ static void body_end(struct exchange *x)
 void exchange_job_ready(struct job *job)
 {
     struct exchange *x = job->consumer;
-    if (atomic_exchange(&x->parked, 0) == 1)
+    /* An answer in one piece needs no wake-up for each token. */
+    if (exchange_has_outcome(x) && atomic_exchange(&x->parked, 0) == 1)
         wake_push(x->wake, x);
 }
 
