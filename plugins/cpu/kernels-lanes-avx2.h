@@ -21,9 +21,15 @@
 #define LANES_TOKENS_F 6
 #define LANES_DEPTH(bits) ((bits) == 4 ? 8 : (bits) == 5 ? 4 : 2)
 #define LANES_S8_OFFSET 0
+#ifdef KERNELS_SMALL
+#define LANES_SPECIALIZE 0
+#define KERNEL_INLINE __attribute__((noinline))
+#define UNROLL
+#else
 #define LANES_SPECIALIZE 1
 #define KERNEL_INLINE ALWAYS_INLINE
 #define UNROLL LANES_UNROLL
+#endif
 
 typedef struct {
     __m256 a, b;

@@ -26,7 +26,7 @@
 #define LANES_TOKENS_F 8
 #define LANES_DEPTH(bits) 8
 #define LANES_S8_OFFSET 128
-#ifdef KERNELS_SIMDE
+#if defined(KERNELS_SIMDE) || defined(KERNELS_SMALL)
 #define LANES_SPECIALIZE 0
 #define KERNEL_INLINE __attribute__((noinline))
 #define UNROLL

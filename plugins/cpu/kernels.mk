@@ -1,7 +1,13 @@
 # The cpu plugin's compute kernels: one library for what is common and one for each
 # instruction set, all position-independent. The plugin and the tests link
 # $(CPU_KERNEL_LIBS); the choice is made at run time.
-CPU_KERNEL_CFLAGS = $(AM_CFLAGS) -fPIC -O3 -fno-math-errno -fno-trapping-math
+CPU_KERNEL_CFLAGS = $(AM_CFLAGS) -fPIC -fno-math-errno -fno-trapping-math
+if SANITIZED
+# checks in code this unrolled would compile for many minutes
+CPU_KERNEL_CFLAGS += -O1 -DKERNELS_SMALL
+else
+CPU_KERNEL_CFLAGS += -O3
+endif
 CPU_KERNEL_LIBS = libcpu-kernels.a
 noinst_LIBRARIES += libcpu-kernels.a
 libcpu_kernels_a_SOURCES = plugins/cpu/kernels.c plugins/cpu/kernels.h plugins/cpu/kernels-layout.h \
