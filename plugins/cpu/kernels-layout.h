@@ -30,7 +30,12 @@
 
 #include "plugins/cpu/kernels.h"
 
+/* Needed where an argument must become an immediate. */
+#if defined(KERNELS_SMALL) && defined(KERNELS_PLAIN_C)
+#define ALWAYS_INLINE __attribute__((noinline, unused))
+#else
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+#endif
 
 /* Before a loop over registers; its count is a constant. */
 #ifdef __clang__
