@@ -13,7 +13,7 @@
 #include "plugins/cpu/source.h"
 
 /* Bytes that a thread packs at a time: often enough to notice a stop. */
-#define LOAD_PIECE_BYTES (UINT64_C(1) << 20)
+#define LOAD_PIECE_BYTES (UINT64_C(4) << 20)
 #define PROGRESS_BYTES (UINT64_C(8) << 20)
 #define MATRICES_PER_LAYER 7
 #define VECTORS_PER_LAYER 11
