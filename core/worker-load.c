@@ -115,7 +115,7 @@ static int32_t progress(uint64_t done, uint64_t total)
         if (w->hooks && w->hooks->progress)
             w->hooks->progress(fraction, w->hooks->arg);
     }
-    return atomic_load(&w->load_stop);
+    return atomic_load(&w->load_stop) || atomic_load(&w->vocab_failed);
 }
 
 static int stopped(struct worker *w, struct orcd_error *err)
@@ -250,18 +250,35 @@ static void publish(struct worker *w)
     health_set_ready(w->health, &facts, w->backend);
 }
 
-/* config_fault: what failed is a value of the configuration. */
-static int load(struct worker *w, bool *config_fault, struct orcd_error *err)
+/* The vocabulary is made beside the load of the weights, on a thread of its own. */
+struct vocabulary {
+    pthread_t thread;
+    struct worker *worker;
+    int status;
+    struct orcd_error error;
+};
+
+static void *vocabulary_main(void *arg)
 {
-    /* The vocabulary first: it is quick to refuse and needs no device. */
-    int rc = w->model ? tokenizer_from_gguf(&w->tokenizer, model_gguf(w->model), err)
-                      : tokenizer_new_bytes(&w->tokenizer, err);
-    if (rc && w->model)
-        error_prefix(err, "%s", w->config->model.path);
+    struct vocabulary *v = arg;
+    struct worker *w = v->worker;
+    if (!w->model) {
+        v->status = tokenizer_new_bytes(&w->tokenizer, &v->error);
+        return NULL;
+    }
+    v->status = tokenizer_from_gguf(&w->tokenizer, model_gguf(w->model), &v->error);
+    if (v->status) {
+        error_prefix(&v->error, "%s", w->config->model.path);
+        atomic_store(&w->vocab_failed, true);
+    }
+    return NULL;
+}
+
+/* config_fault: what failed is a value of the configuration. */
+static int load_weights(struct worker *w, bool *config_fault, struct orcd_error *err)
+{
     uint64_t began = clock_mono_ns();
-    if (rc)
-        return rc;
-    rc = open_device(w, config_fault, err);
+    int rc = open_device(w, config_fault, err);
     if (rc)
         return rc;
     w->device_ms = ms_since(began);
@@ -278,7 +295,21 @@ static int load(struct worker *w, bool *config_fault, struct orcd_error *err)
     rc = rc ? rc : new_context(w, err);
     w->load_ms = ms_since(began);
     metric_set(MG_MODEL_LOAD_MS, w->load_ms);
-    rc = rc ? rc : stopped(w, err);
+    return rc ? rc : stopped(w, err);
+}
+
+static int load(struct worker *w, bool *config_fault, struct orcd_error *err)
+{
+    struct vocabulary v = {.worker = w, .error = ORCD_ERROR_INIT};
+    if (pthread_create(&v.thread, NULL, vocabulary_main, &v))
+        return error_set(err, ORCD_E_NOMEM, "cannot start a thread for the vocabulary");
+    int rc = load_weights(w, config_fault, err);
+    pthread_join(v.thread, NULL);
+    if (v.status) {
+        *config_fault = false;
+        *err = v.error;
+        return v.status;
+    }
     rc = rc ? rc : engine_start(w->engine, w->backend, w->tokenizer, err);
     if (rc)
         return rc;

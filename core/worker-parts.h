@@ -36,6 +36,7 @@ struct worker {
     pthread_t loader;
     bool loader_running;
     atomic_bool load_stop;     /* main -> loader: give up */
+    atomic_bool vocab_failed;  /* vocabulary thread -> loader: the load is in vain */
     atomic_bool load_done;     /* loader -> main: load_status and load_error may be read */
     atomic_uint load_permille; /* for the supervisor */
     uint64_t load_started_ns, progress_told_ns;

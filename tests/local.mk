@@ -6,7 +6,10 @@ SH_LOG_DRIVER = $(LOG_DRIVER)
 LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/lib/run-test
 PY_LOG_COMPILER = $(LOG_COMPILER) $(PYTHON3)
 SH_LOG_COMPILER = $(LOG_COMPILER) $(SHELL)
-AM_TESTS_ENVIRONMENT = \
+if SANITIZED
+sanitized_environment = ORCD_TEST_SANITIZED=1; export ORCD_TEST_SANITIZED;
+endif
+AM_TESTS_ENVIRONMENT = $(sanitized_environment) \
 	ORCD="$(abs_top_builddir)/orcd"; export ORCD; \
 	ORCD_SRCDIR="$(abs_top_srcdir)"; export ORCD_SRCDIR; \
 	ORCD_BUILDDIR="$(abs_top_builddir)"; export ORCD_BUILDDIR; \

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "observe/metrics.h"
 
-#define WARM_UP_TOKENS 32
+#define WARM_UP_TOKENS 8 /* enough for a first rate, little of a slow device's start-up */
 #define UTILIZATION_WINDOW_NS NS_PER_S
 
 int step_init(struct step *st, uint32_t n_rows, uint32_t n_tokens)
