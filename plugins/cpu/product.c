@@ -4,7 +4,7 @@
 #define TILE_ACT_BYTES (192 * 1024)
 #define TILE_TOKENS 64
 /* Items for each thread: enough that one that is held up does not hold up all. */
-#define ITEMS_PER_THREAD 8
+#define ITEMS_PER_THREAD 4
 
 /* A product over all inputs, cut into items of panels x tokens. */
 struct product {
