@@ -99,8 +99,7 @@ static bool take(struct engine *e, struct job *j)
     if (queued) {
         queue_remove(&e->queue, j);
         atomic_store(&e->queue_depth, e->queue.n);
-        metric_set(MG_REQUESTS_WAITING, e->queue.n);
-        metric_set(MG_REQUESTS_RUNNING, atomic_fetch_add(&e->slots_busy, 1) + 1);
+        atomic_fetch_add(&e->slots_busy, 1);
     }
     pthread_mutex_unlock(&e->lock);
     return queued;
@@ -234,7 +233,7 @@ void slot_release(struct engine *e, struct slot *s)
     else if (s->open && backend_seq_reserve(e->backend, s->id, s->n_history, NULL))
         log_debug("shrinking sequence %u failed", s->id);
     pthread_mutex_lock(&e->lock);
-    metric_set(MG_REQUESTS_RUNNING, atomic_fetch_sub(&e->slots_busy, 1) - 1);
+    atomic_fetch_sub(&e->slots_busy, 1);
     pthread_cond_broadcast(&e->idle);
     pthread_mutex_unlock(&e->lock);
     job_unref(j);

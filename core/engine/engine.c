@@ -218,7 +218,6 @@ static enum api_code enqueue(struct engine *e, struct job *j, struct engine_refu
     queue_push(&e->queue, j);
     live_add(e, j);
     atomic_store(&e->queue_depth, e->queue.n);
-    metric_set(MG_REQUESTS_WAITING, e->queue.n);
     pthread_cond_signal(&e->work);
     if (j->request.deadline_ns)
         pthread_cond_signal(&e->timer_wake);

@@ -51,7 +51,6 @@ static void unlist(struct engine *e, struct job *j)
     if (j->queued) {
         queue_remove(&e->queue, j);
         atomic_store(&e->queue_depth, e->queue.n);
-        metric_set(MG_REQUESTS_WAITING, e->queue.n);
     }
     if (j->live_prev)
         j->live_prev->live_next = j->live_next;

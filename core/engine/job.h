@@ -120,7 +120,6 @@ struct job {
     uint64_t rank_ns, order; /* of the queue */
     bool queued, live;
     atomic_uint_fast64_t admitted_ns, first_token_ns, last_token_ns; /* monotonic; 0: not yet */
-    atomic_uint n_sampled;
 };
 
 #define JOB_CLOSED (UINT32_C(1) << 31)

@@ -83,7 +83,7 @@ void slot_sample(struct engine *e, struct slot *s, const float *logits)
         metric_observe(MH_ITL, (double)(now - last) / NS_PER_S);
     }
     atomic_store(&j->last_token_ns, now);
-    atomic_store(&j->n_sampled, ++s->n_sampled);
+    s->n_sampled++;
     metric_add(MC_GENERATION_TOKENS, 1);
     s->drawn_ns = now;
     s->next_token = s->drawn.id;

@@ -352,7 +352,6 @@ static void learn(struct engine *e, const struct orcd_result *result)
     for (uint32_t i = 0; i < e->params.n_slots; i++)
         used += e->slots[i].n_history;
     atomic_store(&e->kv_tokens_used, used);
-    metric_set(MG_KV_USAGE, (double)used / ((double)e->params.n_slots * e->params.n_ctx));
 }
 
 void step_collect(struct engine *e)
