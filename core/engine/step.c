@@ -1,5 +1,5 @@
 /* One step: what goes into it, and what comes back. Engine thread only. */
-#include "engine/engine-internal.h"
+#include "engine/check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -134,21 +134,25 @@ int engine_warm_up(struct engine *e, struct orcd_error *err)
     return rc ? rc : closed;
 }
 
-/* Cancel flag and deadline of a job, at least every so many tokens and milliseconds. */
-static void check(struct engine *e, struct slot *s)
+/* Cancel flag and deadline of every running job, at least every so many tokens and
+ * milliseconds. What the metric tells is a look's share of the pass, which reads the
+ * time once. */
+static void check_rows(struct engine *e)
 {
     uint64_t now = clock_mono_ns();
-    if (s->unchecked < e->params.check_every_tokens &&
-        now - s->checked_ns < e->params.check_every_ms * NS_PER_MS)
-        return;
-    struct job *j = s->job;
-    bool late = j->request.deadline_ns && clock_mono_ns() >= j->request.deadline_ns;
-    bool told = atomic_load(&j->abort_reason) != ABORT_NONE;
-    metric_observe(MH_DEADLINE_CHECK, (double)(clock_mono_ns() - now) / 1e3);
-    s->unchecked = 0;
-    s->checked_ns = now;
-    if (late && !told)
-        engine_job_abort(e, j, ABORT_DEADLINE);
+    uint32_t looks = 0, late = 0;
+    for (uint32_t i = 0; i < e->params.n_slots; i++) {
+        struct slot *s = &e->slots[i];
+        if (s->job && !s->in_flight)
+            late += slot_check(s, &e->params, now, &looks);
+    }
+    if (looks)
+        metric_observe(MH_DEADLINE_CHECK, (double)(clock_mono_ns() - now) / 1e3 / looks);
+    for (uint32_t i = 0; late && i < e->params.n_slots; i++) {
+        struct slot *s = &e->slots[i];
+        if (s->job && !s->in_flight && job_is_late(s->job, now))
+            engine_job_abort(e, s->job, ABORT_DEADLINE);
+    }
 }
 
 /* A job that was told to stop: its end if it has none yet, and the slot. False: it goes on. */
@@ -176,7 +180,6 @@ static bool may_run(struct engine *e, struct slot *s)
 {
     if (!s->job || s->in_flight)
         return false;
-    check(e, s);
     if (stop_if_told(e, s))
         return false;
     atomic_store(&s->job->ticket, e->step.ticket);
@@ -290,6 +293,7 @@ bool step_submit(struct engine *e)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
     step_begin(e);
+    check_rows(e);
     add_decode_rows(e);
     add_prefill_rows(e);
     if (e->step.n_rows == 0)
