@@ -53,7 +53,8 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
 
 /* Bucket sets, upper bounds ascending; defined in metrics.c. */
 #define METRIC_HISTOGRAMS(X)                                                                                 \
-    X(DEADLINE_CHECK, "orcd_deadline_check_duration_us", BUCKETS_TINY_US, "Cost of one deadline check")      \
+    X(DEADLINE_CHECK, "orcd_deadline_check_duration_us", BUCKETS_TINY_US,                                    \
+        "Deadline check of a row: its share of the pass over all rows, which reads the time once")           \
     X(DISCONNECT_DETECTION, "orcd_client_disconnect_detection_ms", BUCKETS_MS,                               \
         "Disconnect event to abort raised")                                                                  \
     X(DISCONNECT_STOP, "orcd_client_disconnect_stop_ms", BUCKETS_MS, "Disconnect event to slot free")        \
