@@ -44,6 +44,20 @@ static struct slot *slot_choose(struct engine *e, const struct request *r, uint3
     return best;
 }
 
+/* Calls outside a step can hang as well; health sees it by `pending_since_ns`. With a
+ * step in flight it is set already. */
+static bool calling(struct engine *e)
+{
+    uint64_t none = 0;
+    return atomic_compare_exchange_strong(&e->pending_since_ns, &none, clock_mono_ns());
+}
+
+static void called(struct engine *e, bool began)
+{
+    if (began)
+        atomic_store(&e->pending_since_ns, 0);
+}
+
 static void slot_close(struct engine *e, struct slot *s)
 {
     if (s->open && backend_seq_close(e->backend, s->id, NULL))
@@ -113,8 +127,9 @@ static void slot_begin(struct engine *e, struct slot *s, struct job *j)
     s->job = job_ref(j);
     s->next_token = -1;
     s->pending = false;
-    s->n_sampled = s->n_text = s->n_top = s->unchecked = 0;
+    s->n_sampled = s->n_text = s->n_top = s->unchecked = s->n_dropped = 0;
     s->checked_ns = now;
+    s->seen_ns = 0;
     outtext_begin(&s->text, e->tokenizer, r);
     metric_add(MC_PROMPT_TOKENS, r->n_tokens);
     metric_add(MC_PREFIX_QUERIES, r->n_tokens);
@@ -164,7 +179,9 @@ void engine_admit(struct engine *e)
         if (s && j->request.deadline_ns && clock_mono_ns() >= j->request.deadline_ns) {
             engine_job_abort(e, j, ABORT_DEADLINE);
         } else if (s) {
+            bool began = calling(e);
             int rc = slot_prepare(e, s, &j->request, shared, &err);
+            called(e, began);
             if (!rc && take(e, j))
                 slot_begin(e, s, j);
             else if (rc == ORCD_E_OUT_OF_KV && atomic_load(&e->slots_busy))
@@ -178,48 +195,12 @@ void engine_admit(struct engine *e)
     }
 }
 
-static void count_stopped(const struct job *j)
-{
-    double ms = (double)(clock_mono_ns() - atomic_load(&j->abort_ns)) / NS_PER_MS;
-    switch ((enum abort_reason)atomic_load(&j->abort_reason)) {
-    case ABORT_CANCEL:
-        metric_observe(MH_CANCEL_STOP, ms);
-        break;
-    case ABORT_DISCONNECT:
-        metric_observe(MH_DISCONNECT_STOP, ms);
-        break;
-    default:
-        break;
-    }
-}
-
-/* Tokens that were computed and that nobody got. */
-static void count_wasted(const struct slot *s)
-{
-    const struct job_end *end = &s->job->end;
-    uint32_t used = end->tokens_out;
-    enum metric_wasted why = WASTED_ERROR;
-    if (end->code == API_OK)
-        why = end->finish == FINISH_DEADLINE ? WASTED_DEADLINE : WASTED_STOP_SEQUENCE;
-    else if (end->code == API_CANCELLED)
-        why = WASTED_CANCELLED;
-    else if (end->code == API_DEADLINE_EXCEEDED)
-        why = WASTED_DEADLINE;
-    else if (end->code == API_CLIENT_DISCONNECTED) {
-        why = WASTED_DISCONNECTED;
-        used = atomic_load(&s->job->delivered);
-    }
-    if (end->finish == FINISH_STOP)
-        used++; /* the end-of-generation token served its purpose */
-    if (s->n_sampled > used)
-        metric_add_labelled(MC_WASTED_TOKENS, why, s->n_sampled - used);
-}
-
 void slot_release(struct engine *e, struct slot *s)
 {
     struct job *j = s->job;
-    count_stopped(j);
-    count_wasted(s);
+    j->n_generated = s->n_sampled + s->n_dropped;
+    if (j->end.code == API_OK && j->end.finish == FINISH_STOP)
+        j->n_generated--; /* the end-of-generation token served its purpose */
     if (j->end.code == API_OK && j->end.finish != FINISH_DEADLINE)
         rates_learn_length(&e->rates, s->n_sampled);
     atomic_store(&j->slot, UINT32_MAX);
@@ -227,11 +208,15 @@ void slot_release(struct engine *e, struct slot *s)
     s->pending = false;
     s->next_token = -1;
     s->last_used_ns = clock_mono_ns();
+    bool began = calling(e);
     /* The prefix stays; what it had reserved beyond is given back. */
     if (s->open && s->n_history == 0)
         slot_close(e, s);
     else if (s->open && backend_seq_reserve(e->backend, s->id, s->n_history, NULL))
         log_debug("shrinking sequence %u failed", s->id);
+    called(e, began);
+    engine_count_stopped(j, s->seen_ns);
+    metric_add(MC_GENERATION_TOKENS, s->n_dropped);
     pthread_mutex_lock(&e->lock);
     atomic_fetch_sub(&e->slots_busy, 1);
     pthread_cond_broadcast(&e->idle);

@@ -35,6 +35,8 @@ struct slot {
     uint32_t n_top;
     uint32_t unchecked; /* tokens since the last deadline check */
     uint64_t checked_ns;
+    uint64_t seen_ns;   /* when it was seen that the job is to stop; 0: it goes on */
+    uint32_t n_dropped; /* rows computed for a token that came too late to be sampled */
 };
 
 /* One step in the making or in flight; arrays of max_rows and max_batch_tokens. */
@@ -98,6 +100,8 @@ bool engine_finish(struct engine *e, struct job *j, enum api_code code, enum fin
 /* Ends a job for the reason that it was aborted for. */
 bool engine_finish_aborted(struct engine *e, struct job *j);
 void engine_flush(struct engine *e);
+/* Of a job that was told to stop and has no slot (any more). */
+void engine_count_stopped(const struct job *j, uint64_t seen_ns);
 void *engine_timer_main(void *arg);
 
 /* admit.c: engine thread. */

@@ -207,7 +207,7 @@ static enum api_code enqueue(struct engine *e, struct job *j, struct engine_refu
         return refuse(refusal, e->broken, "the device is lost; this worker is about to end");
     if (e->draining || e->stop)
         return refuse(refusal, API_SHUTTING_DOWN, "this worker is shutting down");
-    if (ids_find(e->ids, j->request.job_id, &finished))
+    if (ids_find(e->ids, j->request.job_id, j->request.owner, &finished))
         return refuse(refusal, API_DUPLICATE_JOB, "a job of this id is queued or running");
     if (queue_full(&e->queue)) {
         refusal->retry_after_s = 1;

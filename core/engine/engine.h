@@ -52,6 +52,12 @@ void engine_job_abort(struct engine *e, struct job *job, enum abort_reason reaso
 
 enum cancel_answer { CANCEL_UNKNOWN, CANCEL_CANCELLING, CANCEL_FINISHED };
 enum cancel_answer engine_cancel(struct engine *e, const char *job_id);
+/* The same of an owner's job (request.owner), and when the cancel or the disconnect was
+ * noticed (monotonic), from which detection and stop are measured. */
+enum cancel_answer engine_cancel_of(
+    struct engine *e, const char *job_id, uint32_t owner, uint64_t noticed_ns);
+void engine_job_abort_noticed(
+    struct engine *e, struct job *job, enum abort_reason reason, uint64_t noticed_ns);
 
 /* Refuse new jobs, end the queued ones with SHUTTING_DOWN, let running ones go on. */
 void engine_drain(struct engine *e);

@@ -44,11 +44,16 @@ static void count(const struct job *j, uint64_t now)
     metric_observe(MH_TTFT, seconds_between(arrived, first ? first : now));
     metric_observe(MH_DECODE_TIME, first ? seconds_between(first, now) : 0);
     metric_observe(MH_E2E, seconds_between(arrived, now));
+    if (j->end.code == API_CLIENT_DISCONNECTED)
+        metric_observe(MH_DISCONNECT_DETECTION,
+            seconds_between(atomic_load(&j->noticed_ns), atomic_load(&j->abort_ns)) * 1e3);
 }
 
-static void unlist(struct engine *e, struct job *j)
+/* True: it was still queued, and never gets a slot. */
+static bool unlist(struct engine *e, struct job *j)
 {
-    if (j->queued) {
+    bool queued = j->queued;
+    if (queued) {
         queue_remove(&e->queue, j);
         atomic_store(&e->queue_depth, e->queue.n);
     }
@@ -63,6 +68,18 @@ static void unlist(struct engine *e, struct job *j)
     ids_finish(e->ids, j);
     pthread_cond_broadcast(&e->idle);
     pthread_cond_signal(&e->work); /* its slot, if it has one, is to be freed */
+    return queued;
+}
+
+void engine_count_stopped(const struct job *j, uint64_t seen_ns)
+{
+    uint64_t noticed = atomic_load(&j->noticed_ns), now = clock_mono_ns();
+    if (j->end.code == API_CANCELLED) {
+        metric_observe(MH_CANCEL_DETECTION, seconds_between(noticed, seen_ns) * 1e3);
+        metric_observe(MH_CANCEL_STOP, seconds_between(noticed, now) * 1e3);
+    } else if (j->end.code == API_CLIENT_DISCONNECTED) {
+        metric_observe(MH_DISCONNECT_STOP, seconds_between(noticed, now) * 1e3);
+    }
 }
 
 bool engine_finish(
@@ -85,9 +102,11 @@ bool engine_finish(
     vsnprintf(end->message, sizeof(end->message), fmt, args);
     va_end(args);
     pthread_mutex_lock(&e->lock);
-    unlist(e, j);
+    bool never_ran = unlist(e, j);
     pthread_mutex_unlock(&e->lock);
     count(j, now);
+    if (never_ran)
+        engine_count_stopped(j, now);
     job_end_publish(j);
     if (j->ready)
         j->ready(j);
@@ -127,10 +146,12 @@ static bool ends_at_once(const struct job *j, enum abort_reason reason)
     return !(reason == ABORT_DEADLINE && j->request.deadline_partial && atomic_load(&j->admitted_ns));
 }
 
-void engine_job_abort(struct engine *e, struct job *j, enum abort_reason reason)
+void engine_job_abort_noticed(struct engine *e, struct job *j, enum abort_reason reason, uint64_t noticed_ns)
 {
     int none = ABORT_NONE;
     uint64_t never = 0;
+    atomic_compare_exchange_strong(&j->noticed_ns, &never, noticed_ns);
+    never = 0;
     atomic_compare_exchange_strong(&j->abort_ns, &never, clock_mono_ns());
     if (!atomic_compare_exchange_strong(&j->abort_reason, &none, (int)reason))
         return;
@@ -150,19 +171,29 @@ void engine_job_abort(struct engine *e, struct job *j, enum abort_reason reason)
     engine_flush(e);
 }
 
-enum cancel_answer engine_cancel(struct engine *e, const char *job_id)
+void engine_job_abort(struct engine *e, struct job *j, enum abort_reason reason)
+{
+    engine_job_abort_noticed(e, j, reason, clock_mono_ns());
+}
+
+enum cancel_answer engine_cancel_of(struct engine *e, const char *job_id, uint32_t owner, uint64_t noticed_ns)
 {
     bool finished;
     pthread_mutex_lock(&e->lock);
-    struct job *j = ids_find(e->ids, job_id, &finished);
+    struct job *j = ids_find(e->ids, job_id, owner, &finished);
     if (j)
         job_ref(j);
     pthread_mutex_unlock(&e->lock);
     if (!j)
         return finished ? CANCEL_FINISHED : CANCEL_UNKNOWN;
-    engine_job_abort(e, j, ABORT_CANCEL);
+    engine_job_abort_noticed(e, j, ABORT_CANCEL, noticed_ns);
     job_unref(j);
     return CANCEL_CANCELLING;
+}
+
+enum cancel_answer engine_cancel(struct engine *e, const char *job_id)
+{
+    return engine_cancel_of(e, job_id, 0, clock_mono_ns());
 }
 
 /* A reference to some live job that `pick` takes, or NULL. */

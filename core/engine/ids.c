@@ -10,6 +10,7 @@ struct id_entry {
     struct id_entry *next;  /* of the bucket */
     struct id_entry *later; /* of the finished, oldest first */
     struct job *job;        /* NULL: finished */
+    uint32_t owner;
     char id[JOB_ID_MAX + 1];
 };
 
@@ -41,20 +42,20 @@ void ids_free(struct ids *ids)
 }
 
 /* FNV-1a over a secret start: clients choose the ids. */
-static struct id_entry **bucket(const struct ids *ids, const char *id)
+static struct id_entry **bucket(const struct ids *ids, const char *id, uint32_t owner)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ ids->seed;
+    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ ids->seed ^ owner;
     for (; *id; id++)
         h = (h ^ (unsigned char)*id) * UINT64_C(0x100000001b3);
     h ^= h >> 32;
     return (struct id_entry **)&ids->buckets[h % BUCKETS];
 }
 
-struct job *ids_find(const struct ids *ids, const char *id, bool *finished)
+struct job *ids_find(const struct ids *ids, const char *id, uint32_t owner, bool *finished)
 {
     *finished = false;
-    for (const struct id_entry *e = *bucket(ids, id); e; e = e->next) {
-        if (strcmp(e->id, id))
+    for (const struct id_entry *e = *bucket(ids, id, owner); e; e = e->next) {
+        if (e->owner != owner || strcmp(e->id, id))
             continue;
         if (e->job)
             return e->job;
@@ -70,7 +71,8 @@ int ids_add(struct ids *ids, struct job *j)
         return -1;
     memcpy(e->id, j->request.job_id, sizeof(e->id));
     e->job = j;
-    struct id_entry **b = bucket(ids, e->id);
+    e->owner = j->request.owner;
+    struct id_entry **b = bucket(ids, e->id, e->owner);
     e->next = *b;
     *b = e;
     return 0;
@@ -83,7 +85,7 @@ static void forget_oldest(struct ids *ids)
     if (!ids->oldest)
         ids->newest = NULL;
     ids->n_finished--;
-    struct id_entry **p = bucket(ids, old->id);
+    struct id_entry **p = bucket(ids, old->id, old->owner);
     while (*p != old)
         p = &(*p)->next;
     *p = old->next;
@@ -92,7 +94,7 @@ static void forget_oldest(struct ids *ids)
 
 void ids_finish(struct ids *ids, struct job *j)
 {
-    struct id_entry *e = *bucket(ids, j->request.job_id);
+    struct id_entry *e = *bucket(ids, j->request.job_id, j->request.owner);
     while (e && e->job != j)
         e = e->next;
     if (!e)

@@ -11,9 +11,9 @@ struct ids;
 
 struct ids *ids_new(void); /* NULL: out of memory */
 void ids_free(struct ids *ids);
-/* The live job of that id, or NULL; *finished tells whether it ended lately. */
-struct job *ids_find(const struct ids *ids, const char *id, bool *finished);
-/* The id is not live. Takes no reference. 0, or -1 when out of memory. */
+/* The owner's live job of that id, or NULL; *finished tells whether it ended lately. */
+struct job *ids_find(const struct ids *ids, const char *id, uint32_t owner, bool *finished);
+/* The owner has no live job of that id. Takes no reference. 0, or -1 when out of memory. */
 int ids_add(struct ids *ids, struct job *j);
 void ids_finish(struct ids *ids, struct job *j);
 

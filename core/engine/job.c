@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "observe/metrics.h"
+
 void request_release(struct request *r)
 {
     free(r->tokens);
@@ -54,10 +56,34 @@ struct job *job_ref(struct job *j)
     return j;
 }
 
+/* Tokens that were computed and that nobody got. Nobody has the job any more: neither
+ * the engine adds tokens nor the consumer takes some. */
+static void count_wasted(const struct job *j)
+{
+    const struct job_end *end = &j->end;
+    uint32_t out = end->tokens_out, got = atomic_load(&j->delivered);
+    uint32_t late = j->n_generated > out ? j->n_generated - out : 0; /* after the last event */
+    uint32_t unread = out > got ? out - got : 0;
+    enum metric_wasted why = WASTED_ERROR;
+    if (end->code == API_OK && end->finish != FINISH_DEADLINE) {
+        metric_add_labelled(MC_WASTED_TOKENS, WASTED_STOP_SEQUENCE, late);
+        metric_add_labelled(MC_WASTED_TOKENS, WASTED_DISCONNECTED, unread);
+        return;
+    }
+    if (end->code == API_OK || end->code == API_DEADLINE_EXCEEDED)
+        why = WASTED_DEADLINE;
+    else if (end->code == API_CANCELLED)
+        why = WASTED_CANCELLED;
+    else if (end->code == API_CLIENT_DISCONNECTED)
+        why = WASTED_DISCONNECTED;
+    metric_add_labelled(MC_WASTED_TOKENS, why, late + unread);
+}
+
 void job_unref(struct job *j)
 {
     if (!j || atomic_fetch_sub_explicit(&j->refs, 1, memory_order_acq_rel) != 1)
         return;
+    count_wasted(j);
     if (j->release)
         j->release(j->consumer);
     request_release(&j->request);

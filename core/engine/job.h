@@ -35,6 +35,7 @@ struct stop_string {
 struct request {
     char job_id[JOB_ID_MAX + 1];
     char correlation_id[JOB_CORRELATION_MAX + 1];
+    uint32_t owner;  /* who asked, by API key; ids of one owner are unknown to others */
     int32_t *tokens; /* the prompt, malloc'ed */
     uint32_t n_tokens;
     uint32_t max_tokens; /* 1 .. */
@@ -102,8 +103,10 @@ struct job {
     atomic_int abort_reason;       /* enum abort_reason, seq_cst, set once */
     atomic_int phase;              /* enum job_phase, for logs and errors */
     atomic_uint_fast64_t abort_ns; /* when the reason was set */
-    atomic_uint_fast64_t ticket;   /* last step with a row of this job; 0: none */
-    atomic_uint slot;              /* its sequence; UINT32_MAX: none */
+    /* When the event was read that led to it: a cancel, a disconnect. */
+    atomic_uint_fast64_t noticed_ns;
+    atomic_uint_fast64_t ticket; /* last step with a row of this job; 0: none */
+    atomic_uint slot;            /* its sequence; UINT32_MAX: none */
 
     /* Consumer. `ready` says that there is news (started, tokens, end) and must not
      * block or take a lock. It is called on the engine thread, or on the thread that
@@ -114,6 +117,9 @@ struct job {
     void *consumer;
     void (*release)(void *consumer);
     atomic_uint delivered; /* entries the consumer has handed on; for wasted-token counts */
+    /* Tokens that the plugin computed, without an end-of-generation token that ended the
+     * job. Written by the engine before it lets go. */
+    uint32_t n_generated;
 
     /* Engine only. The links are guarded by its lock. */
     struct job *live_next, *live_prev;

@@ -162,9 +162,7 @@ static bool stop_if_told(struct engine *e, struct slot *s)
     enum abort_reason reason = (enum abort_reason)atomic_load(&j->abort_reason);
     if (reason == ABORT_NONE && !job_ended(j))
         return false;
-    if (reason == ABORT_CANCEL)
-        metric_observe(
-            MH_CANCEL_DETECTION, (double)(clock_mono_ns() - atomic_load(&j->abort_ns)) / NS_PER_MS);
+    s->seen_ns = s->seen_ns ? s->seen_ns : clock_mono_ns();
     if (!job_ended(j)) {
         slot_flush_text(s);
         if (!engine_finish_aborted(e, j))
@@ -322,8 +320,10 @@ static void row_collect(struct engine *e, uint32_t r)
     struct job *j = s->job;
     s->in_flight = false;
     row_keep(s, st, r);
-    if (job_ended(j) || atomic_load(&j->abort_reason) != ABORT_NONE)
+    if (job_ended(j) || atomic_load(&j->abort_reason) != ABORT_NONE) {
+        s->n_dropped += !st->status[r] && st->want[r] == ORCD_WANT_LAST;
         return; /* released before the next step */
+    }
     int rc = st->status[r];
     if (!rc && st->kept[r] != st->first_pos[r] + st->row_tokens[r])
         rc = ORCD_E_INTERNAL;

@@ -133,6 +133,7 @@ void api_execute(struct exchange *x)
     if (!m || !accepts_jobs(x))
         return;
     memcpy(r->correlation_id, x->correlation_id, sizeof(r->correlation_id));
+    r->owner = x->owner;
     r->arrived_ns = x->arrived_ns;
     r->deadline_ns = x->deadline_ns;
     r->deadline_clamped = x->deadline_clamped;
@@ -189,7 +190,6 @@ void api_execute_answer(struct exchange *x)
     sse_end_fields(&o, j);
     json_out_close(&o, '}');
     answer_json(x, 200, &o);
-    atomic_store(&x->job->delivered, n);
 }
 
 /* One line a job: never its prompt, never a key. */
@@ -220,7 +220,7 @@ void job_log(struct exchange *x)
 
 static void cancel(struct exchange *x, const char *job_id)
 {
-    enum cancel_answer a = engine_cancel(x->server->engine, job_id);
+    enum cancel_answer a = engine_cancel_of(x->server->engine, job_id, x->owner, x->arrived_ns);
     if (a == CANCEL_UNKNOWN) {
         http_error_set(&x->error, API_NOT_FOUND, "no job of this id is known");
         return;

@@ -255,10 +255,7 @@ void exchange_client_gone(struct exchange *x)
         return;
     x->gone = true;
     if (x->job && !job_ended(x->job)) {
-        engine_job_abort(x->server->engine, x->job, ABORT_DISCONNECT);
-        if (x->rdhup_ns)
-            metric_observe(
-                MH_DISCONNECT_DETECTION, (double)(clock_mono_ns() - x->rdhup_ns) / (double)NS_PER_MS);
+        engine_job_abort_noticed(x->server->engine, x->job, ABORT_DISCONNECT, x->rdhup_ns);
     }
     exchange_wake(x);
 }
@@ -369,12 +366,14 @@ void exchange_completed(
     void *cls, struct MHD_Connection *mhd, void **con_cls, enum MHD_RequestTerminationCode code)
 {
     struct exchange *x = *con_cls;
-    (void)cls, (void)mhd, (void)code;
+    (void)cls, (void)mhd;
     *con_cls = NULL;
     if (!x)
         return;
     struct conn *c = x->conn;
-    count_rejected(x);
+    if (x->state >= X_COMPLETE && x->state < X_ANSWERED && !x->error.code)
+        http_error_set(&x->error, API_CLIENT_DISCONNECTED, "the client was gone before its job began");
+    count_rejected(x); /* unless it is a job */
     if (x->job && !job_ended(x->job)) {
         x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : clock_mono_ns();
         exchange_client_gone(x);
@@ -390,6 +389,8 @@ void exchange_completed(
         loop_timer_at(c->loop, c->read_deadline_ns);
     }
     if (x->job) {
+        if (x->state == X_ANSWERED && code == MHD_REQUEST_TERMINATED_COMPLETED_OK && !x->error.code)
+            atomic_store(&x->job->delivered, x->job->end.n_published);
         if (job_ended(x->job))
             job_log(x);
         job_unref(x->job); /* x->job stays readable until exchange_job_release */

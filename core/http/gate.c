@@ -173,19 +173,20 @@ static bool check_host(struct head *h)
         x, API_FORBIDDEN_HOST, "Host must be localhost, 127.0.0.1 or [::1] while no API keys are set");
 }
 
-bool gate_key_ok(const struct http_server *s, const char *presented, size_t n)
+uint32_t gate_key_owner(const struct http_server *s, const char *presented, size_t n)
 {
     char padded[HTTP_KEY_BYTES] = {0};
-    unsigned any = 0, fits = n > 0 && n < sizeof(padded);
+    uint32_t owner = 0, fits = n > 0 && n < sizeof(padded);
     memcpy(padded, presented, fits ? n : 0);
     /* Every key and every byte is looked at, so that time tells nothing. */
     for (size_t k = 0; k < s->n_keys; k++) {
         volatile unsigned char different = 0;
         for (size_t i = 0; i < sizeof(padded); i++)
             different |= (unsigned char)(padded[i] ^ s->keys[k][i]);
-        any |= different == 0;
+        uint32_t mask = -(uint32_t)(different == 0);
+        owner = (owner & ~mask) | (((uint32_t)k + 1) & mask);
     }
-    return any & fits;
+    return owner & -fits;
 }
 
 static bool check_key(struct head *h, const char *path)
@@ -196,7 +197,7 @@ static bool check_key(struct head *h, const char *path)
     const char *a = h->authorization;
     if (a && strncasecmp(a, "Bearer ", 7) == 0) {
         a += 7 + strspn(a + 7, " ");
-        if (gate_key_ok(x->server, a, strlen(a)))
+        if ((x->owner = gate_key_owner(x->server, a, strlen(a))))
             return true;
     }
     http_error_set(&x->error, API_UNAUTHORIZED, "a valid API key is needed: Authorization: Bearer KEY");

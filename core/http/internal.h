@@ -103,6 +103,7 @@ struct exchange {
     const char *parameter;
     char correlation_id[JOB_CORRELATION_MAX + 1];
     uint64_t arrived_ns, deadline_ns; /* monotonic; 0: none */
+    uint32_t owner;                   /* the key's number, from 1; 0: none are configured */
     bool deadline_clamped, close, counted;
     char allow[48];
 
@@ -122,7 +123,7 @@ struct exchange {
     /* disconnect */
     bool gone;         /* nobody reads any more */
     bool probe;        /* send a comment and let the kernel say */
-    uint64_t rdhup_ns; /* when the event was read; 0: none */
+    uint64_t rdhup_ns; /* when the event was read, or a stall was due; 0: none */
 
     /* stream */
     bool started_sent, end_sent, ping_due, metrics_due;
@@ -223,7 +224,8 @@ bool exchange_has_outcome(const struct exchange *x);
 
 /* gate.c: refuses by setting x->error; x->close for what may not go on. */
 void gate_head(struct exchange *x, const char *url, const char *method, const char *version);
-bool gate_key_ok(const struct http_server *s, const char *presented, size_t n);
+/* Which of the keys this is, from 1; 0: none of them. */
+uint32_t gate_key_owner(const struct http_server *s, const char *presented, size_t n);
 
 /* stream.c */
 ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max);

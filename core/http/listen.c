@@ -78,7 +78,8 @@ static void set(int fd, int level, int name, int value)
 }
 
 /* Options are inherited by accepted sockets. A peer that vanished is noticed by
- * keepalive or the user timeout; below 15 s the latter also kills a slow reader. */
+ * the user timeout, whether bytes of ours wait for it or keepalive asks: it counts
+ * like a client that takes nothing. (With it set, the number of probes says nothing.) */
 static int open_one(
     struct listen_address *a, bool reuse_port, uint32_t user_timeout_ms, struct orcd_error *err)
 {
@@ -94,7 +95,7 @@ static int open_one(
         set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 5);
         set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 3);
         set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
-        set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)max_u64(15000, user_timeout_ms));
+        set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)max_u64(1000, user_timeout_ms));
     }
     set(fd, SOL_SOCKET, SO_SNDBUF, 128 * 1024);
     if (bind(fd, (struct sockaddr *)&a->addr, a->n) || listen(fd, 4096)) {

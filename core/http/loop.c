@@ -272,6 +272,7 @@ static uint64_t stream_timers(struct conn *c, struct exchange *x, uint64_t now)
         uint64_t due = x->sent_ns + p->write_stall_ms * NS_PER_MS;
         if (now < due)
             return due;
+        x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : due;
         exchange_client_gone(x);
         shutdown(c->fd, SHUT_RDWR);
         return UINT64_MAX;

@@ -29,7 +29,7 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
     X(REQUESTS, "orcd_requests_total", "outcome", "Requests by how they ended")                              \
     X(REJECTIONS, "orcd_rejections_total", "code", "Requests refused before a slot, by error code")          \
     X(PROMPT_TOKENS, "orcd_prompt_tokens_total", NULL, "Prompt tokens of admitted requests")                 \
-    X(GENERATION_TOKENS, "orcd_generation_tokens_total", NULL, "Tokens sampled")                             \
+    X(GENERATION_TOKENS, "orcd_generation_tokens_total", NULL, "Tokens generated")                             \
     X(WASTED_TOKENS, "orcd_wasted_tokens_total", "reason", "Tokens generated but never delivered")           \
     X(PREFIX_QUERIES, "orcd_prefix_cache_queries_total", NULL, "Prompt tokens looked up in kept prefixes")   \
     X(PREFIX_HITS, "orcd_prefix_cache_hits_total", NULL, "Prompt tokens found in kept prefixes")             \
