@@ -29,7 +29,7 @@
 /* ------------------------------------------------------------------ options */
 
 struct mock_options {
-    uint64_t token_ns, prefill_ns_per_token, jitter_ns, load_ns, hang_ns;
+    uint64_t token_ns, prefill_ns_per_token, jitter_ns, load_ns, hang_ns, look_ns;
     uint64_t seed, memory_bytes;
     uint32_t length, context, max_inflight;
     bool sampling;

@@ -25,6 +25,8 @@ const struct orcd_option mock_option_table[] = {
     ROW("context", ORCD_OPT_INT, "32768", 16, 1048576, "tokens", "longest sequence"),
     ROW("memory_mb", ORCD_OPT_INT, "1024", 16, 1048576, "MiB",
         "the device's memory; a quarter of it is weights"),
+    ROW("look_ms", ORCD_OPT_FLOAT, "0", 0, 60000, "ms",
+        "how often a step looks for aborts, from its beginning; 0: an abort is seen at once"),
     ROW("load_ms", ORCD_OPT_FLOAT, "0", 0, 600000, "ms", "what loading takes"),
     ROW("hang_ms", ORCD_OPT_FLOAT, "0", 0, 600000, "ms", "how long a hang lasts; 0: for ever"),
     ROW("fault", ORCD_OPT_STRING, "", 0, 0, "", "POINT.EFFECT[@N][!] ...: what goes wrong, and when"),
@@ -48,6 +50,8 @@ int32_t mock_configure(const char *key, const char *value, struct orcd_error *er
         o->prefill_ns_per_token = ns(value, 1e3);
     else if (strcmp(key, "jitter_ms") == 0)
         o->jitter_ns = ns(value, 1e6);
+    else if (strcmp(key, "look_ms") == 0)
+        o->look_ns = ns(value, 1e6);
     else if (strcmp(key, "load_ms") == 0)
         o->load_ns = ns(value, 1e6);
     else if (strcmp(key, "hang_ms") == 0)

@@ -32,18 +32,22 @@ static bool part_doomed(
     return true;
 }
 
-/* Under the lock: until the target, or until nobody wants this part any more. Returns
- * the time that it ended at. */
-static uint64_t pass_time(
-    struct orcd_ctx *ctx, const struct mock_step *step, const struct mock_row *alone, uint64_t target)
+/* Under the lock: until the target, or until nobody wants this part any more, which is
+ * seen at once or at the next multiple of look_ms. Returns the time that it ended at. */
+static uint64_t pass_time(struct orcd_ctx *ctx, const struct mock_step *step, const struct mock_row *alone,
+    uint64_t from, uint64_t target)
 {
-    struct timespec ts = {.tv_sec = (time_t)(target / 1000000000), .tv_nsec = (long)(target % 1000000000)};
+    uint64_t every = mock_options.look_ns, look = from;
     for (;;) {
         uint64_t now = mock_host->now_ns();
         if (now >= target)
             return target;
-        if (part_doomed(ctx, step, alone))
+        if (now >= look && part_doomed(ctx, step, alone))
             return now;
+        if (every && now >= look)
+            look = now + every - (now - from) % every;
+        uint64_t until = every && look < target ? look : target;
+        struct timespec ts = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
         pthread_cond_timedwait(&ctx->work, &ctx->lock, &ts);
     }
 }
@@ -168,7 +172,7 @@ static void end_part(struct orcd_ctx *ctx, struct mock_step *step, const struct 
 static uint64_t run_part(struct orcd_ctx *ctx, struct mock_step *step, const struct mock_row *alone,
     uint64_t from, uint64_t duration)
 {
-    uint64_t to = part_doomed(ctx, step, alone) ? from : pass_time(ctx, step, alone, from + duration);
+    uint64_t to = part_doomed(ctx, step, alone) ? from : pass_time(ctx, step, alone, from, from + duration);
     end_part(ctx, step, alone, from, to, to == from + duration && duration);
     return to;
 }

@@ -538,6 +538,27 @@ static void later_rows_of_an_aborted_one(void **state)
     rig_end(&r);
 }
 
+/* "the plugin looks at the ticket within a step": every look_ms from the step's beginning. */
+static void looks_at_the_abort_in_time(void **state)
+{
+    (void)state;
+    START("prefill_us_per_token=100000", "look_ms=150"); /* minutes of prefill */
+    OPEN(0);
+    do { /* again if the device took the step up only after the abort */
+        rig_text(&r, 0, 0, letters(2000), ORCD_WANT_LAST);
+        uint64_t before = clock_mono_ns();
+        OK(rig_submit(&r));
+        while (clock_mono_ns() < before + 20 * NS_PER_MS)
+            sched_yield();
+        abort_one(r.ticket, 0);
+        OK(rig_wait(&r));
+        assert_int_equal(r.status[0], ORCD_E_ABORTED);
+    } while (r.kept[0] == 0);
+    assert_true(r.result.finished_ns - r.result.started_ns >= 150 * NS_PER_MS);
+    assert_true(r.kept[0] < 2000);
+    rig_end(&r);
+}
+
 /* A hang is deaf to abort, as a hung kernel is. */
 static void hang_ignores_abort(void **state)
 {
@@ -1016,6 +1037,7 @@ int main(void)
         cmocka_unit_test(abort_all_ends_early),
         cmocka_unit_test(abort_after_the_step),
         cmocka_unit_test(kept_is_exact),
+        cmocka_unit_test(looks_at_the_abort_in_time),
         cmocka_unit_test(later_rows_of_an_aborted_one),
         cmocka_unit_test(hang_ignores_abort),
         cmocka_unit_test(chained_tokens_are_the_hosts),
