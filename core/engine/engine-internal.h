@@ -92,6 +92,12 @@ struct engine {
     atomic_uint_fast64_t last_step_ns, pending_since_ns, kv_tokens_used;
 };
 
+/* engine.c */
+/* engine_start() without the threads: whoever calls engine_turn() is the engine thread. */
+int engine_prepare(
+    struct engine *e, struct backend *backend, const struct tokenizer *t, struct orcd_error *err);
+bool engine_turn(struct engine *e); /* one round of its work; false: there was no step to make */
+
 /* finish.c */
 /* Ends a job: its one terminal event, its metrics, its place in the lists. Any thread,
  * without the lock. False: it had ended already. The caller flushes. */

@@ -72,18 +72,23 @@ static bool nothing_to_do(const struct engine *e)
     return e->queue.n == 0 && atomic_load(&e->slots_busy) == 0;
 }
 
+bool engine_turn(struct engine *e)
+{
+    engine_admit(e);
+    bool submitted = step_submit(e);
+    engine_publish(e);
+    engine_flush(e);
+    if (submitted)
+        step_collect(e);
+    return submitted;
+}
+
 static void *engine_main(void *arg)
 {
     struct engine *e = arg;
     for (;;) {
-        engine_admit(e);
-        bool submitted = step_submit(e);
-        engine_publish(e);
-        engine_flush(e);
-        if (submitted) {
-            step_collect(e);
+        if (engine_turn(e))
             continue;
-        }
         pthread_mutex_lock(&e->lock);
         while (!e->stop && nothing_to_do(e))
             pthread_cond_wait(&e->work, &e->lock);
@@ -94,7 +99,8 @@ static void *engine_main(void *arg)
     }
 }
 
-int engine_start(struct engine *e, struct backend *backend, const struct tokenizer *t, struct orcd_error *err)
+int engine_prepare(
+    struct engine *e, struct backend *backend, const struct tokenizer *t, struct orcd_error *err)
 {
     e->backend = backend;
     e->tokenizer = t;
@@ -110,9 +116,16 @@ int engine_start(struct engine *e, struct backend *backend, const struct tokeniz
             error_set(err, ORCD_E_NOMEM, "out of memory for a step of %u tokens", e->params.max_batch_tokens);
     if (!rc)
         rc = engine_warm_up(e, err);
+    if (!rc)
+        e->busy_since_ns = clock_mono_ns();
+    return rc;
+}
+
+int engine_start(struct engine *e, struct backend *backend, const struct tokenizer *t, struct orcd_error *err)
+{
+    int rc = engine_prepare(e, backend, t, err);
     if (rc)
         return rc;
-    e->busy_since_ns = clock_mono_ns();
     if (pthread_create(&e->thread, NULL, engine_main, e))
         return error_set(err, ORCD_E_NOMEM, "cannot start the engine thread");
     if (pthread_create(&e->timer, NULL, engine_timer_main, e)) {
