@@ -21,7 +21,8 @@ struct load;
 struct load_call;
 
 int load_new(struct load **out, struct orcd_error *err);
-void load_free(struct load *l); /* closes what is open; takes NULL */
+/* Closes what is open (kept connections too) and calls nobody; takes NULL. */
+void load_free(struct load *l);
 /* Runs callbacks and timers until load_stop(), until_ns (0: no limit), or until there
  * is neither a call nor a timer left. False: the time was up. */
 bool load_run(struct load *l, uint64_t until_ns);
@@ -31,7 +32,7 @@ int load_at(struct load *l, uint64_t at_ns, void (*fn)(void *arg), void *arg);
 
 enum load_event_kind {
     LOAD_STARTED,
-    LOAD_TOKEN, /* of an OpenAI stream: a chunk with text */
+    LOAD_TOKEN, /* of an OpenAI stream: a chunk with text; text without an id is OTHER */
     LOAD_END,   /* end, or [DONE] */
     LOAD_ERROR,
     LOAD_COMMENT, /* ping, probe */
@@ -76,14 +77,16 @@ struct load_spec {
     int rcvbuf; /* SO_RCVBUF for a client that reads slowly; 0: the system's */
 };
 
-/* Sends at once (or when connected). Strings are copied. */
+/* Sends at once (or when connected). Strings are copied. What fails at once shows like the
+ * rest, by `done` from load_run(). A kept connection that ended meanwhile: LOAD_CUT. */
 int load_call(struct load *l, const struct load_spec *spec, struct load_call **out, struct orcd_error *err);
 void *load_call_arg(const struct load_call *c);
 uint64_t load_call_sent_ns(const struct load_call *c); /* before the send() of its last byte */
 int load_call_status(const struct load_call *c);       /* 0: no head yet */
 
 enum load_close { LOAD_CLOSE, LOAD_RESET /* SO_LINGER 0 */ };
-/* Time just before the close(); `done` is called with LOAD_CLOSED. */
+/* Time just before the close(); load_run() then calls `done` with LOAD_CLOSED, and no
+ * other callback. */
 uint64_t load_call_close(struct load_call *c, enum load_close how);
 void load_call_half_close(struct load_call *c);         /* shutdown(SHUT_WR) */
 void load_call_read(struct load_call *c, bool reading); /* stop reading, go on */

@@ -10,6 +10,9 @@
 
 uint64_t clock_mono_ns(void);
 uint64_t clock_real_ns(void); /* since the epoch, UTC */
+/* The one minus the other, real minus monotonic, exact to well under a microsecond. It
+ * changes when the system's clock is set. */
+int64_t clock_real_offset_ns(void);
 
 /* RFC 3339 date-time (any offset, lower-case t and z, second 60, up to 9 fraction
  * digits) to nanoseconds since the epoch. The text ends at n. 0, or -1 on anything else. */
