@@ -542,7 +542,7 @@ static void later_rows_of_an_aborted_one(void **state)
 static void looks_at_the_abort_in_time(void **state)
 {
     (void)state;
-    START("prefill_us_per_token=100000", "look_ms=150"); /* minutes of prefill */
+    START("prefill_us_per_token=5000", "look_ms=150"); /* ten seconds of prefill */
     OPEN(0);
     do { /* again if the device took the step up only after the abort */
         rig_text(&r, 0, 0, letters(2000), ORCD_WANT_LAST);
