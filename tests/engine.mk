@@ -1,6 +1,6 @@
 # tests: engine
 if HAVE_CMOCKA
-engine_tests = tests/test-engine tests/test-engine-abort tests/test-check
+engine_tests = tests/test-engine tests/test-engine-abort tests/test-engine-races tests/test-check
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
 engine_harness = tests/lib/engine-harness.c tests/lib/engine-harness.h \
@@ -11,6 +11,9 @@ tests_test_engine_LDADD = $(TEST_LIBS)
 tests_test_engine_abort_SOURCES = tests/unit/test-engine-abort.c $(engine_harness)
 tests_test_engine_abort_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_test_engine_abort_LDADD = $(TEST_LIBS)
+tests_test_engine_races_SOURCES = tests/unit/test-engine-races.c $(engine_harness)
+tests_test_engine_races_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_test_engine_races_LDADD = $(TEST_LIBS)
 tests_test_check_SOURCES = tests/unit/test-check.c
 tests_test_check_LDADD = $(TEST_LIBS)
 endif

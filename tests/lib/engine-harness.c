@@ -19,8 +19,39 @@ struct watch {
     bool ended;
 };
 
+static void (*on_news)(struct job *j, void *arg);
+static void *on_news_arg;
+
+void harness_on_news(void (*fn)(struct job *j, void *arg), void *arg)
+{
+    pthread_mutex_lock(&news_lock);
+    on_news = fn;
+    on_news_arg = arg;
+    pthread_mutex_unlock(&news_lock);
+}
+
+double harness_metric(const char *series)
+{
+    size_t n, length = strlen(series);
+    char *text = metrics_render(&n);
+    double value = -1;
+    for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL)
+        if (strncmp(line, series, length) == 0 && line[length] == ' ')
+            value = strtod(line + length, NULL);
+    free(text);
+    if (value < 0)
+        fail_msg("no series %s", series);
+    return value;
+}
+
 static void on_ready(struct job *j)
 {
+    pthread_mutex_lock(&news_lock);
+    void (*fn)(struct job * j, void *arg) = on_news;
+    void *arg = on_news_arg;
+    pthread_mutex_unlock(&news_lock);
+    if (fn)
+        fn(j, arg);
     pthread_mutex_lock(&news_lock);
     ((struct watch *)j->consumer)->ended = job_ended(j);
     pthread_cond_broadcast(&news);

@@ -25,6 +25,11 @@ struct request harness_request(const char *id, const char *prompt, uint32_t max_
 struct job *harness_submit(struct harness *h, struct request r);
 enum api_code harness_try(struct harness *h, struct request r, struct engine_refusal *refusal);
 
+/* Called on each news of any job, on the thread that brings it. NULL: nobody. */
+void harness_on_news(void (*fn)(struct job *j, void *arg), void *arg);
+/* A series' value now, from the exposition. */
+double harness_metric(const char *series);
+
 void harness_wait_end(struct job *j);
 /* Or its end, whichever comes first. */
 void harness_wait_started(struct job *j);

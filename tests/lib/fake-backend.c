@@ -31,6 +31,10 @@ struct backend {
     uint32_t keep;
     int fail_wait, fail_row;
     bool nan;
+    struct {
+        void (*fn)(void *arg);
+        void *arg;
+    } on[FAKE_POINTS];
     uint64_t computed;
     uint32_t most_rows, most_tokens, most_mixed;
 
@@ -111,6 +115,21 @@ void fake_gate_reached(struct backend *b)
     pthread_mutex_unlock(&b->lock);
 }
 
+void fake_on(struct backend *b, enum fake_point point, void (*fn)(void *arg), void *arg)
+{
+    LOCKED(b, b->on[point].fn = fn; b->on[point].arg = arg);
+}
+
+static void reach(struct backend *b, enum fake_point point)
+{
+    pthread_mutex_lock(&b->lock);
+    void (*fn)(void *arg) = b->on[point].fn;
+    void *arg = b->on[point].arg;
+    pthread_mutex_unlock(&b->lock);
+    if (fn)
+        fn(arg);
+}
+
 void fake_kept_on_abort(struct backend *b, uint32_t n)
 {
     LOCKED(b, b->keep = n);
@@ -182,6 +201,7 @@ int backend_seq_reserve(struct backend *b, uint32_t seq, uint32_t max_tokens, st
 
 int backend_seq_open(struct backend *b, uint32_t seq, uint32_t max_tokens, struct orcd_error *err)
 {
+    reach(b, FAKE_SEQ_OPEN);
     if (b->seqs[seq].open)
         return error_set(err, ORCD_E_INVALID, "open already");
     int rc = backend_seq_reserve(b, seq, max_tokens, err);
@@ -211,6 +231,7 @@ int backend_seq_trim(struct backend *b, uint32_t seq, uint32_t n, uint32_t *kept
 
 int backend_submit(struct backend *b, const struct orcd_batch *batch, struct orcd_error *err)
 {
+    reach(b, FAKE_SUBMIT);
     if (b->in_flight)
         return error_set(err, ORCD_E_BUSY, "in flight");
     uint32_t tokens = 0, decode = 0;
@@ -274,6 +295,7 @@ static void fill_logits(const struct backend *b, const struct fake_seq *s, float
 
 int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_error *err)
 {
+    reach(b, FAKE_WAIT);
     pthread_mutex_lock(&b->lock);
     while (b->closed && !b->passes && (b->hang || !all_doomed(b))) {
         b->waiting = true;
