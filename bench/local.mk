@@ -12,3 +12,16 @@ include bench/lib/load.mk
 include bench/tokenizer.mk
 include bench/kernels.mk
 include bench/cpu.mk
+
+# The suite behind orcd bench: lib/ is what every case uses, cases/ has one file a case.
+noinst_LIBRARIES += libbench.a
+libbench_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bench
+libbench_a_SOURCES = bench/cases.c \
+	bench/lib/bench.c bench/lib/bench.h bench/lib/load.h \
+	bench/lib/stats.c bench/lib/stats.h \
+	bench/lib/result.c bench/lib/result.h \
+	bench/lib/target.c bench/lib/target.h bench/lib/target-internal.h \
+	bench/lib/target-process.c bench/lib/target-request.c \
+	bench/lib/report.c bench/lib/report.h bench/lib/report-table.c
+BENCH_LIBS = libbench.a $(CORE_LIBS)
+# Fragments add to libbench_a_SOURCES.

@@ -78,6 +78,8 @@ int cli_parse(struct cli_args *a, const struct cli_verb *verb, int argc, char **
 {
     memset(a, 0, sizeof(*a));
     a->verb = verb;
+    a->words = (const char *const *)argv;
+    a->n_words = argc;
     verb_name = verb->name;
     bool options = true;
     for (int i = 0; i < argc; i++) {

@@ -40,8 +40,10 @@ struct cli_args {
         const char *value; /* NULL for a flag */
     } given[CLI_MAX_GIVEN];
     int n_given;
-    const char *positional[8];
+    const char *positional[16];
     int n_positional;
+    const char *const *words; /* as they came, what follows the verb */
+    int n_words;
 };
 
 /* Parses what follows the verb. Returns 0, or EX_USAGE after saying why; -1: --help was
@@ -112,6 +114,7 @@ int verb_plugins(const struct cli_args *a);
 int verb_inspect(const struct cli_args *a);
 int verb_eval(const struct cli_args *a);
 int verb_config(const struct cli_args *a);
+int verb_bench(const struct cli_args *a);
 int verb_help(const struct cli_args *a);
 
 #endif

@@ -67,6 +67,16 @@ static const struct cli_option config_options[] = {
     {"pod", 0, NULL, NULL}, /* the list for orcd.yaml(5) */
     END,
 };
+static const struct cli_option bench_options[] = {
+    {"list", 0, NULL, "name the benchmarks"},
+    {"quick", 'q', NULL, "few samples: seconds in place of minutes"},
+    {"target", 0, "SPEC",
+        "orcd-PLUGIN, NAME=openai:URL, NAME=llama.cpp:URL, NAME=llama.cpp:exec:COMMAND; again for more"},
+    {"model", 'm', "FILE", "GGUF file for plugins other than mock and for peers"},
+    {"scale", 0, "X", "multiply the number of samples"},
+    {"seed", 0, "N", "of prompts and arrivals (default: 1)"},
+    END,
+};
 static const struct cli_option help_options[] = {
     {"bash-completion", 0, NULL, "print the completion script for bash"},
     {"list", 0, NULL, NULL}, /* verbs and options, for tests */
@@ -90,6 +100,8 @@ const struct cli_verb cli_verbs[] = {
     {"eval", "MODEL", 0, 1, "perplexity of a text, or raw logits, through any plugin", eval_options,
         verb_eval, false},
     {"config", "", 0, 0, "list, check or show the configuration", config_options, verb_config, false},
+    {"bench", "[CASE...]", 0, 16, "measure a worker, or another server, and hold it to the bars",
+        bench_options, verb_bench, false},
     {"help", "[VERB]", 0, 1, "say what a verb does", help_options, verb_help, false},
     {NULL, NULL, 0, 0, NULL, NULL, NULL, false},
 };

@@ -4,7 +4,7 @@ _orcd()
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'serve run cancel health metrics plugins inspect eval config help --help --version' -- "$cur"))
+        COMPREPLY=($(compgen -W 'serve run cancel health metrics plugins inspect eval config bench help --help --version' -- "$cur"))
         return
     fi
     case $prev in
@@ -42,6 +42,8 @@ _orcd()
         COMPREPLY=($(compgen -W '--config --set --plugin --gpu-device --text --tokens --logits --context --help' -- "$cur")) ;;
     config:-*)
         COMPREPLY=($(compgen -W '--config --set --plugin --gpu-device --list --check --show --annotated --help' -- "$cur")) ;;
+    bench:-*)
+        COMPREPLY=($(compgen -W '--list --quick --target --model --scale --seed --help' -- "$cur")) ;;
     help:-*)
         COMPREPLY=($(compgen -W '--bash-completion --help' -- "$cur")) ;;
     serve:*|inspect:*|eval:*)

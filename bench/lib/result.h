@@ -58,6 +58,7 @@ struct bench_result {
     char skipped[160]; /* why it did not run for this target; "" */
     char failed[200];  /* what went wrong; "" */
     double seconds;    /* that it took */
+    char target[32];   /* that it ran with; "" for a case that needs no server */
     struct bench_result *next;
 };
 

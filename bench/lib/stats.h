@@ -24,7 +24,9 @@ struct bench_change {
 void bench_compare(const double *before, size_t n_before, const double *after, size_t n_after, double noise,
     struct bench_change *out);
 
-/* Does a bar hold? By itself, or by 1.5 x the echo server's figure. */
+/* Does a bar hold? By itself, or, where less is better, by 1.5 x the echo server's figure.
+ * Without samples, or with one that is not finite, it fails. */
+#define BENCH_ECHO_FACTOR 1.5
 enum bench_verdict { BENCH_HOLDS, BENCH_HOLDS_BY_ECHO, BENCH_FAILS };
 enum bench_verdict bench_bar_verdict(const struct bench_measure *m, const struct bench_bar *bar);
 

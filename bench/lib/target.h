@@ -43,6 +43,12 @@ int target_wait_ready(struct target *t, uint64_t timeout_ms, struct orcd_error *
 /* SIGTERM, then SIGKILL after 10 s; frees. Takes NULL. Returns the exit status, -1: unknown. */
 int target_stop(struct target *t);
 
+/* Waits for a server that was started here to end by itself (or by a signal of the
+ * case's): the time when it had, and its status: of exit, or 128 + signal. BUSY: it
+ * runs still. Threads: one at a time; others may use the target meanwhile. */
+int target_wait_exit(
+    struct target *t, uint64_t timeout_ms, uint64_t *exited_ns, int *status, struct orcd_error *err);
+
 const char *target_url(const struct target *t);
 enum target_api target_api(const struct target *t);
 pid_t target_pid(const struct target *t); /* 0: not started by us */
