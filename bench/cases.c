@@ -3,6 +3,9 @@
 
 #include <stddef.h>
 
+extern const struct bench_case bench_model_loading;
+
 const struct bench_case *const bench_cases[] = {
+    &bench_model_loading,
     NULL,
 };

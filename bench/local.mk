@@ -25,3 +25,4 @@ libbench_a_SOURCES = bench/cases.c \
 	bench/lib/report.c bench/lib/report.h bench/lib/report-table.c
 BENCH_LIBS = libbench.a $(CORE_LIBS)
 # Fragments add to libbench_a_SOURCES.
+libbench_a_SOURCES += bench/cases/model_loading.c
