@@ -217,9 +217,9 @@ void slot_release(struct engine *e, struct slot *s)
     called(e, began);
     engine_count_stopped(j, s->seen_ns);
     metric_add(MC_GENERATION_TOKENS, s->n_dropped);
+    job_unref(j); /* before the engine says that it is idle: nothing of the job is left then */
     pthread_mutex_lock(&e->lock);
     atomic_fetch_sub(&e->slots_busy, 1);
     pthread_cond_broadcast(&e->idle);
     pthread_mutex_unlock(&e->lock);
-    job_unref(j);
 }
