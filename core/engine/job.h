@@ -44,6 +44,7 @@ struct request {
     uint32_t n_stop;
     bool ignore_eos;
     bool stream;
+    bool timestamps;       /* token events tell when they were sampled */
     bool deadline_partial; /* on_deadline: partial */
     bool deadline_clamped; /* to deadlines.max_ms */
     uint64_t arrived_ns;   /* monotonic */

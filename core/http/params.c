@@ -61,6 +61,7 @@ static const struct param {
     {"presence_penalty", P_F32, SAMPLING(presence_penalty), -2, 2, false},
     {"logprobs", P_U32, SAMPLING(n_logprobs), 0, SAMPLE_MAX_LOGPROBS, false},
     {"ignore_eos", P_BOOL, offsetof(struct request, ignore_eos), 0, 0, false},
+    {"timestamps", P_BOOL, offsetof(struct request, timestamps), 0, 0, false},
 };
 
 static void read_u32(

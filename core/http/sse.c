@@ -90,6 +90,8 @@ void sse_token(struct json_out *o, const struct job *j, uint32_t index)
         json_out_i64(o, "id", t->id);
         if (j->request.sampling.want_logprob)
             sse_logprob_fields(o, j, t);
+        if (j->request.timestamps)
+            json_out_u64(o, "at_us", (t->sampled_ns + (uint64_t)clock_real_offset_ns()) / 1000);
     }
     finish(o);
 }

@@ -106,6 +106,7 @@ struct orcd_model {
 
 struct mock_sequence {
     bool open;
+    uint64_t batch;       /* the last that had a row of it */
     uint32_t max_tokens;  /* reserved */
     uint32_t in_flight;   /* rows in steps that were not collected */
     uint32_t pending_len; /* length once they are done */
@@ -167,6 +168,7 @@ struct orcd_ctx {
     struct mock_step steps[MOCK_MAX_INFLIGHT]; /* ring by number of the step */
     uint64_t n_submitted, n_done, n_collected;
     uint64_t last_ticket;
+    uint64_t n_batches;      /* handed in, taken or not */
     uint64_t poisoned;       /* steps up to this ticket end ABORTED after an error */
     uint64_t target_ns;      /* when the last step should have ended */
     struct sampler *sampler; /* the worker's */

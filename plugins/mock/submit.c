@@ -37,7 +37,7 @@ static const char *check_row(const struct orcd_ctx *ctx, const struct mock_row *
     return NULL;
 }
 
-/* Under the lock. Reads the batch into the step; changes nothing else. */
+/* Under the lock. Reads the batch into the step; changes nothing else that shows. */
 static int32_t read_batch(
     struct orcd_ctx *ctx, const struct orcd_batch *b, struct mock_step *step, struct orcd_error *err)
 {
@@ -47,6 +47,7 @@ static int32_t read_batch(
             b->n_rows, (unsigned long long)b->ticket, (unsigned long long)ctx->last_ticket);
     uint64_t n_tokens = 0, n_logits = 0;
     size_t at = 0;
+    ctx->n_batches++;
     for (uint32_t r = 0; r < b->n_rows; r++) {
         struct mock_row *row = &step->rows[r];
         *row = (struct mock_row){.seq = b->seq[r],
@@ -62,8 +63,10 @@ static int32_t read_batch(
             step->tokens + n_tokens, b->tokens + b->token_start[r], sizeof(*step->tokens) * row->n_tokens);
         n_tokens += row->n_tokens;
         bool two_rows = false;
-        for (uint32_t i = 0; i < r; i++)
-            two_rows = two_rows || step->rows[i].seq == row->seq;
+        if (row->seq < p->n_sequences) {
+            two_rows = ctx->sequences[row->seq].batch == ctx->n_batches;
+            ctx->sequences[row->seq].batch = ctx->n_batches;
+        }
         const char *why = check_row(ctx, row, two_rows);
         if (why)
             return error_set(err, ORCD_E_INVALID, "mock: row %u (sequence %u) %s", r, row->seq, why);

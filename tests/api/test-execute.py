@@ -62,6 +62,24 @@ def _():
     s.close()
 
 
+@case("timestamps: when each token was sampled, between request and receipt, in order")
+def _():
+    with Worker(token_ms=2) as t:
+        before = time.time()
+        s = t.stream(job_id="at", params={"max_tokens": 8, "timestamps": True}).open()
+        events = s.rest()
+        after = time.time()
+        tokens = [e[2] for e in events if e[0] == "token"]
+        check(all(set(e) == {"t", "i", "id", "at_us"} and type(e["at_us"]) is int for e in tokens), tokens)
+        at = [e["at_us"] for e in tokens]
+        check(all(b - a > 1000 for a, b in zip(at, at[1:])), at)
+        check(before * 1e6 <= at[0] and at[-1] <= after * 1e6, (before, at, after))
+        s.close()
+        s = t.stream(job_id="no", params={"max_tokens": 2, "timestamps": False}).open()
+        check(all("at_us" not in e[2] for e in s.rest()))
+        s.close()
+
+
 @case("the alias, and the same text streamed or not")
 def _():
     params = {"max_tokens": 20, "seed": 5}
@@ -197,6 +215,7 @@ def _():
     }.items():
         many(name, values + never)
     many("ignore_eos", ["1", "0", "null", '"true"'])
+    many("timestamps", ["1", "0", "null", '"true"'])
     many("add_special", ["1", "null"])
     many("parse_special", ["1", "null"])
     many("on_deadline", ["1", '"never"', "null", '""', '"errors"'])
