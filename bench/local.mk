@@ -4,11 +4,6 @@ noinst_PROGRAMS += bench/synth-model
 bench_synth_model_SOURCES = bench/synth-model.c $(TEST_MODEL_SOURCES)
 bench_synth_model_CFLAGS = $(AM_CFLAGS) -O3
 bench_synth_model_LDADD = libcore.a
-# What `orcd bench` and its tests are made of: each group of files adds its own.
-noinst_LIBRARIES += libbench.a
-libbench_a_SOURCES =
-libbench_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bench
-include bench/lib/load.mk
 include bench/tokenizer.mk
 include bench/kernels.mk
 include bench/cpu.mk
@@ -17,7 +12,7 @@ include bench/cpu.mk
 noinst_LIBRARIES += libbench.a
 libbench_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bench
 libbench_a_SOURCES = bench/cases.c \
-	bench/lib/bench.c bench/lib/bench.h bench/lib/load.h \
+	bench/lib/bench.c bench/lib/bench.h \
 	bench/lib/stats.c bench/lib/stats.h \
 	bench/lib/result.c bench/lib/result.h \
 	bench/lib/target.c bench/lib/target.h bench/lib/target-internal.h \
@@ -25,4 +20,5 @@ libbench_a_SOURCES = bench/cases.c \
 	bench/lib/report.c bench/lib/report.h bench/lib/report-table.c
 BENCH_LIBS = libbench.a $(CORE_LIBS)
 # Fragments add to libbench_a_SOURCES.
+include bench/lib/load.mk
 libbench_a_SOURCES += bench/cases/model_loading.c
