@@ -254,9 +254,8 @@ void exchange_client_gone(struct exchange *x)
     if (x->gone)
         return;
     x->gone = true;
-    if (x->job && !job_ended(x->job)) {
+    if (x->job && !job_ended(x->job))
         engine_job_abort_noticed(x->server->engine, x->job, ABORT_DISCONNECT, x->rdhup_ns);
-    }
     exchange_wake(x);
 }
 
@@ -280,8 +279,10 @@ static enum MHD_Result wait_for_job(struct exchange *x)
 {
     struct job *j = x->job;
     x->state = X_WAITING;
-    if (x->conn->half_closed)
+    if (x->conn->half_closed) {
+        x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : clock_mono_ns();
         exchange_client_gone(x);
+    }
     if (x->gone)
         return MHD_NO;
     if (!exchange_has_outcome(x) && !x->conn->loop->draining) {

@@ -245,11 +245,13 @@ static bool deadline_header(struct exchange *x, const char *value)
         http_error_set(&x->error, API_INVALID_REQUEST, "X-Deadline must be an RFC 3339 time");
         return false;
     }
-    int64_t left = 0;
-    if (__builtin_sub_overflow(real_ns, (int64_t)clock_real_ns(), &left))
-        left = real_ns < 0 ? INT64_MIN : INT64_MAX;
+    /* The very moment on the monotonic clock: counted from the arrival, what passed
+     * since would make it early. */
+    int64_t at = 0;
+    if (__builtin_sub_overflow(real_ns, clock_real_offset_ns(), &at))
+        at = real_ns < 0 ? INT64_MIN : INT64_MAX;
     /* Past: a deadline that is not 0, which would be none. */
-    x->deadline_ns = left < 0 ? 1 : x->arrived_ns + (uint64_t)left;
+    x->deadline_ns = at <= 0 ? 1 : (uint64_t)at;
     return true;
 }
 

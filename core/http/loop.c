@@ -19,7 +19,7 @@
 #include "http/internal.h"
 
 #define RESUME_AT_ONCE 16
-#define ACCEPT_AT_ONCE 64
+#define ACCEPT_AT_ONCE 8 /* more come with the next turn */
 
 /* --- wake-ups from other threads ------------------------------------------------- */
 
@@ -182,8 +182,11 @@ static bool has_input(int fd)
 static void conn_event(struct conn *c, uint32_t events, uint64_t now)
 {
     struct exchange *x = c->x;
-    if (events & EPOLLRDHUP)
+    if (events & EPOLLRDHUP) {
         c->half_closed = c->loop->half_closed_seen = true;
+        if (x && x->state <= X_BODY && !x->rdhup_ns)
+            x->rdhup_ns = now;
+    }
     if (!x || x->state <= X_BODY) { /* the library reads; we only watch the clock */
         if (events & EPOLLIN && !x && !c->read_deadline_ns && has_input(c->fd))
             reading_began(c, now);
@@ -349,21 +352,20 @@ static int timeout_ms(struct loop *l)
     return (int)ms;
 }
 
-/* Sixteen streams at once: their sends follow soon after their events were formatted.
- * The first run formats, the second sends. */
+/* Sixteen streams at once: their sends follow soon after their events were formatted,
+ * and whoever else wants something (a new connection, a client that left) waits for
+ * sixteen streams at most. The first run formats, the second sends. */
 static void run(struct loop *l)
 {
-    do {
-        for (int i = 0; i < RESUME_AT_ONCE && l->runnable; i++) {
-            struct exchange *x = l->runnable;
-            l->runnable = x->next;
-            if (!l->runnable)
-                l->runnable_tail = &l->runnable;
-            MHD_resume_connection(x->mhd);
-        }
-        MHD_run(l->mhd);
-        MHD_run(l->mhd);
-    } while (l->runnable);
+    for (int i = 0; i < RESUME_AT_ONCE && l->runnable; i++) {
+        struct exchange *x = l->runnable;
+        l->runnable = x->next;
+        if (!l->runnable)
+            l->runnable_tail = &l->runnable;
+        MHD_resume_connection(x->mhd);
+    }
+    MHD_run(l->mhd);
+    MHD_run(l->mhd);
 }
 
 /* The library takes a short read for the last word of an edge, so an end of input that
@@ -437,7 +439,9 @@ static void *loop_main(void *arg)
             break;
     }
     take_wakes(l);
-    run(l);
+    do
+        run(l);
+    while (l->runnable);
     MHD_stop_daemon(l->mhd);
     l->mhd = NULL;
     close(l->epoll_fd);
