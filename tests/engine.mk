@@ -1,6 +1,8 @@
 # tests: engine
 if HAVE_CMOCKA
-engine_tests = tests/test-engine tests/test-engine-abort tests/test-engine-races tests/test-check
+engine_tests = tests/test-engine tests/test-engine-abort tests/test-engine-races \
+	tests/test-engine-pipeline tests/test-engine-two tests/test-engine-abort-two tests/test-engine-races-two \
+	tests/test-check
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
 engine_harness = tests/lib/engine-harness.c tests/lib/engine-harness.h \
@@ -14,6 +16,19 @@ tests_test_engine_abort_LDADD = $(TEST_LIBS)
 tests_test_engine_races_SOURCES = tests/unit/test-engine-races.c $(engine_harness)
 tests_test_engine_races_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_test_engine_races_LDADD = $(TEST_LIBS)
+# The same over two steps in flight.
+tests_test_engine_two_SOURCES = $(tests_test_engine_SOURCES)
+tests_test_engine_two_CPPFLAGS = $(tests_test_engine_CPPFLAGS) -DHARNESS_TWO_STEPS
+tests_test_engine_two_LDADD = $(TEST_LIBS)
+tests_test_engine_abort_two_SOURCES = $(tests_test_engine_abort_SOURCES)
+tests_test_engine_abort_two_CPPFLAGS = $(tests_test_engine_CPPFLAGS) -DHARNESS_TWO_STEPS
+tests_test_engine_abort_two_LDADD = $(TEST_LIBS)
+tests_test_engine_races_two_SOURCES = $(tests_test_engine_races_SOURCES)
+tests_test_engine_races_two_CPPFLAGS = $(tests_test_engine_CPPFLAGS) -DHARNESS_TWO_STEPS
+tests_test_engine_races_two_LDADD = $(TEST_LIBS)
+tests_test_engine_pipeline_SOURCES = tests/unit/test-engine-pipeline.c $(engine_harness)
+tests_test_engine_pipeline_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_test_engine_pipeline_LDADD = $(TEST_LIBS)
 tests_test_check_SOURCES = tests/unit/test-check.c
 tests_test_check_LDADD = $(TEST_LIBS)
 endif

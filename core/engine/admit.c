@@ -18,7 +18,7 @@ static uint32_t shared_prefix(const struct slot *s, const struct request *r)
 
 static bool is_idle(const struct slot *s)
 {
-    return !s->job && !s->in_flight;
+    return !s->job;
 }
 
 /* The idle slot with the longest shared prefix; among equals an empty one, then the
@@ -119,6 +119,53 @@ static bool take(struct engine *e, struct job *j)
     return queued;
 }
 
+/* What the job asks of a sampler, for a plugin that has one. */
+static void device_sampler(const struct request *r, struct orcd_sampler *out, int32_t *ids, float *values)
+{
+    const struct sample_params *p = &r->sampling;
+    bool counts = p->frequency_penalty != 0 || p->presence_penalty != 0;
+    bool repetition = p->repetition_penalty != 1 && p->repeat_last_n;
+    *out = (struct orcd_sampler){
+        .size = sizeof(*out),
+        .required_features = (p->top_k ? ORCD_S_TOP_K : 0) | (p->top_p < 1 ? ORCD_S_TOP_P : 0) |
+                             (p->min_p > 0 ? ORCD_S_MIN_P : 0) | (p->typical_p < 1 ? ORCD_S_TYPICAL : 0) |
+                             (repetition ? ORCD_S_REPETITION : 0) | (counts ? ORCD_S_COUNTS : 0) |
+                             (p->n_bias ? ORCD_S_BIAS : 0),
+        .seed = p->seed,
+        .temperature = p->temperature,
+        .top_p = p->top_p,
+        .min_p = p->min_p,
+        .typical_p = p->typical_p,
+        .top_k = p->top_k,
+        .repeat_last_n = p->repeat_last_n,
+        .repetition_penalty = p->repetition_penalty,
+        .frequency_penalty = p->frequency_penalty,
+        .presence_penalty = p->presence_penalty,
+        .n_bias = p->n_bias,
+        .bias_ids = ids,
+        .bias_values = values,
+        .history = r->tokens,
+        .n_history = r->n_tokens,
+    };
+    for (uint32_t i = 0; i < p->n_bias; i++) {
+        ids[i] = p->bias[i].id;
+        values[i] = p->bias[i].value;
+    }
+}
+
+/* Whether the plugin samples for this job; it says which rules it has. Probabilities
+ * come of the logits, so who wants those gets them sampled here. */
+static bool samples_on_device(struct engine *e, const struct slot *s, const struct request *r)
+{
+    int32_t ids[SAMPLE_MAX_BIAS];
+    float values[SAMPLE_MAX_BIAS];
+    struct orcd_sampler sampler;
+    if (r->sampling.want_logprob || r->sampling.n_logprobs || !backend_plugin(e->backend)->seq_sampler)
+        return false;
+    device_sampler(r, &sampler, ids, values);
+    return backend_seq_sampler(e->backend, s->id, &sampler, NULL) == 0;
+}
+
 static void slot_begin(struct engine *e, struct slot *s, struct job *j)
 {
     const struct request *r = &j->request;
@@ -126,7 +173,8 @@ static void slot_begin(struct engine *e, struct slot *s, struct job *j)
     struct orcd_error err = ORCD_ERROR_INIT;
     s->job = job_ref(j);
     s->next_token = -1;
-    s->pending = false;
+    s->chained = false;
+    s->n_fed = s->n_history;
     s->n_sampled = s->n_text = s->n_top = s->unchecked = s->n_dropped = 0;
     s->checked_ns = now;
     s->seen_ns = 0;
@@ -144,7 +192,10 @@ static void slot_begin(struct engine *e, struct slot *s, struct job *j)
     atomic_compare_exchange_strong(&j->phase, &queued, JOB_PREFILL);
     atomic_store(&j->admitted_ns, now);
     atomic_store_explicit(&j->has_started, true, memory_order_release);
-    if (sampler_begin(s->sampler, &r->sampling, r->tokens, r->n_tokens, &err))
+    bool began = calling(e);
+    s->on_device = samples_on_device(e, s, r);
+    called(e, began);
+    if (!s->on_device && sampler_begin(s->sampler, &r->sampling, r->tokens, r->n_tokens, &err))
         engine_finish(e, j, API_INTERNAL, FINISH_NONE, "%s", err.msg);
     else if (j->ready)
         j->ready(j);
@@ -205,7 +256,6 @@ void slot_release(struct engine *e, struct slot *s)
         rates_learn_length(&e->rates, s->n_sampled);
     atomic_store(&j->slot, UINT32_MAX);
     s->job = NULL;
-    s->pending = false;
     s->next_token = -1;
     s->last_used_ns = clock_mono_ns();
     bool began = calling(e);

@@ -19,17 +19,18 @@ struct slot {
     uint32_t id;
     struct job *job;  /* own reference; NULL: idle, its history is a prefix to reuse */
     bool open;        /* seq_open was called */
-    bool in_flight;   /* has a row in the step in flight */
     int32_t *history; /* tokens whose KV the plugin holds; room for n_ctx */
     uint32_t n_history;
+    uint32_t rows_in_flight; /* in steps that were not collected, at most one a step */
+    uint32_t n_fed;          /* n_history, once those are through */
+    uint64_t row_ticket;     /* of the last of them */
     uint64_t last_used_ns;
 
     struct sampler *sampler;
     struct outtext text;
-    int32_t next_token; /* sampled, not fed yet; -1: none */
-    bool pending;       /* `drawn` is to be published */
-    struct sample_result drawn;
-    uint64_t drawn_ns;
+    bool on_device;     /* the plugin samples for this job */
+    bool chained;       /* a row in flight will sample on the device, so that the next can follow it */
+    int32_t next_token; /* sampled last; -1: none */
     uint32_t n_sampled;
     uint32_t n_text; /* bytes of job->text written */
     uint32_t n_top;
@@ -38,6 +39,11 @@ struct slot {
     uint64_t seen_ns;   /* when it was seen that the job is to stop; 0: it goes on */
     uint32_t n_dropped; /* rows computed for a token that came too late to be sampled */
 };
+
+/* Steps that may be in flight, if the plugin takes so many. */
+#define ENGINE_MAX_STEPS 2
+/* Sampled tokens wait for no more than this before the HTTP loops are woken. */
+#define ENGINE_FLUSH_NS 50000
 
 /* One step in the making or in flight; arrays of max_rows and max_batch_tokens. */
 struct step {
@@ -81,10 +87,11 @@ struct engine {
 
     /* Engine thread. */
     struct slot *slots;
-    struct step step;
-    bool in_flight;
+    struct step steps[ENGINE_MAX_STEPS]; /* ring, the oldest in flight at first_step */
+    uint32_t first_step, n_steps, max_steps;
+    bool poisoned; /* the step in flight follows one that failed */
     uint64_t next_ticket;
-    uint64_t busy_ns, busy_since_ns; /* device-busy share of the current window */
+    uint64_t flushed_ns;
 
     /* For engine_state(). */
     atomic_bool ready, is_draining, device_lost;
@@ -118,12 +125,17 @@ void slot_release(struct engine *e, struct slot *s);
 int step_init(struct step *st, uint32_t n_rows, uint32_t n_tokens);
 void step_release(struct step *st);
 int engine_warm_up(struct engine *e, struct orcd_error *err);
-bool step_submit(struct engine *e); /* composes and submits; false: nothing to do */
-void step_collect(struct engine *e);
+bool step_submit(struct engine *e);  /* composes and submits one; false: nothing to do */
+void step_collect(struct engine *e); /* the oldest: waits, samples, publishes */
+/* Ends what is to stop; frees the slots of jobs that ended. */
+void engine_reap(struct engine *e);
 
 /* publish.c: engine thread. */
+/* The row gave these logits, or, sampled by the plugin, this token: one more event. */
 void slot_sample(struct engine *e, struct slot *s, const float *logits);
-void engine_publish(struct engine *e);
+void slot_sampled(struct engine *e, struct slot *s, int32_t token);
+/* Nobody wants the slot's rows in flight any more. */
+void slot_doom(struct engine *e, struct slot *s);
 /* Publishes what is held back, before an end that no stop string brought. */
 void slot_flush_text(struct slot *s);
 

@@ -74,13 +74,14 @@ static bool nothing_to_do(const struct engine *e)
 
 bool engine_turn(struct engine *e)
 {
+    engine_reap(e);
     engine_admit(e);
-    bool submitted = step_submit(e);
-    engine_publish(e);
+    while (e->n_steps < e->max_steps && step_submit(e)) {}
     engine_flush(e);
-    if (submitted)
-        step_collect(e);
-    return submitted;
+    if (!e->n_steps)
+        return false;
+    step_collect(e);
+    return true;
 }
 
 static void *engine_main(void *arg)
@@ -111,13 +112,13 @@ int engine_prepare(
         return error_set(err, ORCD_E_INVALID, "max_batch_tokens %u is less than slots %u",
             e->params.max_batch_tokens, e->params.n_slots);
     int rc = slots_new(e, err);
-    if (!rc && step_init(&e->step, e->params.n_slots, e->params.max_batch_tokens))
-        rc =
-            error_set(err, ORCD_E_NOMEM, "out of memory for a step of %u tokens", e->params.max_batch_tokens);
+    e->max_steps = backend_plugin(backend)->max_inflight > 1 ? ENGINE_MAX_STEPS : 1;
+    for (uint32_t i = 0; i < e->max_steps && !rc; i++)
+        if (step_init(&e->steps[i], e->params.n_slots, e->params.max_batch_tokens))
+            rc = error_set(
+                err, ORCD_E_NOMEM, "out of memory for a step of %u tokens", e->params.max_batch_tokens);
     if (!rc)
         rc = engine_warm_up(e, err);
-    if (!rc)
-        e->busy_since_ns = clock_mono_ns();
     return rc;
 }
 
@@ -282,7 +283,8 @@ void engine_free(struct engine *e)
         outtext_release(&e->slots[i].text);
     }
     free(e->slots);
-    step_release(&e->step);
+    for (uint32_t i = 0; i < ENGINE_MAX_STEPS; i++)
+        step_release(&e->steps[i]);
     ids_free(e->ids);
     queue_release(&e->queue);
     pthread_cond_destroy(&e->work);

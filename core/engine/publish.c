@@ -6,9 +6,9 @@
 #include "base/clock.h"
 #include "observe/metrics.h"
 
-static bool ends_generation(const struct engine *e, const struct slot *s)
+static bool ends_generation(const struct engine *e, const struct slot *s, int32_t id)
 {
-    return tokenizer_is_eog(e->tokenizer, s->drawn.id) && !s->job->request.ignore_eos;
+    return tokenizer_is_eog(e->tokenizer, id) && !s->job->request.ignore_eos;
 }
 
 static void entry_fill(struct slot *s, struct job_token *t, int32_t id, uint32_t n_text)
@@ -34,28 +34,32 @@ static void finish(struct engine *e, struct slot *s, enum finish_reason why)
     if (why != FINISH_STOP_SEQUENCE)
         slot_flush_text(s);
     engine_finish(e, s->job, API_OK, why, "%s", "");
+    slot_doom(e, s);
+}
+
+void slot_doom(struct engine *e, struct slot *s)
+{
+    if (s->rows_in_flight)
+        backend_abort(e->backend, atomic_load(&s->job->ticket), &s->id, 1);
 }
 
 /* The drawn token becomes an event; ends the job where that was its last. */
-static void slot_publish(struct engine *e, struct slot *s)
+static void publish(struct engine *e, struct slot *s, const struct sample_result *drawn, uint64_t now)
 {
     struct job *j = s->job;
     bool stopped = false;
-    s->pending = false;
-    if (job_ended(j))
-        return;
-    if (ends_generation(e, s)) {
+    if (ends_generation(e, s, drawn->id)) {
         finish(e, s, FINISH_STOP);
         return;
     }
     struct job_token *t = &j->tokens[job_published(j)];
-    size_t n = outtext_push(&s->text, s->drawn.id, j->text + s->n_text, &stopped);
-    entry_fill(s, t, s->drawn.id, (uint32_t)n);
-    t->logprob = s->drawn.logprob;
-    t->sampled_ns = s->drawn_ns;
-    t->n_top = s->drawn.n_top;
+    size_t n = outtext_push(&s->text, drawn->id, j->text + s->n_text, &stopped);
+    entry_fill(s, t, drawn->id, (uint32_t)n);
+    t->logprob = drawn->logprob;
+    t->sampled_ns = now;
+    t->n_top = drawn->n_top;
     for (uint32_t i = 0; i < t->n_top; i++)
-        j->top[s->n_top++] = (struct job_top){s->drawn.top_ids[i], s->drawn.top_logprobs[i]};
+        j->top[s->n_top++] = (struct job_top){drawn->top_ids[i], drawn->top_logprobs[i]};
     if (!job_publish(j))
         return;
     if (stopped)
@@ -66,14 +70,10 @@ static void slot_publish(struct engine *e, struct slot *s)
         j->ready(j);
 }
 
-void slot_sample(struct engine *e, struct slot *s, const float *logits)
+/* A token was sampled, by the plugin or here. */
+static void take(struct engine *e, struct slot *s, const struct sample_result *drawn)
 {
     struct job *j = s->job;
-    struct orcd_error err = ORCD_ERROR_INIT;
-    if (sampler_draw(s->sampler, logits, s->n_history, &s->drawn, &err)) {
-        engine_finish(e, j, API_BACKEND_ERROR, FINISH_NONE, "%.140s", err.msg);
-        return;
-    }
     uint64_t now = clock_mono_ns(), last = atomic_load(&j->last_token_ns);
     if (!last) {
         int prefill = JOB_PREFILL;
@@ -85,18 +85,26 @@ void slot_sample(struct engine *e, struct slot *s, const float *logits)
     atomic_store(&j->last_token_ns, now);
     s->n_sampled++;
     metric_add(MC_GENERATION_TOKENS, 1);
-    s->drawn_ns = now;
-    s->next_token = s->drawn.id;
-    s->pending = true;
-    /* A last token is published before the next admission, so that its slot is free
-     * then; any other after the next step was submitted, beside the computation. */
-    if (s->n_sampled == j->request.max_tokens || ends_generation(e, s))
-        slot_publish(e, s);
+    s->next_token = drawn->id;
+    publish(e, s, drawn, now);
+    if (now - e->flushed_ns > ENGINE_FLUSH_NS) {
+        engine_flush(e);
+        e->flushed_ns = now;
+    }
 }
 
-void engine_publish(struct engine *e)
+void slot_sample(struct engine *e, struct slot *s, const float *logits)
 {
-    for (uint32_t i = 0; i < e->params.n_slots; i++)
-        if (e->slots[i].pending)
-            slot_publish(e, &e->slots[i]);
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct sample_result drawn;
+    if (sampler_draw(s->sampler, logits, s->n_history, &drawn, &err))
+        engine_finish(e, s->job, API_BACKEND_ERROR, FINISH_NONE, "%.140s", err.msg);
+    else
+        take(e, s, &drawn);
+}
+
+void slot_sampled(struct engine *e, struct slot *s, int32_t token)
+{
+    struct sample_result drawn = {.id = token};
+    take(e, s, &drawn);
 }

@@ -9,7 +9,6 @@
 #include "observe/metrics.h"
 
 #define WARM_UP_TOKENS 8 /* enough for a first rate, little of a slow device's start-up */
-#define UTILIZATION_WINDOW_NS NS_PER_S
 
 int step_init(struct step *st, uint32_t n_rows, uint32_t n_tokens)
 {
@@ -36,30 +35,35 @@ void step_release(struct step *st)
     memset(st, 0, sizeof(*st));
 }
 
+/* The step that is composed next. */
+static struct step *step_next(struct engine *e)
+{
+    return &e->steps[(e->first_step + e->n_steps) % e->max_steps];
+}
+
 static void step_begin(struct engine *e)
 {
-    struct step *st = &e->step;
+    struct step *st = step_next(e);
     st->ticket = e->next_ticket;
     st->n_rows = st->n_tokens = st->n_decode = st->n_prefill = 0;
 }
 
-static void step_add(
-    struct step *st, uint32_t seq, uint32_t first_pos, const int32_t *tokens, uint32_t n, bool last)
+static void step_add(struct step *st, const struct slot *s, const int32_t *tokens, uint32_t n, bool last)
 {
     uint32_t r = st->n_rows++;
-    st->seq[r] = seq;
-    st->first_pos[r] = first_pos;
+    st->seq[r] = s->id;
+    st->first_pos[r] = s->n_fed;
     st->row_tokens[r] = n;
     st->token_start[r] = st->n_tokens;
     st->want[r] = last ? ORCD_WANT_LAST : ORCD_WANT_NONE;
-    st->kind[r] = ORCD_KIND_LOGITS;
+    st->kind[r] = s->on_device ? ORCD_KIND_TOKEN : ORCD_KIND_LOGITS;
     memcpy(st->tokens + st->n_tokens, tokens, n * sizeof(*tokens));
     st->n_tokens += n;
 }
 
 static int step_start(struct engine *e, struct orcd_error *err)
 {
-    const struct step *st = &e->step;
+    const struct step *st = step_next(e);
     struct orcd_batch batch = {
         .size = sizeof(batch),
         .n_rows = st->n_rows,
@@ -73,13 +77,20 @@ static int step_start(struct engine *e, struct orcd_error *err)
         .kind = st->kind,
     };
     e->next_ticket++;
-    atomic_store(&e->pending_since_ns, clock_mono_ns());
-    return backend_submit(e->backend, &batch, err);
+    if (!e->n_steps)
+        atomic_store(&e->pending_since_ns, clock_mono_ns());
+    int rc = backend_submit(e->backend, &batch, err);
+    if (!rc)
+        e->n_steps++;
+    else if (!e->n_steps)
+        atomic_store(&e->pending_since_ns, 0);
+    return rc;
 }
 
+/* Waits for the oldest step in flight, which is in flight no more then. */
 static int step_wait(struct engine *e, struct orcd_result *result, struct orcd_error *err)
 {
-    struct step *st = &e->step;
+    struct step *st = &e->steps[e->first_step];
     *result = (struct orcd_result){
         .size = sizeof(*result),
         .row_capacity = e->params.n_slots,
@@ -91,7 +102,10 @@ static int step_wait(struct engine *e, struct orcd_result *result, struct orcd_e
         .top_ids = st->top_ids,
         .top_logprobs = st->top_logprobs,
     };
-    return backend_wait(e->backend, result, err);
+    int rc = backend_wait(e->backend, result, err);
+    e->first_step = (e->first_step + 1) % e->max_steps;
+    e->n_steps--;
+    return rc;
 }
 
 static uint64_t step_duration(const struct orcd_result *r)
@@ -104,13 +118,15 @@ static int warm_up_row(struct engine *e, uint32_t first_pos, uint32_t n, struct 
 {
     int32_t tokens[WARM_UP_TOKENS] = {0};
     struct orcd_result result;
+    struct step *st = step_next(e);
+    struct slot s = {.id = 0, .n_fed = first_pos};
     step_begin(e);
-    step_add(&e->step, 0, first_pos, tokens, n, true);
+    step_add(st, &s, tokens, n, true);
     int rc = step_start(e, err);
     if (!rc)
         rc = step_wait(e, &result, err);
-    if (!rc && e->step.status[0])
-        rc = error_set(err, e->step.status[0], "the warm-up step failed: %s", error_name(e->step.status[0]));
+    if (!rc && st->status[0])
+        rc = error_set(err, st->status[0], "the warm-up step failed: %s", error_name(st->status[0]));
     atomic_store(&e->pending_since_ns, 0);
     if (rc)
         return rc;
@@ -143,73 +159,102 @@ static void check_rows(struct engine *e)
     uint32_t looks = 0, late = 0;
     for (uint32_t i = 0; i < e->params.n_slots; i++) {
         struct slot *s = &e->slots[i];
-        if (s->job && !s->in_flight)
+        if (s->job)
             late += slot_check(s, &e->params, now, &looks);
     }
     if (looks)
         metric_observe(MH_DEADLINE_CHECK, (double)(clock_mono_ns() - now) / 1e3 / looks);
     for (uint32_t i = 0; late && i < e->params.n_slots; i++) {
         struct slot *s = &e->slots[i];
-        if (s->job && !s->in_flight && job_is_late(s->job, now))
+        if (s->job && job_is_late(s->job, now))
             engine_job_abort(e, s->job, ABORT_DEADLINE);
     }
 }
 
-/* A job that was told to stop: its end if it has none yet, and the slot. False: it goes on. */
-static bool stop_if_told(struct engine *e, struct slot *s)
+/* A job that is to stop gets its end if it has none yet, and its slot becomes free once
+ * its rows are through. */
+static void reap(struct engine *e, struct slot *s)
 {
     struct job *j = s->job;
     enum abort_reason reason = (enum abort_reason)atomic_load(&j->abort_reason);
     if (reason == ABORT_NONE && !job_ended(j))
-        return false;
+        return;
     s->seen_ns = s->seen_ns ? s->seen_ns : clock_mono_ns();
     if (!job_ended(j)) {
         slot_flush_text(s);
         if (!engine_finish_aborted(e, j))
-            return true; /* another thread is about to publish its end: release next time */
+            return; /* another thread is about to publish its end: next time */
     }
-    slot_release(e, s);
-    return true;
+    if (!s->rows_in_flight)
+        slot_release(e, s);
 }
 
-/* Whether the slot may have a row in this step. The ticket is stored before the reason
- * is read: see engine_job_abort(). */
-static bool may_run(struct engine *e, struct slot *s)
+void engine_reap(struct engine *e)
 {
-    if (!s->job || s->in_flight)
-        return false;
-    if (stop_if_told(e, s))
-        return false;
-    atomic_store(&s->job->ticket, e->step.ticket);
-    return !stop_if_told(e, s);
+    check_rows(e);
+    for (uint32_t i = 0; i < e->params.n_slots; i++)
+        if (e->slots[i].job)
+            reap(e, &e->slots[i]);
 }
 
 static bool is_prefilling(const struct slot *s)
 {
-    return s->n_history < s->job->request.n_tokens;
+    return s->n_fed < s->job->request.n_tokens;
+}
+
+static bool is_stopping(const struct job *j)
+{
+    return job_ended(j) || job_told_to_stop(j);
+}
+
+/* The slot's next row cannot be told before its row in flight was sampled here. */
+static bool waits_for_host(const struct slot *s)
+{
+    return s->job && s->rows_in_flight && !s->chained && !is_prefilling(s) && !is_stopping(s->job);
+}
+
+/* Whether the slot may have a row in this step. The ticket is stored before the reason
+ * is read: see engine_job_abort(). */
+static bool may_run(const struct step *st, struct slot *s)
+{
+    if (!s->job || is_stopping(s->job))
+        return false;
+    if (s->chained && s->n_sampled + 1 >= s->job->request.max_tokens)
+        return false; /* its last token is in flight */
+    atomic_store(&s->job->ticket, st->ticket);
+    return !is_stopping(s->job);
+}
+
+static void row_add(struct step *st, struct slot *s, const int32_t *tokens, uint32_t n, bool last)
+{
+    step_add(st, s, tokens, n, last);
+    s->rows_in_flight++;
+    s->row_ticket = st->ticket;
+    s->n_fed += n;
+    s->chained = last && s->on_device;
 }
 
 static void add_decode_rows(struct engine *e)
 {
-    struct step *st = &e->step;
+    static const int32_t chained = ORCD_TOKEN_CHAINED;
+    struct step *st = step_next(e);
     for (uint32_t i = 0; i < e->params.n_slots; i++) {
         struct slot *s = &e->slots[i];
-        if (!may_run(e, s) || is_prefilling(s))
+        if (!may_run(st, s) || is_prefilling(s))
             continue;
-        step_add(st, s->id, s->n_history, &s->next_token, 1, true);
-        s->in_flight = true;
+        row_add(st, s, s->rows_in_flight ? &chained : &s->next_token, 1, true);
         st->n_decode++;
     }
 }
 
 /* The slot that prefills next: the most urgent of those not in the step yet. */
-static struct slot *next_prefill(struct engine *e)
+static struct slot *next_prefill(struct engine *e, const struct step *st)
 {
     struct slot *best = NULL;
     for (uint32_t i = 0; i < e->params.n_slots; i++) {
         struct slot *s = &e->slots[i];
-        if (s->job && !s->in_flight && !job_ended(s->job) && is_prefilling(s) &&
-            atomic_load(&s->job->ticket) == e->step.ticket &&
+        if (s->job && atomic_load(&s->job->ticket) == st->ticket && s->row_ticket != st->ticket &&
+            is_prefilling(s) &&
             (!best || s->job->rank_ns < best->job->rank_ns ||
                 (s->job->rank_ns == best->job->rank_ns && s->job->order < best->job->order)))
             best = s;
@@ -219,18 +264,17 @@ static struct slot *next_prefill(struct engine *e)
 
 static void add_prefill_rows(struct engine *e)
 {
-    struct step *st = &e->step;
+    struct step *st = step_next(e);
     uint32_t budget = e->params.max_batch_tokens - st->n_tokens;
     if (st->n_decode) {
         uint32_t slice = rates_prefill_budget(&e->rates, e->params.prefill_slice_ms * NS_PER_MS);
         budget = budget < slice ? budget : slice;
     }
-    for (struct slot *s; budget && (s = next_prefill(e));) {
+    for (struct slot *s; budget && (s = next_prefill(e, st));) {
         const struct request *r = &s->job->request;
-        uint32_t n = r->n_tokens - s->n_history;
+        uint32_t n = r->n_tokens - s->n_fed;
         n = n < budget ? n : budget;
-        step_add(st, s->id, s->n_history, r->tokens + s->n_history, n, s->n_history + n == r->n_tokens);
-        s->in_flight = true;
+        row_add(st, s, r->tokens + s->n_fed, n, s->n_fed + n == r->n_tokens);
         st->n_prefill += n;
         budget -= n;
     }
@@ -252,9 +296,12 @@ static void device_lost(struct engine *e, const struct orcd_error *err)
         job_unref(j);
     }
     for (uint32_t i = 0; i < e->params.n_slots; i++) {
-        e->slots[i].open = false;
-        e->slots[i].n_history = 0;
+        struct slot *s = &e->slots[i];
+        s->open = s->chained = false;
+        s->n_history = s->n_fed = s->rows_in_flight = 0;
     }
+    e->n_steps = 0;
+    atomic_store(&e->pending_since_ns, 0);
     atomic_store(&e->device_lost, true);
 }
 
@@ -272,36 +319,59 @@ static enum api_code code_of(int rc)
     }
 }
 
-/* A step-level error changes no sequence: its jobs end, their KV stays. */
-static void step_failed(struct engine *e, int rc, const struct orcd_error *err)
+static void row_through(struct slot *s)
 {
-    log_event(ORCD_LOG_ERROR, "a step failed", LOG_T("code", error_name(rc)), LOG_T("error", err->msg),
-        (struct log_field *)NULL);
-    for (uint32_t r = 0; r < e->step.n_rows; r++) {
-        struct slot *s = &e->slots[e->step.seq[r]];
-        s->in_flight = false;
-        if (rc != ORCD_E_DEVICE_LOST)
+    if (--s->rows_in_flight == 0)
+        s->chained = false;
+}
+
+/* A step-level error changes no sequence: its jobs end, their KV stays. The step behind
+ * it in the pipeline ends ABORTED, through no fault of its jobs: those that have not
+ * ended get their rows again. */
+static void step_failed(struct engine *e, const struct step *st, int rc, const struct orcd_error *err)
+{
+    bool again = rc == ORCD_E_ABORTED && e->poisoned;
+    e->poisoned = e->n_steps > 0;
+    if (!again)
+        log_event(ORCD_LOG_ERROR, "a step failed", LOG_T("code", error_name(rc)), LOG_T("error", err->msg),
+            (struct log_field *)NULL);
+    for (uint32_t r = 0; r < st->n_rows; r++) {
+        struct slot *s = &e->slots[st->seq[r]];
+        row_through(s);
+        s->n_fed = s->rows_in_flight ? st->first_pos[r] : s->n_history;
+        if (!again && rc != ORCD_E_DEVICE_LOST)
             engine_finish(e, s->job, code_of(rc), FINISH_NONE, "%.140s", err->msg);
     }
     if (rc == ORCD_E_DEVICE_LOST)
         device_lost(e, err);
 }
 
+/* With one step in flight, the next is submitted only if nobody would miss it: a row
+ * that is sampled here cannot be told yet, and would run in every other step alone. */
+static bool is_too_early(const struct engine *e)
+{
+    for (uint32_t i = 0; e->n_steps && i < e->params.n_slots; i++)
+        if (waits_for_host(&e->slots[i]))
+            return true;
+    return e->poisoned;
+}
+
 bool step_submit(struct engine *e)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
+    const struct step *st = step_next(e);
+    if (is_too_early(e))
+        return false;
     step_begin(e);
-    check_rows(e);
     add_decode_rows(e);
     add_prefill_rows(e);
-    if (e->step.n_rows == 0)
+    if (st->n_rows == 0)
         return false;
-    metric_observe(MH_STEP_ROWS, e->step.n_rows);
+    metric_observe(MH_STEP_ROWS, st->n_rows);
     int rc = step_start(e, &err);
     if (!rc)
         return true;
-    atomic_store(&e->pending_since_ns, 0);
-    step_failed(e, rc, &err);
+    step_failed(e, st, rc, &err);
     return false;
 }
 
@@ -309,67 +379,70 @@ bool step_submit(struct engine *e)
 static void row_keep(struct slot *s, const struct step *st, uint32_t r)
 {
     uint32_t first = st->first_pos[r], n = st->kept[r] > first ? st->kept[r] - first : 0;
-    memcpy(s->history + first, st->tokens + st->token_start[r], n * sizeof(*s->history));
+    int32_t *tokens = st->tokens + st->token_start[r];
+    if (tokens[0] == ORCD_TOKEN_CHAINED)
+        tokens[0] = s->next_token;
+    memcpy(s->history + first, tokens, n * sizeof(*s->history));
     s->n_history = st->kept[r];
 }
 
-static void row_collect(struct engine *e, uint32_t r)
+static void row_collect(struct engine *e, const struct step *st, uint32_t r)
 {
-    const struct step *st = &e->step;
     struct slot *s = &e->slots[st->seq[r]];
     struct job *j = s->job;
-    s->in_flight = false;
-    row_keep(s, st, r);
-    if (job_ended(j) || atomic_load(&j->abort_reason) != ABORT_NONE) {
-        s->n_dropped += !st->status[r] && st->want[r] == ORCD_WANT_LAST;
-        return; /* released before the next step */
-    }
     int rc = st->status[r];
-    if (!rc && st->kept[r] != st->first_pos[r] + st->row_tokens[r])
+    row_through(s);
+    row_keep(s, st, r);
+    if (!rc && s->n_history != st->first_pos[r] + st->row_tokens[r])
         rc = ORCD_E_INTERNAL;
+    bool wanted = !rc && st->want[r] == ORCD_WANT_LAST;
+    s->next_token = wanted && s->on_device ? st->sampled[r] : -1;
+    if (is_stopping(j)) {
+        s->n_dropped += wanted;
+        return; /* reaped before the next step */
+    }
     if (rc) {
         engine_finish(e, j, code_of(rc), FINISH_NONE, "the plugin ended this row with %s", error_name(rc));
+        slot_doom(e, s);
         return;
     }
     s->unchecked += st->row_tokens[r];
-    s->next_token = -1;
-    if (st->want[r] == ORCD_WANT_LAST)
+    if (wanted && s->on_device)
+        slot_sampled(e, s, st->sampled[r]);
+    else if (wanted)
         slot_sample(e, s, st->logits[r]);
 }
 
-static void learn(struct engine *e, const struct orcd_result *result)
+static void learn(struct engine *e, const struct step *st, const struct orcd_result *result)
 {
-    const struct step *st = &e->step;
-    uint64_t ns = step_duration(result), now = clock_mono_ns(), used = 0;
+    uint64_t ns = step_duration(result), used = 0;
+    for (uint32_t i = 0; i < e->params.n_slots; i++)
+        used += e->slots[i].n_history;
+    atomic_store(&e->kv_tokens_used, used);
     for (uint32_t r = 0; r < st->n_rows; r++)
         if (st->status[r])
             return;
     rates_learn_step(&e->rates, st->n_decode, st->n_prefill, ns);
     metric_observe(st->n_prefill ? MH_STEP_PREFILL : MH_STEP_DECODE, (double)ns / NS_PER_S);
-    e->busy_ns += ns;
-    if (now - e->busy_since_ns >= UTILIZATION_WINDOW_NS) {
-        double share = (double)e->busy_ns / (double)(now - e->busy_since_ns);
-        metric_set(MG_STREAM_UTILIZATION, share < 1 ? share : 1);
-        e->busy_ns = 0;
-        e->busy_since_ns = now;
-    }
-    for (uint32_t i = 0; i < e->params.n_slots; i++)
-        used += e->slots[i].n_history;
-    atomic_store(&e->kv_tokens_used, used);
 }
 
 void step_collect(struct engine *e)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
     struct orcd_result result;
+    const struct step *st = &e->steps[e->first_step];
     int rc = step_wait(e, &result, &err);
-    atomic_store(&e->last_step_ns, clock_mono_ns());
-    atomic_store(&e->pending_since_ns, 0);
+    uint64_t now = clock_mono_ns();
+    atomic_store(&e->last_step_ns, now);
+    atomic_store(&e->pending_since_ns, e->n_steps ? now : 0);
     if (rc) {
-        step_failed(e, rc, &err);
+        step_failed(e, st, rc, &err);
         return;
     }
-    for (uint32_t r = 0; r < e->step.n_rows; r++)
-        row_collect(e, r);
-    learn(e, &result);
+    e->poisoned = false;
+    e->flushed_ns = now;
+    for (uint32_t r = 0; r < st->n_rows; r++)
+        row_collect(e, st, r);
+    engine_flush(e);
+    learn(e, st, &result);
 }

@@ -59,7 +59,22 @@ struct health {
     bool stop, has_ended;
     struct backend *backend;
     uint64_t residency_due_ns;
+    uint64_t busy_ns, busy_at_ns; /* the plugin's device-busy time, and when it was asked; 0: not yet */
 };
+
+/* The plugin's own account of how long its device was busy since the last refresh. */
+static void publish_utilization(struct health *h, struct backend *b)
+{
+    struct orcd_stats stats = {.size = sizeof(stats)};
+    backend_stats(b, &stats);
+    uint64_t now = clock_mono_ns();
+    if (h->busy_at_ns && now > h->busy_at_ns && stats.device_busy_ns >= h->busy_ns) {
+        double share = (double)(stats.device_busy_ns - h->busy_ns) / (double)(now - h->busy_at_ns);
+        metric_set(MG_STREAM_UTILIZATION, share < 1 ? share : 1);
+    }
+    h->busy_ns = stats.device_busy_ns;
+    h->busy_at_ns = now;
+}
 
 static void publish_memory(struct health *h, struct backend *b)
 {
@@ -118,6 +133,7 @@ static void *health_main(void *arg)
         pthread_mutex_unlock(&h->lock);
         uint64_t now = clock_mono_ns();
         if (b) {
+            publish_utilization(h, b); /* first: the next may wait for the device */
             publish_memory(h, b);
             if (now >= h->residency_due_ns) {
                 check_residency(h, b);

@@ -41,7 +41,8 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
     X(MODEL_LOAD_MS, "orcd_model_load_duration_ms", "Duration of the model load")                            \
     X(DEVICE_INIT_MS, "orcd_cuda_init_duration_ms", "Duration of the device's initialization")               \
     X(HTTP_START_MS, "orcd_http_server_start_duration_ms", "Process start to listening")                     \
-    X(STREAM_UTILIZATION, "orcd_cuda_stream_utilization", "Device-busy share of the last window, 0 to 1")    \
+    X(STREAM_UTILIZATION, "orcd_cuda_stream_utilization",                                                    \
+        "Device-busy share of the last health.refresh_ms, 0 to 1")                                           \
     X(KV_USAGE, "orcd_kv_cache_usage_ratio", "KV tokens held over KV tokens in the pool, 0 to 1")            \
     X(VRAM_WEIGHTS, "orcd_vram_used_bytes{kind=\"weights\"}", "Device memory that this worker holds")        \
     X(VRAM_KV, "orcd_vram_used_bytes{kind=\"kv\"}", "Device memory that this worker holds")                  \

@@ -133,6 +133,16 @@ def _():
         equal(m[0][1], None)
 
 
+@case("the device's busy share is the plugin's own account")
+def _():
+    with Worker("health.refresh_ms=100", token_ms=20) as t:
+        s = t.stream(job_id="a", params={"max_tokens": 4000, "ignore_eos": True}).open()
+        # Two steps are in flight, so the device never waits for the host.
+        t.wait_metric("orcd_cuda_stream_utilization", lambda v: 0.8 < v <= 1)
+        s.close()
+        t.wait_metric("orcd_cuda_stream_utilization", lambda v: v == 0)
+
+
 @case("the worker ends cleanly")
 def _():
     equal(w.stop(), 0)

@@ -11,6 +11,12 @@
 #include "base/clock.h"
 #include "observe/metrics.h"
 
+#ifdef HARNESS_TWO_STEPS
+bool harness_pipeline = true;
+#else
+bool harness_pipeline;
+#endif
+
 /* News of any job; tests are few-threaded, one condition serves all. */
 static pthread_mutex_t news_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t news = PTHREAD_COND_INITIALIZER;
@@ -77,6 +83,8 @@ void harness_start(struct harness *h, const struct harness_params *p)
     assert_int_equal(tokenizer_new_bytes(&h->tokenizer, &err), 0);
     h->backend = fake_backend_new(
         params.n_slots, params.n_ctx, p->kv_tokens ? p->kv_tokens : (uint64_t)params.n_slots * params.n_ctx);
+    if (harness_pipeline)
+        fake_pipeline(h->backend);
     assert_int_equal(engine_new(&h->engine, &params, &err), 0);
     assert_int_equal(engine_start(h->engine, h->backend, h->tokenizer, &err), 0);
 }

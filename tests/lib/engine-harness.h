@@ -17,6 +17,10 @@ struct harness_params {
     uint64_t kv_tokens;
 };
 
+/* Two steps in flight, see fake_pipeline(). Off at first, unless compiled with
+ * -DHARNESS_TWO_STEPS. */
+extern bool harness_pipeline;
+
 void harness_start(struct harness *h, const struct harness_params *p);
 void harness_stop(struct harness *h);
 

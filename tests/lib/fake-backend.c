@@ -12,7 +12,16 @@
 struct fake_seq {
     bool open;
     uint32_t n, reserved;
+    uint32_t n_fed; /* n, once the steps in flight are through */
     int32_t *tokens;
+    int32_t sampled; /* here, in the last step; -1: none */
+};
+
+struct fake_step {
+    uint64_t ticket, submitted_ns;
+    uint32_t n_rows, seq[MAX_SEQ], n[MAX_SEQ], want[MAX_SEQ], kind[MAX_SEQ];
+    int32_t *row_tokens[MAX_SEQ];
+    float *logits;
 };
 
 struct backend {
@@ -38,12 +47,18 @@ struct backend {
     uint64_t computed;
     uint32_t most_rows, most_tokens, most_mixed;
 
-    bool in_flight;
-    uint64_t ticket, submitted_ns;
-    uint32_t n_rows, seq[MAX_SEQ], first[MAX_SEQ], n[MAX_SEQ], want[MAX_SEQ];
-    int32_t *row_tokens[MAX_SEQ];
-    float *logits;
+    struct fake_step steps[2]; /* ring, the oldest in flight at first_step */
+    uint32_t first_step, n_steps, most_steps;
+    bool poisoned;
 };
+
+/* What of the table the engine looks at; it calls backend_seq_sampler(). */
+static int32_t seq_sampler(
+    struct orcd_ctx *ctx, uint32_t seq, const struct orcd_sampler *sampler, struct orcd_error *err)
+{
+    (void)ctx, (void)seq, (void)sampler, (void)err;
+    return ORCD_E_UNSUPPORTED;
+}
 
 struct backend *fake_backend_new(uint32_t n_sequences, uint32_t n_ctx, uint64_t kv_tokens)
 {
@@ -56,22 +71,32 @@ struct backend *fake_backend_new(uint32_t n_sequences, uint32_t n_ctx, uint64_t 
     b->plugin = (struct orcd_plugin){.size = sizeof(b->plugin), .max_inflight = 1, .name = "fake"};
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->changed, NULL);
-    for (uint32_t i = 0; i < MAX_SEQ; i++) {
+    for (uint32_t i = 0; i < MAX_SEQ; i++)
         b->seqs[i].tokens = malloc(n_ctx * sizeof(int32_t));
-        b->row_tokens[i] = malloc(n_ctx * sizeof(int32_t));
+    for (uint32_t k = 0; k < 2; k++) {
+        for (uint32_t i = 0; i < MAX_SEQ; i++)
+            b->steps[k].row_tokens[i] = malloc(n_ctx * sizeof(int32_t));
+        b->steps[k].logits = aligned_alloc(64, (size_t)MAX_SEQ * 320 * sizeof(float));
     }
-    b->logits = aligned_alloc(64, (size_t)MAX_SEQ * 320 * sizeof(float));
     return b;
 }
 
 void fake_backend_free(struct backend *b)
 {
-    for (uint32_t i = 0; i < MAX_SEQ; i++) {
+    for (uint32_t i = 0; i < MAX_SEQ; i++)
         free(b->seqs[i].tokens);
-        free(b->row_tokens[i]);
+    for (uint32_t k = 0; k < 2; k++) {
+        for (uint32_t i = 0; i < MAX_SEQ; i++)
+            free(b->steps[k].row_tokens[i]);
+        free(b->steps[k].logits);
     }
-    free(b->logits);
     free(b);
+}
+
+void fake_pipeline(struct backend *b)
+{
+    b->plugin.max_inflight = 2;
+    b->plugin.seq_sampler = seq_sampler;
 }
 
 #define LOCKED(b, statement)                                                                                 \
@@ -162,6 +187,8 @@ GETTER(uint64_t, fake_tokens_computed, b->computed)
 GETTER(uint32_t, fake_most_rows, b->most_rows)
 GETTER(uint32_t, fake_most_tokens, b->most_tokens)
 GETTER(uint32_t, fake_most_mixed_tokens, b->most_mixed)
+GETTER(uint32_t, fake_most_steps, b->most_steps)
+GETTER(uint32_t, fake_steps_in_flight, b->n_steps)
 
 static uint32_t count_open(const struct backend *b)
 {
@@ -207,7 +234,8 @@ int backend_seq_open(struct backend *b, uint32_t seq, uint32_t max_tokens, struc
     int rc = backend_seq_reserve(b, seq, max_tokens, err);
     if (!rc) {
         LOCKED(b, b->seqs[seq].open = true);
-        b->seqs[seq].n = 0;
+        b->seqs[seq].n = b->seqs[seq].n_fed = 0;
+        b->seqs[seq].sampled = -1;
     }
     return rc;
 }
@@ -225,33 +253,55 @@ int backend_seq_trim(struct backend *b, uint32_t seq, uint32_t n, uint32_t *kept
     (void)err;
     struct fake_seq *s = &b->seqs[seq];
     s->n = n < s->n ? n : s->n;
+    s->n_fed = s->n;
+    s->sampled = -1;
     *kept = s->n;
     return 0;
+}
+
+int backend_seq_sampler(
+    struct backend *b, uint32_t seq, const struct orcd_sampler *sampler, struct orcd_error *err)
+{
+    (void)b, (void)seq;
+    if (sampler->temperature > 0)
+        return error_set(err, ORCD_E_UNSUPPORTED, "this device is greedy");
+    return 0;
+}
+
+static struct fake_step *step_at(struct backend *b, uint32_t i)
+{
+    return &b->steps[(b->first_step + i) % 2];
 }
 
 int backend_submit(struct backend *b, const struct orcd_batch *batch, struct orcd_error *err)
 {
     reach(b, FAKE_SUBMIT);
-    if (b->in_flight)
+    if (b->n_steps == b->plugin.max_inflight)
         return error_set(err, ORCD_E_BUSY, "in flight");
     uint32_t tokens = 0, decode = 0;
+    struct fake_step *st = step_at(b, b->n_steps);
     for (uint32_t r = 0; r < batch->n_rows; r++) {
-        const struct fake_seq *s = &b->seqs[batch->seq[r]];
-        if (!s->open || batch->first_pos[r] != s->n || s->n + batch->n_tokens[r] > s->reserved)
+        struct fake_seq *s = &b->seqs[batch->seq[r]];
+        const int32_t *row = batch->tokens + batch->token_start[r];
+        if (!s->open || batch->first_pos[r] != s->n_fed || s->n_fed + batch->n_tokens[r] > s->reserved)
             return error_set(err, ORCD_E_INVALID, "row %u does not continue its sequence", r);
-        b->seq[r] = batch->seq[r];
-        b->first[r] = batch->first_pos[r];
-        b->n[r] = batch->n_tokens[r];
-        b->want[r] = batch->want[r];
-        memcpy(b->row_tokens[r], batch->tokens + batch->token_start[r], b->n[r] * sizeof(int32_t));
-        tokens += b->n[r];
-        decode += b->n[r] == 1;
+        if (row[0] == ORCD_TOKEN_CHAINED ? !b->n_steps : row[0] < 0)
+            return error_set(err, ORCD_E_INVALID, "row %u has a token outside the vocabulary", r);
+        st->seq[r] = batch->seq[r];
+        st->n[r] = batch->n_tokens[r];
+        st->want[r] = batch->want[r];
+        st->kind[r] = batch->kind[r];
+        memcpy(st->row_tokens[r], row, st->n[r] * sizeof(int32_t));
+        s->n_fed += st->n[r];
+        tokens += st->n[r];
+        decode += st->n[r] == 1;
     }
     pthread_mutex_lock(&b->lock);
-    b->n_rows = batch->n_rows;
-    b->ticket = batch->ticket;
-    b->in_flight = true;
-    b->submitted_ns = clock_mono_ns();
+    st->n_rows = batch->n_rows;
+    st->ticket = batch->ticket;
+    st->submitted_ns = clock_mono_ns();
+    b->n_steps++;
+    b->most_steps = b->n_steps > b->most_steps ? b->n_steps : b->most_steps;
     b->most_rows = batch->n_rows > b->most_rows ? batch->n_rows : b->most_rows;
     b->most_tokens = tokens > b->most_tokens ? tokens : b->most_tokens;
     if (decode && tokens > decode)
@@ -260,15 +310,15 @@ int backend_submit(struct backend *b, const struct orcd_batch *batch, struct orc
     return 0;
 }
 
-static bool row_doomed(const struct backend *b, uint32_t r)
+static bool row_doomed(const struct backend *b, const struct fake_step *st, uint32_t r)
 {
-    return b->doomed_ticket[b->seq[r]] >= b->ticket;
+    return b->doomed_ticket[st->seq[r]] >= st->ticket;
 }
 
-static bool all_doomed(const struct backend *b)
+static bool all_doomed(const struct backend *b, const struct fake_step *st)
 {
-    for (uint32_t r = 0; r < b->n_rows; r++)
-        if (!row_doomed(b, r))
+    for (uint32_t r = 0; r < st->n_rows; r++)
+        if (!row_doomed(b, st, r))
             return false;
     return true;
 }
@@ -293,11 +343,68 @@ static void fill_logits(const struct backend *b, const struct fake_seq *s, float
     }
 }
 
+static int32_t greedy(const float *logits)
+{
+    int32_t best = 0;
+    for (int32_t v = 1; v < FAKE_VOCAB; v++)
+        if (logits[v] > logits[best])
+            best = v;
+    return best;
+}
+
+/* Tokens of this sequence in the step behind the oldest. */
+static uint32_t fed_later(struct backend *b, uint32_t seq)
+{
+    const struct fake_step *st = step_at(b, 1);
+    for (uint32_t r = 0; r < st->n_rows; r++)
+        if (st->seq[r] == seq)
+            return st->n[r];
+    return 0;
+}
+
+/* A row that was cut short breaks the chain of its sequence. */
+static void run_row(struct backend *b, struct fake_step *st, uint32_t r, struct orcd_result *result)
+{
+    struct fake_seq *s = &b->seqs[st->seq[r]];
+    uint32_t n = st->n[r];
+    int32_t *tokens = st->row_tokens[r];
+    bool chained = tokens[0] == ORCD_TOKEN_CHAINED;
+    bool broken = s->n + n != s->n_fed - (b->n_steps > 1 ? fed_later(b, st->seq[r]) : 0);
+    result->status[r] = b->fail_row;
+    if (row_doomed(b, st, r) || broken || (chained && s->sampled < 0)) {
+        result->status[r] = ORCD_E_ABORTED;
+        n = broken || chained ? 0 : b->keep < n ? b->keep : n;
+    } else if (chained) {
+        tokens[0] = s->sampled;
+    }
+    memcpy(s->tokens + s->n, tokens, n * sizeof(int32_t));
+    s->n += n;
+    s->sampled = -1;
+    b->computed += n;
+    result->kept[r] = s->n;
+    result->logits[r] = NULL;
+    result->n_logits[r] = 0;
+    result->token[r] = -1;
+    if (result->status[r] || st->want[r] != ORCD_WANT_LAST)
+        return;
+    float *out = st->logits + (size_t)r * 320;
+    fill_logits(b, s, out);
+    if (st->kind[r] == ORCD_KIND_TOKEN && b->nan) {
+        result->status[r] = ORCD_E_DEVICE;
+    } else if (st->kind[r] == ORCD_KIND_TOKEN) {
+        result->token[r] = s->sampled = greedy(out);
+    } else {
+        result->logits[r] = out;
+        result->n_logits[r] = 1;
+    }
+}
+
 int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_error *err)
 {
     reach(b, FAKE_WAIT);
     pthread_mutex_lock(&b->lock);
-    while (b->closed && !b->passes && (b->hang || !all_doomed(b))) {
+    struct fake_step *st = step_at(b, 0);
+    while (b->closed && !b->passes && (b->hang || !all_doomed(b, st))) {
         b->waiting = true;
         pthread_cond_broadcast(&b->changed);
         pthread_cond_wait(&b->changed, &b->lock);
@@ -305,40 +412,24 @@ int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_erro
     b->waiting = false;
     if (b->closed && b->passes)
         b->passes--;
-    b->in_flight = false;
-    int fail = b->fail_wait;
+    int fail = b->poisoned ? ORCD_E_ABORTED : b->fail_wait;
     b->fail_wait = 0;
-    if (fail) {
-        pthread_mutex_unlock(&b->lock);
-        return error_set(err, fail, "injected");
+    b->poisoned = fail && b->n_steps > 1;
+    if (!fail) {
+        result->ticket = st->ticket;
+        result->n_rows = st->n_rows;
+        for (uint32_t r = 0; r < st->n_rows; r++)
+            run_row(b, st, r, result);
+        b->fail_row = 0;
+        result->submitted_ns = result->started_ns = st->submitted_ns;
     }
-    result->ticket = b->ticket;
-    result->n_rows = b->n_rows;
-    for (uint32_t r = 0; r < b->n_rows; r++) {
-        struct fake_seq *s = &b->seqs[b->seq[r]];
-        uint32_t n = b->n[r];
-        result->status[r] = b->fail_row;
-        if (row_doomed(b, r)) {
-            result->status[r] = ORCD_E_ABORTED;
-            n = b->keep < n ? b->keep : n;
-        }
-        memcpy(s->tokens + s->n, b->row_tokens[r], n * sizeof(int32_t));
-        s->n += n;
-        b->computed += n;
-        result->kept[r] = s->n;
-        result->logits[r] = NULL;
-        result->n_logits[r] = 0;
-        result->token[r] = -1;
-        if (!result->status[r] && b->want[r] == ORCD_WANT_LAST) {
-            float *out = b->logits + (size_t)r * 320;
-            fill_logits(b, s, out);
-            result->logits[r] = out;
-            result->n_logits[r] = 1;
-        }
-    }
-    b->fail_row = 0;
+    b->first_step = (b->first_step + 1) % 2;
+    b->n_steps--;
+    for (uint32_t i = 0; i < MAX_SEQ && !b->n_steps; i++)
+        b->seqs[i].n_fed = b->seqs[i].n;
     pthread_mutex_unlock(&b->lock);
-    result->submitted_ns = result->started_ns = b->submitted_ns;
+    if (fail)
+        return error_set(err, fail, "injected");
     result->finished_ns = result->collected_ns = clock_mono_ns();
     return 0;
 }

@@ -11,6 +11,9 @@
 struct backend *fake_backend_new(uint32_t n_sequences, uint32_t n_ctx, uint64_t kv_tokens);
 void fake_backend_free(struct backend *b);
 
+/* Before the engine starts: two steps in flight, and greedy jobs are sampled here. */
+void fake_pipeline(struct backend *b);
+
 /* Scripted output: greedy answers follow `text` (byte i is the token at position
  * prompt length + i); NULL: letters made of the history. */
 void fake_script(struct backend *b, const char *text);
@@ -39,6 +42,8 @@ uint64_t fake_tokens_computed(struct backend *b);
 uint32_t fake_most_rows(struct backend *b);         /* of any step */
 uint32_t fake_most_tokens(struct backend *b);       /* of any step */
 uint32_t fake_most_mixed_tokens(struct backend *b); /* of a step with decode rows beside prefill */
+uint32_t fake_most_steps(struct backend *b);        /* in flight at once */
+uint32_t fake_steps_in_flight(struct backend *b);
 uint32_t fake_open_sequences(struct backend *b);
 
 #endif

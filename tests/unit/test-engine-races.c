@@ -154,7 +154,8 @@ static void between_ticket_and_submit(void **state)
         struct job *j = run_with(&h, &s, FAKE_SUBMIT, "12345", 9);
         assert_int_equal(s.answer, CANCEL_CANCELLING);
         assert_int_equal(j->end.code, API_CANCELLED);
-        assert_int_equal(j->end.phase, at == 1 ? JOB_PREFILL : JOB_DECODE);
+        /* With two steps in flight, the second is submitted before the first gave a token. */
+        assert_int_equal(j->end.phase, at <= (harness_pipeline ? 2 : 1) ? JOB_PREFILL : JOB_DECODE);
         /* The row of this step was doomed before the plugin had it: nothing of it was
          * computed. (The first round finds no prefix, the others keep its last tokens.) */
         uint64_t most = at == 1 ? 0 : 5 + at - 2;
@@ -407,9 +408,9 @@ static void wasted_tokens_are_exact(void **state)
     harness_wait_end(j);
     assert_int_equal(j->end.finish, FINISH_STOP_SEQUENCE);
     assert_int_equal(j->end.tokens_out, 4);
-    /* The step that was on its way when the stop string was found. */
-    assert_true(wasted_by(&h, j, 4, WASTED_STOP_SEQUENCE) == 1);
-    assert_true(harness_metric("orcd_generation_tokens_total") - generated == 5);
+    /* A row on its way when the stop string was found was doomed in time. */
+    assert_true(wasted_by(&h, j, 4, WASTED_STOP_SEQUENCE) == 0);
+    assert_true(harness_metric("orcd_generation_tokens_total") - generated == 4);
     harness_stop(&h);
 }
 
