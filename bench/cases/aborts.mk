@@ -1,0 +1,5 @@
+# bench: what ends a job early, and health meanwhile
+libbench_a_SOURCES += \
+	bench/lib/ask.c bench/lib/ask.h \
+	bench/cases/slot.c bench/cases/slot.h \
+	bench/cases/cancellation_latency.c
