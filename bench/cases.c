@@ -4,10 +4,12 @@
 #include <stddef.h>
 
 extern const struct bench_case bench_cancellation_latency;
+extern const struct bench_case bench_client_disconnect_detection;
 extern const struct bench_case bench_model_loading;
 
 const struct bench_case *const bench_cases[] = {
     &bench_cancellation_latency,
+    &bench_client_disconnect_detection,
     &bench_model_loading,
     NULL,
 };
