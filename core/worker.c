@@ -88,6 +88,7 @@ static int start_engine(struct worker *w, struct orcd_error *err)
         .prefill_slice_ms = (uint32_t)c->checks.prefill_slice_ms,
         .min_remaining_ms = (uint32_t)c->deadlines.min_remaining_ms,
         .admission = admission(c->deadlines.admission),
+        .probe_share = (double)c->deadlines.probe_percent / 100,
     };
     int rc = engine_new(&w->engine, &params, err);
     if (rc)

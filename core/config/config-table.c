@@ -63,6 +63,10 @@ const struct config_key config_keys[] = {
         "predictive: also refuse what is predicted to be late; simple: only what is late already; off: "
         "neither",
         deadlines.admission),
+    INT("deadlines.probe_percent", 0, 100, "0", "%",
+        "of the requests predicted to be late, so many are taken all the same, to see how often that is "
+        "wrong",
+        deadlines.probe_percent),
 
     INT("checks.every_tokens", 1, 10000, "10", "tokens",
         "cancel, deadline and connection are checked this often at least", checks.every_tokens),

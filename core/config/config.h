@@ -26,6 +26,7 @@ struct config {
     struct {
         int64_t default_ms, max_ms, min_remaining_ms;
         char *admission;
+        int64_t probe_percent;
     } deadlines;
     struct {
         int64_t every_tokens, every_ms, prefill_slice_ms;

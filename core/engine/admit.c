@@ -188,6 +188,7 @@ static void slot_begin(struct engine *e, struct slot *s, struct job *j)
         .cached_tokens = s->n_history,
     };
     atomic_store(&j->slot, s->id);
+    predict_slot(e, s);
     int queued = JOB_QUEUED; /* it may be JOB_DONE by now */
     atomic_compare_exchange_strong(&j->phase, &queued, JOB_PREFILL);
     atomic_store(&j->admitted_ns, now);
@@ -213,6 +214,23 @@ static void admission_failed(
     slot_close(e, s);
 }
 
+/* A job that is late, or is sure to be, is not worth a slot. */
+static bool drop_late(struct engine *e, struct job *j, uint32_t shared)
+{
+    uint64_t deadline = j->request.deadline_ns;
+    if (!deadline)
+        return false;
+    if (clock_mono_ns() >= deadline) {
+        engine_job_abort(e, j, ABORT_DEADLINE);
+        return true;
+    }
+    if (!predict_is_doomed(e, j, shared))
+        return false;
+    if (engine_finish(e, j, API_DEADLINE_EXCEEDED, FINISH_NONE, "the deadline cannot be met any more"))
+        metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_QUEUE, 1);
+    return true;
+}
+
 void engine_admit(struct engine *e)
 {
     for (;;) {
@@ -227,8 +245,8 @@ void engine_admit(struct engine *e)
         uint32_t shared;
         struct slot *s = slot_choose(e, &j->request, &shared);
         bool wait = !s;
-        if (s && j->request.deadline_ns && clock_mono_ns() >= j->request.deadline_ns) {
-            engine_job_abort(e, j, ABORT_DEADLINE);
+        if (s && drop_late(e, j, shared)) {
+            /* It ended; the next one. */
         } else if (s) {
             bool began = calling(e);
             int rc = slot_prepare(e, s, &j->request, shared, &err);
@@ -252,10 +270,11 @@ void slot_release(struct engine *e, struct slot *s)
     j->n_generated = s->n_sampled + s->n_dropped;
     if (j->end.code == API_OK && j->end.finish == FINISH_STOP)
         j->n_generated--; /* the end-of-generation token served its purpose */
-    if (j->end.code == API_OK && j->end.finish != FINISH_DEADLINE)
-        rates_learn_length(&e->rates, s->n_sampled);
+    rates_learn_length(&e->rates, s->n_sampled,
+        j->end.code == API_OK && (j->end.finish == FINISH_STOP || j->end.finish == FINISH_STOP_SEQUENCE));
     atomic_store(&j->slot, UINT32_MAX);
     s->job = NULL;
+    predict_slot(e, s);
     s->next_token = -1;
     s->last_used_ns = clock_mono_ns();
     bool began = calling(e);

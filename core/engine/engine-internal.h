@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/ids.h"
 #include "engine/outtext.h"
+#include "engine/predict.h"
 #include "engine/queue.h"
 #include "engine/rates.h"
 
@@ -68,6 +69,7 @@ struct engine {
     struct backend *backend;
     const struct tokenizer *tokenizer;
     struct rates rates;
+    struct predictor predict;
     void (*flush)(void *arg);
     void *flush_arg;
 

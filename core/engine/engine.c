@@ -31,7 +31,7 @@ int engine_new(struct engine **out, const struct engine_params *params, struct o
     cond_init_monotonic(&e->timer_wake);
     cond_init_monotonic(&e->idle);
     e->ids = ids_new();
-    if (!e->ids || queue_init(&e->queue, params->queue_capacity)) {
+    if (!e->ids || queue_init(&e->queue, params->queue_capacity) || predict_init(e)) {
         engine_free(e);
         return error_set(err, ORCD_E_NOMEM, "out of memory for the engine");
     }
@@ -152,27 +152,9 @@ static enum api_code refuse(struct engine_refusal *r, enum api_code code, const 
     return code;
 }
 
-/* Milliseconds from now to the first token, and to the end of the whole answer, of a
- * job with `ahead` jobs before it. False: too little is known yet. */
-static bool predict(
-    const struct engine *e, const struct request *r, uint32_t ahead, double *first_ms, double *end_ms)
+static enum api_code check_deadline(struct engine *e, struct job *j, struct engine_refusal *refusal)
 {
-    const struct rates *k = &e->rates;
-    uint32_t typical = rates_median_length(k);
-    if (atomic_load(&k->n_prefill) < 4 || atomic_load(&k->n_decode) < 16 || typical == 0)
-        return false;
-    double step_ms = atomic_load(&k->decode_ns) / NS_PER_MS;
-    double prefill_ms = atomic_load(&k->prefill_ns_per_token) * r->n_tokens / NS_PER_MS;
-    double job_ms = prefill_ms + typical * step_ms;
-    uint32_t busy = atomic_load(&e->slots_busy), slots = e->params.n_slots;
-    double wait_ms = busy + ahead < slots ? 0 : job_ms * (busy + ahead + 1 - slots) / slots / 2;
-    *first_ms = wait_ms + prefill_ms + step_ms;
-    *end_ms = *first_ms + (r->max_tokens < typical ? r->max_tokens : typical) * step_ms;
-    return true;
-}
-
-static enum api_code check_deadline(struct engine *e, const struct request *r, struct engine_refusal *refusal)
-{
+    const struct request *r = &j->request;
     if (!r->deadline_ns)
         return API_OK;
     uint64_t now = clock_mono_ns();
@@ -185,22 +167,7 @@ static enum api_code check_deadline(struct engine *e, const struct request *r, s
     }
     if (e->params.admission != ADMISSION_PREDICTIVE)
         return API_OK;
-    double first_ms, end_ms, left_ms = (double)left_ns / NS_PER_MS;
-    pthread_mutex_lock(&e->lock);
-    uint32_t ahead = queue_ahead(&e->queue, queue_rank(r));
-    pthread_mutex_unlock(&e->lock);
-    if (!predict(e, r, ahead, &first_ms, &end_ms))
-        return API_OK;
-    double needed_ms = r->deadline_partial ? first_ms : end_ms;
-    if (needed_ms <= left_ms)
-        return API_OK;
-    metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_PREDICTED, 1);
-    refusal->predicted = true;
-    refusal->predicted_ms = needed_ms;
-    refusal->remaining_ms = left_ms;
-    return refuse(refusal, API_DEADLINE_EXCEEDED,
-        "%s is predicted in %.0f ms, %.0f ms are left until the deadline",
-        r->deadline_partial ? "the first token" : "the answer", needed_ms, left_ms);
+    return predict_admit(e, j, refusal);
 }
 
 static void live_add(struct engine *e, struct job *j)
@@ -253,7 +220,7 @@ enum api_code engine_submit(struct engine *e, struct job *job, struct engine_ref
         return refuse(refusal, API_CONTEXT_LENGTH_EXCEEDED,
             "%u prompt tokens and max_tokens %u exceed the context of %u", r->n_tokens, r->max_tokens,
             e->params.n_ctx);
-    enum api_code code = check_deadline(e, r, refusal);
+    enum api_code code = check_deadline(e, job, refusal);
     if (code)
         return code;
     pthread_mutex_lock(&e->lock);
@@ -287,6 +254,7 @@ void engine_free(struct engine *e)
         step_release(&e->steps[i]);
     ids_free(e->ids);
     queue_release(&e->queue);
+    predict_release(e);
     pthread_cond_destroy(&e->work);
     pthread_cond_destroy(&e->timer_wake);
     pthread_cond_destroy(&e->idle);

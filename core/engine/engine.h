@@ -22,6 +22,7 @@ struct engine_params {
     uint32_t check_every_tokens, check_every_ms, prefill_slice_ms;
     uint32_t min_remaining_ms;
     enum admission admission;
+    double probe_share; /* 0 .. 1: of the jobs that a prediction refuses, those taken all the same */
 };
 
 int engine_new(struct engine **out, const struct engine_params *params, struct orcd_error *err);
@@ -37,8 +38,10 @@ void engine_on_flush(struct engine *e, void (*fn)(void *arg), void *arg);
 struct engine_refusal {
     enum api_code code;
     uint32_t retry_after_s; /* 0: no Retry-After */
-    bool predicted;         /* the two below are set */
+    bool predicted;         /* those below are set */
     double predicted_ms, remaining_ms;
+    double queue_ms, prefill_ms, decode_ms; /* parts of predicted_ms */
+    double margin_ms;                       /* for the error of predictions; on top */
     char message[160];
 };
 

@@ -105,6 +105,7 @@ bool engine_finish(
     bool never_ran = unlist(e, j);
     pthread_mutex_unlock(&e->lock);
     count(j, now);
+    predict_ended(e, j);
     if (never_ran)
         engine_count_stopped(j, now);
     job_end_publish(j);

@@ -126,6 +126,8 @@ struct job {
     struct job *live_next, *live_prev;
     uint64_t rank_ns, order; /* of the queue */
     bool queued, live;
+    uint64_t predicted_first_ns, predicted_end_ns; /* when it was queued; monotonic; 0: not */
+    bool probe;                                    /* taken although it is predicted to be late */
     atomic_uint_fast64_t admitted_ns, first_token_ns, last_token_ns; /* monotonic; 0: not yet */
 };
 

@@ -78,6 +78,7 @@ static void take(struct engine *e, struct slot *s, const struct sample_result *d
     if (!last) {
         int prefill = JOB_PREFILL;
         atomic_store(&j->first_token_ns, now);
+        predict_first_token(j, now);
         atomic_compare_exchange_strong(&j->phase, &prefill, JOB_DECODE);
     } else {
         metric_observe(MH_ITL, (double)(now - last) / NS_PER_S);

@@ -64,11 +64,3 @@ void queue_remove(struct queue *q, struct job *j)
     q->n--;
     memmove(q->jobs + i, q->jobs + i + 1, (q->n - i) * sizeof(struct job *));
 }
-
-uint32_t queue_ahead(const struct queue *q, uint64_t rank_ns)
-{
-    uint32_t ahead = 0;
-    for (uint32_t i = 0; i < q->n; i++)
-        ahead += q->jobs[i]->rank_ns <= rank_ns;
-    return ahead;
-}

@@ -1,69 +1,113 @@
 #include "engine/rates.h"
 
-#include <stdlib.h>
+#include "base/clock.h"
 
 #define MIN_PREFILL_TOKENS 32
-#define WEIGHT (1.0 / 8) /* of a new sample */
-#define OUTLIER 4.0      /* a sample counts as at most this many times the estimate */
+#define WEIGHT (1.0 / 32) /* of a step in stretch and rows */
+#define LONGEST_STRETCH 16.0
+#define LONGEST_GAP_NS NS_PER_MS
+/* Fewer samples tell nothing; the warm-up step gives the first. */
+#define MIN_PREFILL 4
+#define MIN_DECODE 16
+#define MIN_LENGTHS 4
 
-static void learn(_Atomic double *estimate, atomic_uint *n, double sample)
+static double get(const _Atomic double *x)
 {
-    double old = atomic_load_explicit(estimate, memory_order_relaxed);
-    unsigned seen = atomic_load_explicit(n, memory_order_relaxed);
-    if (seen == 0)
-        old = sample;
-    else if (sample > OUTLIER * old)
-        sample = OUTLIER * old;
-    atomic_store_explicit(estimate, old + WEIGHT * (sample - old), memory_order_relaxed);
-    if (seen < UINT32_MAX)
-        atomic_store_explicit(n, seen + 1, memory_order_relaxed);
+    return atomic_load_explicit(x, memory_order_relaxed);
 }
 
-void rates_learn_step(struct rates *r, uint32_t n_decode, uint32_t n_prefill, uint64_t duration_ns)
+static void average(_Atomic double *x, double sample)
 {
-    double ns = (double)duration_ns;
-    if (n_prefill == 0) {
-        learn(&r->decode_ns, &r->n_decode, ns);
+    double old = get(x);
+    atomic_store_explicit(x, old > 0 ? old + WEIGHT * (sample - old) : sample, memory_order_relaxed);
+}
+
+/* The time that a step cost. The host's share between steps that follow each other
+ * counts; a pause without work does not. */
+static double cost_ns(struct rates *r, uint64_t started_ns, uint64_t finished_ns)
+{
+    uint64_t step = finished_ns - started_ns, before = r->finished_ns;
+    r->finished_ns = finished_ns;
+    if (before && started_ns > before) {
+        uint64_t gap = started_ns - before;
+        if (gap < LONGEST_GAP_NS || gap < step / 4)
+            step += gap;
+    }
+    return (double)step;
+}
+
+void rates_learn_step(
+    struct rates *r, uint32_t n_decode, uint32_t n_prefill, uint64_t started_ns, uint64_t finished_ns)
+{
+    if (finished_ns <= started_ns || (!n_decode && !n_prefill))
+        return;
+    double ns = cost_ns(r, started_ns, finished_ns);
+    atomic_store_explicit(&r->last_ns, finished_ns, memory_order_relaxed);
+    if (!n_decode) {
+        curve_learn(&r->alone, n_prefill, ns / n_prefill);
         return;
     }
-    if (n_decode)
-        ns -= atomic_load_explicit(&r->decode_ns, memory_order_relaxed);
-    learn(&r->prefill_ns_per_token, &r->n_prefill, (ns > 0 ? ns : 0) / n_prefill);
+    if (!n_prefill)
+        curve_learn(&r->decode, n_decode, ns);
+    struct curve_view decode;
+    curve_read(&r->decode, true, &decode);
+    double rows_ns = curve_at(&decode, n_decode);
+    if (!(rows_ns > 0))
+        return;
+    if (n_prefill)
+        curve_learn(&r->mixed, n_prefill, (ns > rows_ns ? ns - rows_ns : 1) / n_prefill);
+    double stretch = ns / rows_ns;
+    average(&r->stretch, stretch < 1 ? 1 : stretch < LONGEST_STRETCH ? stretch : LONGEST_STRETCH);
+    average(&r->rows, n_decode);
 }
 
-void rates_learn_length(struct rates *r, uint32_t tokens)
+void rates_learn_length(struct rates *r, uint32_t tokens, bool ended)
 {
-    unsigned n = atomic_load_explicit(&r->n_lengths, memory_order_relaxed);
-    atomic_store_explicit(&r->lengths[n % RATES_LENGTHS], tokens, memory_order_relaxed);
-    atomic_store_explicit(&r->n_lengths, n + 1, memory_order_relaxed);
+    if (tokens)
+        lengths_learn(&r->lengths, tokens, ended);
 }
 
-uint32_t rates_prefill_budget(const struct rates *r, uint64_t slice_ns)
+void rates_read(const struct rates *r, struct rates_view *out)
 {
-    double decode = atomic_load_explicit(&r->decode_ns, memory_order_relaxed);
-    double per_token = atomic_load_explicit(&r->prefill_ns_per_token, memory_order_relaxed);
-    double target = 2 * decode > (double)slice_ns ? 2 * decode : (double)slice_ns;
-    double room = target - decode;
-    if (!(room > MIN_PREFILL_TOKENS * per_token))
-        return MIN_PREFILL_TOKENS;
-    return room >= per_token * (double)UINT32_MAX ? UINT32_MAX : (uint32_t)(room / per_token);
+    curve_read(&r->decode, true, &out->decode);
+    curve_read(&r->alone, false, &out->alone);
+    curve_read(&r->mixed, false, &out->mixed);
+    uint32_t n_prefill = out->alone.n + out->mixed.n;
+    if (!out->mixed.n)
+        out->mixed = out->alone;
+    if (!out->alone.n)
+        out->alone = out->mixed;
+    out->stretch = get(&r->stretch) > 1 ? get(&r->stretch) : 1;
+    out->rows = get(&r->rows);
+    out->last_ns = atomic_load_explicit(&r->last_ns, memory_order_relaxed);
+    out->known = n_prefill >= MIN_PREFILL && out->decode.n >= MIN_DECODE &&
+                 atomic_load_explicit(&r->lengths.n, memory_order_relaxed) >= MIN_LENGTHS;
 }
 
-static int by_value(const void *a, const void *b)
+double rates_step_ns(const struct rates_view *v, uint32_t n_decode, uint32_t n_prefill)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
+    double ns = n_decode ? curve_at(&v->decode, n_decode) : 0;
+    if (n_prefill)
+        ns += curve_at(n_decode ? &v->mixed : &v->alone, n_prefill) * n_prefill;
+    return ns;
 }
 
-uint32_t rates_median_length(const struct rates *r)
+uint32_t rates_budget(const struct rates_view *v, uint32_t n_decode, double slice_ns)
 {
-    uint32_t n = atomic_load_explicit(&r->n_lengths, memory_order_relaxed), sorted[RATES_LENGTHS];
-    if (n > RATES_LENGTHS)
-        n = RATES_LENGTHS;
-    if (n == 0)
-        return 0;
-    for (uint32_t i = 0; i < n; i++)
-        sorted[i] = atomic_load_explicit(&r->lengths[i], memory_order_relaxed);
-    qsort(sorted, n, sizeof(*sorted), by_value);
-    return sorted[n / 2];
+    double decode = curve_at(&v->decode, n_decode);
+    double room = (2 * decode > slice_ns ? 2 * decode : slice_ns) - decode;
+    /* A token's time depends on their number, if not by much: twice is enough. */
+    double tokens = MIN_PREFILL_TOKENS;
+    for (int i = 0; i < 2; i++) {
+        double per_token = curve_at(&v->mixed, tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX);
+        tokens = room > MIN_PREFILL_TOKENS * per_token ? room / per_token : MIN_PREFILL_TOKENS;
+    }
+    return tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX;
+}
+
+uint32_t rates_prefill_budget(const struct rates *r, uint32_t n_decode, uint64_t slice_ns)
+{
+    struct rates_view v;
+    rates_read(r, &v);
+    return rates_budget(&v, n_decode, (double)slice_ns);
 }

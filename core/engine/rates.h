@@ -5,25 +5,43 @@
 #ifndef ORCD_ENGINE_RATES_H
 #define ORCD_ENGINE_RATES_H
 
-#include <stdatomic.h>
-#include <stdint.h>
-
-#define RATES_LENGTHS 64
+#include "engine/curve.h"
+#include "engine/lengths.h"
 
 struct rates {
-    _Atomic double decode_ns;            /* one step of decode rows */
-    _Atomic double prefill_ns_per_token; /* beyond the decode rows of its step */
-    atomic_uint n_decode, n_prefill;     /* samples, warm-up included */
-    atomic_uint lengths[RATES_LENGTHS];  /* sampled tokens of the last answers that ended by themselves */
-    atomic_uint n_lengths;
+    struct curve decode;       /* ns of a step's decode rows, by their number */
+    struct curve alone, mixed; /* ns of a prompt token in a step without and with decode rows,
+                                  by prompt tokens of the step */
+    struct lengths lengths;
+    /* Of the last steps with decode rows: how much longer they took than their decode
+     * rows alone, and how many rows they had. */
+    _Atomic double stretch, rows;
+    atomic_uint_fast64_t last_ns; /* end of the last step, monotonic; 0: none */
+    uint64_t finished_ns;         /* the same, the engine thread's own */
 };
 
-/* A step of n_decode rows and n_prefill tokens took this long. */
-void rates_learn_step(struct rates *r, uint32_t n_decode, uint32_t n_prefill, uint64_t duration_ns);
-void rates_learn_length(struct rates *r, uint32_t tokens);
-/* Prefill tokens that a step may have beside decode rows, so that it takes no longer
- * than max(slice_ns, 2 decode steps); at least 32. */
-uint32_t rates_prefill_budget(const struct rates *r, uint64_t slice_ns);
-uint32_t rates_median_length(const struct rates *r); /* 0: no samples */
+/* A step that took from started_ns to finished_ns. Time between two steps that the
+ * host took counts for the second. */
+void rates_learn_step(
+    struct rates *r, uint32_t n_decode, uint32_t n_prefill, uint64_t started_ns, uint64_t finished_ns);
+/* An answer ended with so many tokens; `ended`: by itself. */
+void rates_learn_length(struct rates *r, uint32_t tokens, bool ended);
+
+/* The rates at one moment. */
+struct rates_view {
+    struct curve_view decode, alone, mixed;
+    double stretch; /* >= 1 */
+    double rows;
+    uint64_t last_ns;
+    bool known; /* there are samples enough to tell anything from */
+};
+void rates_read(const struct rates *r, struct rates_view *out);
+
+/* ns of a step; 0 for what is not known. */
+double rates_step_ns(const struct rates_view *v, uint32_t n_decode, uint32_t n_prefill);
+/* Prefill tokens that a step may have beside n_decode > 0 rows, so that it takes no
+ * longer than max(slice_ns, 2 decode steps); at least 32. */
+uint32_t rates_budget(const struct rates_view *v, uint32_t n_decode, double slice_ns);
+uint32_t rates_prefill_budget(const struct rates *r, uint32_t n_decode, uint64_t slice_ns);
 
 #endif

@@ -131,7 +131,7 @@ static int warm_up_row(struct engine *e, uint32_t first_pos, uint32_t n, struct 
     if (rc)
         return rc;
     bool decode = n == 1;
-    rates_learn_step(&e->rates, decode, decode ? 0 : n, step_duration(&result));
+    rates_learn_step(&e->rates, decode, decode ? 0 : n, result.started_ns, result.finished_ns);
     return 0;
 }
 
@@ -267,7 +267,8 @@ static void add_prefill_rows(struct engine *e)
     struct step *st = step_next(e);
     uint32_t budget = e->params.max_batch_tokens - st->n_tokens;
     if (st->n_decode) {
-        uint32_t slice = rates_prefill_budget(&e->rates, e->params.prefill_slice_ms * NS_PER_MS);
+        uint32_t slice =
+            rates_prefill_budget(&e->rates, st->n_decode, e->params.prefill_slice_ms * NS_PER_MS);
         budget = budget < slice ? budget : slice;
     }
     for (struct slot *s; budget && (s = next_prefill(e, st));) {
@@ -422,7 +423,7 @@ static void learn(struct engine *e, const struct step *st, const struct orcd_res
     for (uint32_t r = 0; r < st->n_rows; r++)
         if (st->status[r])
             return;
-    rates_learn_step(&e->rates, st->n_decode, st->n_prefill, ns);
+    rates_learn_step(&e->rates, st->n_decode, st->n_prefill, result->started_ns, result->finished_ns);
     metric_observe(st->n_prefill ? MH_STEP_PREFILL : MH_STEP_DECODE, (double)ns / NS_PER_S);
 }
 
@@ -444,5 +445,6 @@ void step_collect(struct engine *e)
     for (uint32_t r = 0; r < st->n_rows; r++)
         row_collect(e, st, r);
     engine_flush(e);
+    predict_slots(e);
     learn(e, st, &result);
 }

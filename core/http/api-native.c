@@ -2,6 +2,7 @@
 #include "http/api-native.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,8 +122,10 @@ static void error_of_refusal(struct exchange *x, const struct engine_refusal *r)
     http_error_set(&x->error, r->code, "%s", r->message);
     x->error.retry_after_s = r->retry_after_s;
     if (r->predicted)
-        http_error_detail_numbers(
-            &x->error, "predicted_ms", (uint64_t)r->predicted_ms, "remaining_ms", (uint64_t)r->remaining_ms);
+        snprintf(x->error.details, sizeof(x->error.details),
+            "{\"predicted_ms\":%.0f,\"remaining_ms\":%.0f,\"queue_ms\":%.0f,\"prefill_ms\":%.0f,"
+            "\"decode_ms\":%.0f,\"margin_ms\":%.0f}",
+            r->predicted_ms, r->remaining_ms, r->queue_ms, r->prefill_ms, r->decode_ms, r->margin_ms);
 }
 
 void api_execute(struct exchange *x)
@@ -206,6 +209,7 @@ void job_log(struct exchange *x)
     uint64_t admitted = atomic_load(&j->admitted_ns), now = clock_mono_ns();
     double slack =
         j->request.deadline_ns ? ((double)j->request.deadline_ns - (double)now) / (double)NS_PER_MS : 0;
+    double predicted = (double)(j->predicted_end_ns - j->request.arrived_ns) / (double)NS_PER_MS;
     log_event(ORCD_LOG_INFO, "job ended", LOG_T("job_id", j->request.job_id),
         LOG_T("correlation_id", j->request.correlation_id),
         LOG_T("outcome", e->code ? api_code_name(e->code) : finishes[e->finish]),
@@ -213,7 +217,8 @@ void job_log(struct exchange *x)
         LOG_F("queue_ms", (double)((admitted ? admitted : now) - j->request.arrived_ns) / (double)NS_PER_MS),
         LOG_F("ttft_ms", e->ttft_ms), LOG_I("tokens_in", j->request.n_tokens), LOG_I("tokens", e->tokens_out),
         LOG_I("wasted", e->tokens_out > delivered ? e->tokens_out - delivered : 0),
-        j->request.deadline_ns ? LOG_F("deadline_slack_ms", slack) : NULL, NULL);
+        j->request.deadline_ns ? LOG_F("deadline_slack_ms", slack) : NULL,
+        j->predicted_end_ns ? LOG_F("predicted_ms", predicted) : NULL, NULL);
 }
 
 /* --- cancel --------------------------------------------------------------------------------- */

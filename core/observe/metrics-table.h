@@ -23,17 +23,20 @@ enum metric_wasted {
     WASTED_STOP_SEQUENCE,
     WASTED_COUNT
 };
+enum metric_probe { PROBE_IN_TIME, PROBE_LATE, PROBE_COUNT };
 enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
 
 #define METRIC_COUNTERS(X)                                                                                   \
     X(REQUESTS, "orcd_requests_total", "outcome", "Requests by how they ended")                              \
     X(REJECTIONS, "orcd_rejections_total", "code", "Requests refused before a slot, by error code")          \
     X(PROMPT_TOKENS, "orcd_prompt_tokens_total", NULL, "Prompt tokens of admitted requests")                 \
-    X(GENERATION_TOKENS, "orcd_generation_tokens_total", NULL, "Tokens generated")                             \
+    X(GENERATION_TOKENS, "orcd_generation_tokens_total", NULL, "Tokens generated")                           \
     X(WASTED_TOKENS, "orcd_wasted_tokens_total", "reason", "Tokens generated but never delivered")           \
     X(PREFIX_QUERIES, "orcd_prefix_cache_queries_total", NULL, "Prompt tokens looked up in kept prefixes")   \
     X(PREFIX_HITS, "orcd_prefix_cache_hits_total", NULL, "Prompt tokens found in kept prefixes")             \
-    X(DEADLINE_REJECTIONS, "orcd_deadline_rejections_total", "when", "Requests refused for their deadline")
+    X(DEADLINE_REJECTIONS, "orcd_deadline_rejections_total", "when", "Requests refused for their deadline")  \
+    X(PREDICTION_PROBES, "orcd_prediction_probes_total", "result",                                           \
+        "Requests taken although they were predicted to be late")
 
 #define METRIC_GAUGES(X)                                                                                     \
     X(REQUESTS_RUNNING, "orcd_requests_running", "Jobs in a slot")                                           \
@@ -43,6 +46,8 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
     X(HTTP_START_MS, "orcd_http_server_start_duration_ms", "Process start to listening")                     \
     X(STREAM_UTILIZATION, "orcd_cuda_stream_utilization",                                                    \
         "Device-busy share of the last health.refresh_ms, 0 to 1")                                           \
+    X(PREDICTION_MARGIN, "orcd_prediction_margin_ratio",                                                     \
+        "Safety margin on top of predictions, as a part of them")                                            \
     X(KV_USAGE, "orcd_kv_cache_usage_ratio", "KV tokens held over KV tokens in the pool, 0 to 1")            \
     X(VRAM_WEIGHTS, "orcd_vram_used_bytes{kind=\"weights\"}", "Device memory that this worker holds")        \
     X(VRAM_KV, "orcd_vram_used_bytes{kind=\"kv\"}", "Device memory that this worker holds")                  \

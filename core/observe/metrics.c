@@ -37,6 +37,7 @@ static const char *const outcome_names[OUTCOME_COUNT] = {
     "stop", "length", "deadline_partial", "deadline", "cancelled", "disconnected", "error", "rejected"};
 static const char *const wasted_names[WASTED_COUNT] = {
     "cancelled", "disconnected", "deadline", "error", "stop_sequence"};
+static const char *const probe_names[PROBE_COUNT] = {"in_time", "late"};
 static const char *const when_names[WHEN_COUNT] = {"arrival", "queue", "predicted"};
 /* Indexed by enum api_code; API_OK is no rejection. */
 static const char *const code_names[API_CODE_COUNT] = {NULL,
@@ -108,6 +109,9 @@ static const char *const *label_values(enum metric_counter id, unsigned *n)
     case MC_DEADLINE_REJECTIONS:
         *n = WHEN_COUNT;
         return when_names;
+    case MC_PREDICTION_PROBES:
+        *n = PROBE_COUNT;
+        return probe_names;
     default:
         *n = 1;
         return NULL;

@@ -9,7 +9,7 @@ from orcd_api import *  # noqa: E402,F403
 import datetime
 
 # One slot, 5 ms a token, 2 ms a prompt token: a job can be caught in every phase.
-w = Worker("model.slots=1", "model.context=4096", "deadlines.max_ms=3600000", "http.ping_ms=100", token_ms=5, prefill_us_per_token=2000)
+w = Worker("model.slots=1", "deadlines.admission=simple", "model.context=4096", "deadlines.max_ms=3600000", "http.ping_ms=100", token_ms=5, prefill_us_per_token=2000)
 serial = 0
 LONG = {"max_tokens": 2000, "ignore_eos": True}
 PROMPT = "p" * 2000  # 4 s of prefill

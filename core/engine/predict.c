@@ -1,0 +1,284 @@
+#include "engine/engine-internal.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "observe/metrics.h"
+
+/* Without a step for so long, the rates tell nothing: the next job is taken as it comes. */
+#define STALE_NS (60 * NS_PER_S)
+/* The margin moves so that this share of the jobs that were admitted end late. */
+#define LATE_SHARE 0.03
+#define MARGIN_GAIN 0.02
+#define MARGIN_MOST 0.5
+/* The background is that of the last steps, as long as they are no older. */
+#define BACKGROUND_NS NS_PER_S
+
+int predict_init(struct engine *e)
+{
+    struct predictor *p = &e->predict;
+    pthread_mutex_init(&p->lock, NULL);
+    p->slots = calloc(e->params.n_slots, sizeof(*p->slots));
+    return p->slots && !sim_scratch_init(&p->scratch, e->params.n_slots + e->params.queue_capacity + 1) ? 0
+                                                                                                        : -1;
+}
+
+void predict_release(struct engine *e)
+{
+    free(e->predict.slots);
+    sim_scratch_release(&e->predict.scratch);
+    pthread_mutex_destroy(&e->predict.lock);
+}
+
+/* --- slots ----------------------------------------------------------------------------- */
+
+/* Nothing but max_tokens ends the answer by itself. */
+static bool is_exact(const struct request *r)
+{
+    return r->ignore_eos && r->n_stop == 0;
+}
+
+void predict_slot(struct engine *e, const struct slot *s)
+{
+    struct predict_slot *v = &e->predict.slots[s->id];
+    const struct job *j = s->job;
+    if (!j) {
+        atomic_store_explicit(&v->max_tokens, 0, memory_order_relaxed);
+        return;
+    }
+    const struct request *r = &j->request;
+    uint32_t left = s->n_sampled || s->n_history >= r->n_tokens ? 0 : r->n_tokens - s->n_history;
+    atomic_store_explicit(&v->prompt_left, left, memory_order_relaxed);
+    atomic_store_explicit(&v->sampled, s->n_sampled, memory_order_relaxed);
+    atomic_store_explicit(&v->exact, is_exact(r), memory_order_relaxed);
+    atomic_store_explicit(&v->rank_ns, j->rank_ns, memory_order_relaxed);
+    atomic_store_explicit(&v->deadline_ns, r->deadline_ns, memory_order_relaxed);
+    atomic_store_explicit(&v->max_tokens, r->max_tokens, memory_order_relaxed);
+}
+
+void predict_slots(struct engine *e)
+{
+    /* Another step is submitted at once. */
+    atomic_store_explicit(&e->predict.in_flight, e->n_steps + 1, memory_order_relaxed);
+    for (uint32_t i = 0; i < e->params.n_slots; i++)
+        if (e->slots[i].job)
+            predict_slot(e, &e->slots[i]);
+}
+
+static double until(uint64_t deadline_ns, uint64_t now)
+{
+    return deadline_ns ? (double)deadline_ns - (double)now : INFINITY;
+}
+
+static uint32_t snapshot_slots(
+    const struct engine *e, const struct lengths_view *lengths, uint64_t now, struct sim_job *out)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->params.n_slots; i++) {
+        const struct predict_slot *v = &e->predict.slots[i];
+        uint32_t max = atomic_load_explicit(&v->max_tokens, memory_order_relaxed);
+        uint32_t sampled = atomic_load_explicit(&v->sampled, memory_order_relaxed);
+        if (!max)
+            continue;
+        sampled = sampled < max ? sampled : max - 1; /* its last is about to be published */
+        bool exact = atomic_load_explicit(&v->exact, memory_order_relaxed);
+        out[n++] = (struct sim_job){
+            .rank_ns = atomic_load_explicit(&v->rank_ns, memory_order_relaxed),
+            .deadline_ns = until(atomic_load_explicit(&v->deadline_ns, memory_order_relaxed), now),
+            .prompt = atomic_load_explicit(&v->prompt_left, memory_order_relaxed),
+            .tokens = (exact ? max : lengths_median(lengths, sampled, max)) - sampled,
+        };
+    }
+    return n;
+}
+
+/* --- the queue, with the new job in its place ------------------------------------------ */
+
+static struct sim_job of_request(
+    const struct job *j, uint64_t rank_ns, uint64_t now, const struct lengths_view *lengths)
+{
+    const struct request *r = &j->request;
+    bool exact = is_exact(r);
+    struct sim_job out = {
+        .rank_ns = rank_ns,
+        .deadline_ns = until(r->deadline_ns, now),
+        .prompt = r->n_tokens,
+        .tokens = exact ? r->max_tokens : lengths_median(lengths, 0, r->max_tokens),
+        .least = exact ? r->max_tokens : lengths_least(lengths, 0, r->max_tokens),
+    };
+    if (r->deadline_partial)
+        out.least = 1; /* nothing but the first token */
+    return out;
+}
+
+/* The queue's lock is held for a few instructions a job. Returns the new one's index. */
+static uint32_t snapshot_queue(struct engine *e, const struct job *new, const struct lengths_view *lengths,
+    uint64_t now, struct sim_job *out, uint32_t *n_out)
+{
+    uint64_t rank = queue_rank(&new->request);
+    struct sim_job mine = of_request(new, rank, now, lengths);
+    uint32_t n = 0, at = UINT32_MAX;
+    pthread_mutex_lock(&e->lock);
+    for (uint32_t i = e->queue.n; i-- > 0;) {
+        const struct job *j = e->queue.jobs[i];
+        if (at == UINT32_MAX && j->rank_ns > rank) {
+            at = n;
+            out[n++] = mine;
+        }
+        out[n++] = of_request(j, j->rank_ns, now, lengths);
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (at == UINT32_MAX) {
+        at = n;
+        out[n++] = mine;
+    }
+    *n_out = n;
+    return at;
+}
+
+/* --- a prediction ---------------------------------------------------------------------- */
+
+struct prediction {
+    struct sim_times times;
+    double alone_first_ns, alone_end_ns;
+};
+
+/* Under the predictor's lock. False: too little is known. */
+static bool predict(struct engine *e, const struct job *j, uint64_t now, struct prediction *out)
+{
+    struct predictor *p = &e->predict;
+    struct rates_view rates;
+    struct lengths_view lengths;
+    rates_read(&e->rates, &rates);
+    uint64_t pending = atomic_load(&e->pending_since_ns);
+    uint64_t quiet = now > rates.last_ns ? now - rates.last_ns : 0;
+    if (!rates.known || quiet > STALE_NS)
+        return false;
+    lengths_read(&e->rates.lengths, &lengths);
+    uint32_t n_running = snapshot_slots(e, &lengths, now, p->scratch.jobs), n_queued;
+    uint32_t at = snapshot_queue(e, j, &lengths, now, p->scratch.jobs + n_running, &n_queued);
+    struct sim_params sim = {
+        .rates = &rates,
+        .n_slots = e->params.n_slots,
+        .max_batch_tokens = e->params.max_batch_tokens,
+        .slice_ns = (double)(e->params.prefill_slice_ms * NS_PER_MS),
+        .in_flight = pending ? atomic_load(&p->in_flight) : 0,
+        .elapsed_ns = pending && now > pending ? (double)(now - pending) : 0,
+        .stretch = quiet < BACKGROUND_NS ? rates.stretch : 1,
+        .rows = quiet < BACKGROUND_NS ? (uint32_t)rates.rows : 0,
+        .n_running = n_running,
+        .n_queued = n_queued,
+        .job = n_running + at,
+    };
+    const struct sim_job mine = p->scratch.jobs[sim.job];
+    sim_run(&sim, &p->scratch, &out->times);
+    sim_alone(
+        &rates, sim.max_batch_tokens, mine.prompt, mine.tokens, &out->alone_first_ns, &out->alone_end_ns);
+    return true;
+}
+
+static bool is_probe(struct engine *e)
+{
+    struct predictor *p = &e->predict;
+    p->probe_credit += e->params.probe_share;
+    if (p->probe_credit < 1)
+        return false;
+    p->probe_credit -= 1;
+    return true;
+}
+
+static void refuse(
+    struct engine_refusal *out, const struct prediction *p, bool partial, double left_ns, double margin)
+{
+    const struct sim_times *t = &p->times;
+    double needed_ns = partial ? t->first_ns : t->end_ns;
+    double alone_ns = partial ? p->alone_first_ns : p->alone_end_ns;
+    out->code = API_DEADLINE_EXCEEDED;
+    out->predicted = true;
+    out->predicted_ms = needed_ns / NS_PER_MS;
+    out->remaining_ms = left_ns / NS_PER_MS;
+    out->queue_ms = t->slot_ns / NS_PER_MS;
+    out->prefill_ms = (t->first_ns - t->slot_ns) / NS_PER_MS;
+    out->decode_ms = partial ? 0 : (t->end_ns - t->first_ns) / NS_PER_MS;
+    out->margin_ms = needed_ns * margin / NS_PER_MS;
+    double wait_s = (needed_ns * (1 + margin) - left_ns) / NS_PER_S;
+    if (alone_ns * (1 + margin) <= left_ns)
+        out->retry_after_s = wait_s < 1 ? 1 : wait_s < 3600 ? (uint32_t)ceil(wait_s) : 3600;
+    snprintf(out->message, sizeof(out->message),
+        "%s is predicted in %.0f ms (queue %.0f, prefill %.0f, decode %.0f) + %.0f, %.0f ms are left until "
+        "the deadline",
+        partial ? "the first token" : "the answer", out->predicted_ms, out->queue_ms, out->prefill_ms,
+        out->decode_ms, out->margin_ms, out->remaining_ms);
+}
+
+enum api_code predict_admit(struct engine *e, struct job *j, struct engine_refusal *refusal)
+{
+    const struct request *r = &j->request;
+    struct predictor *p = &e->predict;
+    struct prediction got;
+    pthread_mutex_lock(&p->lock);
+    uint64_t now = clock_mono_ns();
+    bool known = predict(e, j, now, &got);
+    double left_ns = until(r->deadline_ns, now), margin = atomic_load(&p->margin);
+    double needed_ns = known ? (r->deadline_partial ? got.times.first_ns : got.times.end_ns) : 0;
+    bool refused = known && needed_ns * (1 + margin) > left_ns;
+    j->probe = refused && is_probe(e);
+    pthread_mutex_unlock(&p->lock);
+    if (!known)
+        return API_OK;
+    if (refused && !j->probe) {
+        metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_PREDICTED, 1);
+        refuse(refusal, &got, r->deadline_partial, left_ns, margin);
+        return API_DEADLINE_EXCEEDED;
+    }
+    j->predicted_first_ns = now + (uint64_t)got.times.first_ns;
+    j->predicted_end_ns = now + (uint64_t)got.times.end_ns;
+    return API_OK;
+}
+
+bool predict_is_doomed(struct engine *e, const struct job *j, uint32_t cached)
+{
+    const struct request *r = &j->request;
+    struct rates_view rates;
+    struct lengths_view lengths;
+    if (!r->deadline_ns || j->probe || e->params.admission != ADMISSION_PREDICTIVE)
+        return false;
+    rates_read(&e->rates, &rates);
+    uint64_t now = clock_mono_ns();
+    if (!rates.known || (now > rates.last_ns && now - rates.last_ns > STALE_NS))
+        return false;
+    lengths_read(&e->rates.lengths, &lengths);
+    struct sim_job s = of_request(j, 0, now, &lengths);
+    return sim_is_doomed(&rates, e->params.max_batch_tokens, s.prompt > cached ? s.prompt - cached : 1,
+        s.least, s.deadline_ns);
+}
+
+/* --- how good they were ---------------------------------------------------------------- */
+
+void predict_first_token(const struct job *j, uint64_t now)
+{
+    if (j->predicted_first_ns)
+        metric_observe(
+            MH_PREDICTION_ERROR, fabs((double)now - (double)j->predicted_first_ns) / (double)NS_PER_S);
+}
+
+void predict_ended(struct engine *e, const struct job *j)
+{
+    bool late = j->end.code == API_DEADLINE_EXCEEDED;
+    if (!j->predicted_end_ns || (!late && j->end.code != API_OK))
+        return;
+    if (j->probe) {
+        metric_add_labelled(MC_PREDICTION_PROBES, late ? PROBE_LATE : PROBE_IN_TIME, 1);
+        return;
+    }
+    double move = MARGIN_GAIN * (late ? 1 - LATE_SHARE : -LATE_SHARE);
+    double old = atomic_load(&e->predict.margin), new;
+    do {
+        new = old + move;
+        new = new < 0 ? 0 : new > MARGIN_MOST ? MARGIN_MOST : new;
+    } while (!atomic_compare_exchange_weak(&e->predict.margin, &old, new));
+    metric_set(MG_PREDICTION_MARGIN, new);
+}

@@ -1,0 +1,237 @@
+#include "engine/simulate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SURE 0.95 /* of what a job needs: it cannot be less */
+
+int sim_scratch_init(struct sim_scratch *s, uint32_t n_jobs)
+{
+    memset(s, 0, sizeof(*s));
+    s->n_jobs = n_jobs;
+    s->jobs = calloc(n_jobs, sizeof(*s->jobs));
+    s->left = calloc(n_jobs, sizeof(*s->left));
+    s->decoding = calloc(n_jobs, sizeof(*s->decoding));
+    s->prefilling = calloc(n_jobs, sizeof(*s->prefilling));
+    s->through = calloc(n_jobs, sizeof(*s->through));
+    return s->jobs && s->left && s->decoding && s->prefilling && s->through ? 0 : -1;
+}
+
+void sim_scratch_release(struct sim_scratch *s)
+{
+    free(s->jobs);
+    free(s->left);
+    free(s->decoding);
+    free(s->prefilling);
+    free(s->through);
+    memset(s, 0, sizeof(*s));
+}
+
+/* --- heaps: the smallest key first, ties by index ------------------------------------ */
+
+static bool less(const struct sim_item *a, const struct sim_item *b)
+{
+    return a->key != b->key ? a->key < b->key : a->job < b->job;
+}
+
+static void heap_push(struct sim_item *h, uint32_t *n, double key, uint32_t job)
+{
+    struct sim_item item = {key, job};
+    uint32_t i = (*n)++;
+    for (; i > 0 && less(&item, &h[(i - 1) / 2]); i = (i - 1) / 2)
+        h[i] = h[(i - 1) / 2];
+    h[i] = item;
+}
+
+static uint32_t heap_pop(struct sim_item *h, uint32_t *n)
+{
+    uint32_t top = h[0].job, i = 0;
+    struct sim_item last = h[--*n];
+    for (uint32_t child = 1; child < *n; child = 2 * i + 1) {
+        child += child + 1 < *n && less(&h[child + 1], &h[child]);
+        if (!less(&h[child], &last))
+            break;
+        h[i] = h[child];
+        i = child;
+    }
+    h[i] = last;
+    return top;
+}
+
+/* --- the run ------------------------------------------------------------------------- */
+
+struct sim {
+    const struct sim_params *p;
+    struct sim_scratch *s;
+    struct sim_times *out;
+    double now, steps; /* steps with decode rows that ended so far */
+    uint32_t n_decoding, n_prefilling, next, in_flight;
+    bool done;
+};
+
+static double decode_ns(const struct sim *m)
+{
+    uint32_t rows = m->n_decoding > m->p->rows ? m->n_decoding : m->p->rows;
+    return curve_at(&m->p->rates->decode, rows);
+}
+
+/* From its first token on, which was just sampled or is to be. */
+static void decode(struct sim *m, uint32_t i, uint32_t tokens)
+{
+    const struct sim_job *j = &m->s->jobs[i];
+    if (i != m->p->job && j->deadline_ns < INFINITY) {
+        double room = (j->deadline_ns - m->now) / curve_at(&m->p->rates->decode, m->n_decoding + 1);
+        double most = room > 1 ? ceil(room) : 1;
+        if (most < tokens)
+            tokens = (uint32_t)most;
+    }
+    heap_push(m->s->decoding, &m->n_decoding, m->steps + tokens, i);
+}
+
+static bool is_dropped(const struct sim *m, uint32_t i)
+{
+    const struct sim_job *j = &m->s->jobs[i];
+    if (i == m->p->job || !(j->deadline_ns < INFINITY))
+        return false;
+    double left = j->deadline_ns - m->now;
+    return !(left > 0) ||
+           (j->least && sim_is_doomed(m->p->rates, m->p->max_batch_tokens, j->prompt, j->least, left));
+}
+
+static void admit(struct sim *m)
+{
+    const struct sim_params *p = m->p;
+    while (m->n_decoding + m->n_prefilling < p->n_slots && m->next < p->n_running + p->n_queued) {
+        uint32_t i = m->next++;
+        if (is_dropped(m, i))
+            continue;
+        if (i == p->job)
+            m->out->slot_ns = m->now;
+        heap_push(m->s->prefilling, &m->n_prefilling, (double)m->s->jobs[i].rank_ns, i);
+    }
+}
+
+static uint32_t budget(const struct sim *m)
+{
+    const struct sim_params *p = m->p;
+    uint32_t room = p->max_batch_tokens > m->n_decoding ? p->max_batch_tokens - m->n_decoding : 0;
+    uint32_t slice = m->n_decoding ? rates_budget(p->rates, m->n_decoding, p->slice_ns) : p->max_batch_tokens;
+    return room < slice ? room : slice;
+}
+
+static double step_ns(const struct sim *m, uint32_t n_prefill)
+{
+    if (!n_prefill)
+        return decode_ns(m) * m->p->stretch;
+    double ns = m->n_decoding ? decode_ns(m) : 0;
+    return ns + curve_at(m->n_decoding ? &m->p->rates->mixed : &m->p->rates->alone, n_prefill) * n_prefill;
+}
+
+/* Takes all the steps before the one in which something ends. */
+static void run_ahead(struct sim *m, uint32_t room)
+{
+    double n = m->n_decoding ? m->s->decoding[0].key - m->steps - 1 : INFINITY;
+    if (m->n_prefilling) {
+        uint32_t *left = &m->s->left[m->s->prefilling[0].job];
+        double whole = room ? (*left - 1) / room : INFINITY;
+        n = n < whole ? n : whole;
+        if (n > 0 && room)
+            *left -= (uint32_t)n * room;
+    }
+    if (!(n > 0))
+        return;
+    m->now += n * step_ns(m, m->n_prefilling ? room : 0);
+    m->steps += m->n_decoding ? n : 0;
+}
+
+/* The prompts, most urgent first, in one step; how many end in it. */
+static uint32_t prefill(struct sim *m, uint32_t room, uint32_t *n_prefill)
+{
+    uint32_t through = 0, had = room;
+    while (room && m->n_prefilling) {
+        uint32_t *left = &m->s->left[m->s->prefilling[0].job], n = *left < room ? *left : room;
+        *left -= n;
+        room -= n;
+        if (*left == 0)
+            m->s->through[through++] = heap_pop(m->s->prefilling, &m->n_prefilling);
+    }
+    *n_prefill = had - room;
+    return through;
+}
+
+static void ends(struct sim *m, uint32_t i)
+{
+    if (i != m->p->job)
+        return;
+    m->out->end_ns = m->now;
+    m->done = true;
+}
+
+static void step(struct sim *m)
+{
+    uint32_t n_prefill, room = m->n_prefilling ? budget(m) : 0;
+    if (m->in_flight == 0)
+        run_ahead(m, room);
+    uint32_t through = prefill(m, room, &n_prefill);
+    m->now += step_ns(m, n_prefill);
+    m->steps += m->n_decoding ? 1 : 0;
+    if (m->in_flight && --m->in_flight == 0 && m->now < 0)
+        m->now = 0; /* it was to be over already */
+    while (m->n_decoding && m->s->decoding[0].key <= m->steps)
+        ends(m, heap_pop(m->s->decoding, &m->n_decoding));
+    for (uint32_t k = 0; k < through; k++) {
+        uint32_t i = m->s->through[k];
+        if (i == m->p->job)
+            m->out->first_ns = m->now;
+        if (m->s->jobs[i].tokens > 1)
+            decode(m, i, m->s->jobs[i].tokens - 1);
+        else
+            ends(m, i);
+    }
+}
+
+void sim_run(const struct sim_params *p, struct sim_scratch *s, struct sim_times *out)
+{
+    struct sim m = {.p = p, .s = s, .out = out, .next = p->n_running};
+    memset(out, 0, sizeof(*out));
+    for (uint32_t i = 0; i < p->n_running + p->n_queued; i++)
+        s->left[i] = s->jobs[i].prompt ? s->jobs[i].prompt : 1;
+    for (uint32_t i = 0; i < p->n_running; i++)
+        if (s->jobs[i].prompt)
+            heap_push(s->prefilling, &m.n_prefilling, (double)s->jobs[i].rank_ns, i);
+        else
+            decode(&m, i, s->jobs[i].tokens);
+    if (p->n_running && p->in_flight) {
+        m.in_flight = p->in_flight;
+        m.now = -p->elapsed_ns;
+    }
+    while (!m.done) {
+        if (!m.in_flight)
+            admit(&m);
+        if (!m.n_decoding && !m.n_prefilling) {
+            if (!m.in_flight)
+                return; /* nothing is left: the job was not among them */
+            m.in_flight = 0;
+            m.now = m.now > 0 ? m.now : 0;
+            continue;
+        }
+        step(&m);
+    }
+}
+
+void sim_alone(const struct rates_view *rates, uint32_t max_batch_tokens, uint32_t prompt, uint32_t tokens,
+    double *first_ns, double *end_ns)
+{
+    uint32_t whole = prompt / max_batch_tokens, rest = prompt % max_batch_tokens;
+    *first_ns = whole * rates_step_ns(rates, 0, max_batch_tokens) + rates_step_ns(rates, 0, rest);
+    *end_ns = *first_ns + (tokens - 1.0) * rates_step_ns(rates, 1, 0);
+}
+
+bool sim_is_doomed(const struct rates_view *rates, uint32_t max_batch_tokens, uint32_t prompt,
+    uint32_t tokens, double left_ns)
+{
+    double first, end;
+    sim_alone(rates, max_batch_tokens, prompt, tokens, &first, &end);
+    return SURE * end > left_ns;
+}
