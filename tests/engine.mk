@@ -31,4 +31,9 @@ tests_test_engine_pipeline_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_test_engine_pipeline_LDADD = $(TEST_LIBS)
 tests_test_check_SOURCES = tests/unit/test-check.c
 tests_test_check_LDADD = $(TEST_LIBS)
+check_PROGRAMS += tests/unit/test-predict
+TESTS += tests/unit/test-predict
+tests_unit_test_predict_SOURCES = tests/unit/test-predict.c
+tests_unit_test_predict_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_predict_LDADD = $(TEST_LIBS) -lm
 endif

@@ -197,15 +197,15 @@ void sim_run(const struct sim_params *p, struct sim_scratch *s, struct sim_times
     memset(out, 0, sizeof(*out));
     for (uint32_t i = 0; i < p->n_running + p->n_queued; i++)
         s->left[i] = s->jobs[i].prompt ? s->jobs[i].prompt : 1;
+    if (p->n_running && p->in_flight) {
+        m.in_flight = p->in_flight;
+        m.now = -p->elapsed_ns;
+    }
     for (uint32_t i = 0; i < p->n_running; i++)
         if (s->jobs[i].prompt)
             heap_push(s->prefilling, &m.n_prefilling, (double)s->jobs[i].rank_ns, i);
         else
             decode(&m, i, s->jobs[i].tokens);
-    if (p->n_running && p->in_flight) {
-        m.in_flight = p->in_flight;
-        m.now = -p->elapsed_ns;
-    }
     while (!m.done) {
         if (!m.in_flight)
             admit(&m);

@@ -1,0 +1,431 @@
+/* What the engine learns of its own speed, and what it foresees by it: learnt from made-up
+ * steps, checked against a step-by-step simulation. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "engine/simulate.h"
+
+#define MS (1e6)
+
+static uint64_t seed;
+
+static uint32_t random_below(uint32_t n)
+{
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)((seed >> 33) % n);
+}
+
+static void assert_near(double got, double wanted, double part)
+{
+    if (!(fabs(got - wanted) <= part * fabs(wanted)))
+        fail_msg("%g is not within %g of %g", got, part, wanted);
+}
+
+/* A step of the made-up device, straight after the one before. */
+static void learn(struct rates *r, uint32_t n_decode, uint32_t n_prefill, double ms)
+{
+    uint64_t from = r->finished_ns ? r->finished_ns : NS_PER_S;
+    rates_learn_step(r, n_decode, n_prefill, from, from + (uint64_t)(ms * MS));
+}
+
+static double decode_ms(const struct rates *r, uint32_t rows)
+{
+    struct rates_view v;
+    rates_read(r, &v);
+    return rates_step_ns(&v, rows, 0) / MS;
+}
+
+/* --- rates ------------------------------------------------------------------------------ */
+
+static void rates_converge(void **state)
+{
+    (void)state;
+    struct rates *r = calloc(1, sizeof(*r));
+    seed = 1;
+    for (int i = 0; i < 400; i++) {
+        uint32_t rows = 1 + random_below(8);
+        double noise = 0.9 + 0.2 * random_below(1000) / 1000;
+        learn(r, rows, 0, (4 + rows) * noise);
+        learn(r, rows, 64, (4 + rows) * noise + 64 * 0.1);
+        learn(r, 0, 256, 256 * 0.05);
+    }
+    for (uint32_t rows = 1; rows <= 8; rows++)
+        assert_near(decode_ms(r, rows), 4 + rows, rows < 5 ? 0.06 : 0.12);
+    struct rates_view v;
+    rates_read(r, &v);
+    assert_true(v.decode.n && v.mixed.n && v.alone.n);
+    assert_near(rates_step_ns(&v, 4, 64) / MS, 8 + 6.4, 0.1);
+    assert_near(rates_step_ns(&v, 0, 256) / MS, 12.8, 0.01);
+    /* Every other step had 6.4 ms more. */
+    assert_true(v.stretch > 1.2 && v.stretch < 1.6);
+    assert_true(v.rows > 2 && v.rows < 7);
+    free(r);
+}
+
+/* Row numbers that never came lie on the line of those that did. */
+static void gaps_are_filled(void **state)
+{
+    (void)state;
+    struct rates *r = calloc(1, sizeof(*r));
+    assert_true(decode_ms(r, 3) == 0);
+    for (int i = 0; i < 20; i++)
+        learn(r, 2, 0, 6);
+    assert_near(decode_ms(r, 1), 6, 1e-6);
+    assert_near(decode_ms(r, 100), 6, 1e-6); /* one point: no slope */
+    for (int i = 0; i < 20; i++)
+        learn(r, 4, 0, 8);
+    assert_near(decode_ms(r, 3), 7, 1e-6);
+    assert_near(decode_ms(r, 7), 11, 1e-6);
+    assert_true(decode_ms(r, 4096) <= 4096 * 2.01);
+    free(r);
+}
+
+static void outliers_change_nothing(void **state)
+{
+    (void)state;
+    struct rates *r = calloc(1, sizeof(*r));
+    for (int i = 0; i < 50; i++)
+        learn(r, 4, 0, 10);
+    learn(r, 4, 0, 1000);
+    assert_near(decode_ms(r, 4), 10, 0.02);
+    for (int i = 0; i < 3; i++)
+        learn(r, 4, 0, 1000);
+    assert_near(decode_ms(r, 4), 10, 0.07);
+    for (int i = 0; i < 20; i++)
+        learn(r, 4, 0, 10);
+    assert_near(decode_ms(r, 4), 10, 0.02);
+    /* Also one that is a count's first: its neighbours know better. */
+    learn(r, 3, 0, 1000);
+    assert_true(decode_ms(r, 3) <= 40.5);
+    for (int i = 0; i < 40; i++)
+        learn(r, 3, 0, 9);
+    assert_near(decode_ms(r, 3), 9, 0.05);
+    /* And the very first of all. */
+    struct rates *first = calloc(1, sizeof(*first));
+    learn(first, 1, 0, 1000);
+    for (int i = 0; i < 16; i++)
+        learn(first, 1, 0, 10);
+    assert_near(decode_ms(first, 1), 10, 0.02);
+    free(first);
+    free(r);
+}
+
+static void slower_is_learnt_in_sixteen_steps(void **state)
+{
+    (void)state;
+    struct rates *r = calloc(1, sizeof(*r));
+    for (int i = 0; i < 300; i++)
+        learn(r, i % 2 ? 1 : 8, 0, i % 2 ? 5 : 12);
+    for (int i = 0; i < CURVE_RING; i++)
+        learn(r, 8, 0, 36);
+    assert_near(decode_ms(r, 8), 36, 0.05);
+    assert_near(decode_ms(r, 1), 15, 0.25); /* not seen since */
+    for (int i = 0; i < CURVE_RING; i++)
+        learn(r, 8, 0, 12);
+    assert_near(decode_ms(r, 8), 12, 0.05);
+    assert_near(decode_ms(r, 1), 5, 0.25);
+    free(r);
+}
+
+static void a_pause_is_no_work(void **state)
+{
+    (void)state;
+    struct rates *r = calloc(1, sizeof(*r));
+    uint64_t at = NS_PER_S;
+    for (int i = 0; i < 40; i++) { /* 10 ms, then 1 ms of the host's */
+        rates_learn_step(r, 1, 0, at, at + 10 * NS_PER_MS);
+        at += 11 * NS_PER_MS;
+    }
+    assert_near(decode_ms(r, 1), 11, 0.02);
+    for (int i = 0; i < 40; i++) { /* nothing to do for a while */
+        rates_learn_step(r, 1, 0, at, at + 10 * NS_PER_MS);
+        at += 60 * NS_PER_MS;
+    }
+    assert_near(decode_ms(r, 1), 10, 0.02);
+    rates_learn_step(r, 1, 0, at, at - 5); /* a plugin's clock that makes no sense */
+    rates_learn_step(r, 0, 0, at, at + 5);
+    assert_near(decode_ms(r, 1), 10, 0.02);
+    free(r);
+}
+
+static void slices_keep_a_step_short(void **state)
+{
+    (void)state;
+    struct rates *r = calloc(1, sizeof(*r));
+    struct rates_view v;
+    for (int i = 0; i < 40; i++) {
+        learn(r, 4, 0, 5);
+        learn(r, 4, 100, 5 + 100 * 0.2);
+    }
+    rates_read(r, &v);
+    assert_in_range(rates_budget(&v, 4, 20 * MS), 70, 80); /* 15 ms */
+    assert_in_range(rates_budget(&v, 4, 1 * MS), 32, 32);  /* 5 ms: 25 */
+    assert_int_equal(rates_prefill_budget(r, 4, 20 * NS_PER_MS), rates_budget(&v, 4, 20 * MS));
+    free(r);
+}
+
+/* --- lengths ------------------------------------------------------------------------------ */
+
+static void lengths_of_answers(void **state)
+{
+    (void)state;
+    struct lengths *l = calloc(1, sizeof(*l));
+    struct lengths_view v;
+    lengths_read(l, &v);
+    assert_int_equal(lengths_median(&v, 0, 500), 500);
+    assert_int_equal(lengths_least(&v, 0, 500), 1);
+    for (uint32_t i = 1; i <= 9; i++)
+        lengths_learn(l, 10 * i, true);
+    lengths_read(l, &v);
+    assert_int_equal(lengths_median(&v, 0, 500), 50);
+    assert_int_equal(lengths_median(&v, 0, 30), 30);
+    assert_int_equal(lengths_least(&v, 0, 500), 10);
+    assert_int_equal(lengths_median(&v, 55, 500), 70); /* of 60, 70, 80, 90 */
+    assert_int_equal(lengths_median(&v, 90, 500), 180);
+    assert_int_equal(lengths_median(&v, 499, 500), 500);
+    /* Cut at 20: longer than that, so they say nothing about 50. */
+    for (uint32_t i = 0; i < 40; i++)
+        lengths_learn(l, 20, false);
+    lengths_read(l, &v);
+    assert_int_equal(lengths_median(&v, 0, 500), 60);
+    /* All were cut: as long as the limit, as far as was seen. */
+    for (uint32_t i = 0; i < LENGTHS_RING; i++)
+        lengths_learn(l, 20 + i, false);
+    lengths_read(l, &v);
+    assert_int_equal(v.n, LENGTHS_RING);
+    assert_int_equal(lengths_median(&v, 0, 60), 60);
+    assert_int_equal(lengths_median(&v, 0, 5000), 20 + LENGTHS_RING - 1);
+    free(l);
+}
+
+/* --- the simulation ------------------------------------------------------------------------- */
+
+#define JOBS 40
+
+struct brute {
+    double first, end, slot;
+    uint32_t prompt, tokens;
+    double until; /* decode steps left before its deadline ends it; INFINITY */
+    bool in_slot, over;
+};
+
+/* One step at a time, by the rules in simulate.h. */
+static void brute_force(const struct sim_params *p, const struct sim_job *jobs, struct sim_times *out)
+{
+    struct brute b[JOBS];
+    uint32_t n = p->n_running + p->n_queued, next = p->n_running, in_flight = p->in_flight;
+    double now = p->n_running && in_flight ? -p->elapsed_ns : 0;
+    in_flight = p->n_running ? in_flight : 0;
+    for (uint32_t i = 0; i < n; i++)
+        b[i] = (struct brute){.prompt = jobs[i].prompt,
+            .tokens = jobs[i].tokens,
+            .until = INFINITY,
+            .in_slot = i < p->n_running};
+    uint32_t n_start = 0;
+    for (uint32_t i = 0; i < p->n_running; i++) {
+        if (b[i].prompt)
+            continue;
+        if (i != p->job && jobs[i].deadline_ns < INFINITY)
+            b[i].until =
+                fmax(1, ceil((jobs[i].deadline_ns - now) / curve_at(&p->rates->decode, n_start + 1)));
+        n_start++;
+    }
+    while (!b[p->job].over) {
+        uint32_t busy = 0, rows = 0, n_prefill = 0, room = p->max_batch_tokens;
+        for (uint32_t i = 0; i < n; i++)
+            busy += b[i].in_slot;
+        if (!busy && in_flight) {
+            in_flight = 0;
+            now = now > 0 ? now : 0;
+        }
+        while (!in_flight && busy < p->n_slots && next < n) {
+            struct brute *k = &b[next++];
+            const struct sim_job *j = &jobs[next - 1];
+            double left = j->deadline_ns - now;
+            if (next - 1 != p->job && left < INFINITY &&
+                (left <= 0 ||
+                    (j->least && sim_is_doomed(p->rates, p->max_batch_tokens, j->prompt, j->least, left))))
+                continue;
+            k->in_slot = true;
+            k->slot = now;
+            busy++;
+        }
+        for (uint32_t i = 0; i < n; i++)
+            rows += b[i].in_slot && !b[i].prompt;
+        if (rows) {
+            uint32_t slice = rates_budget(p->rates, rows, p->slice_ns);
+            room = p->max_batch_tokens - rows;
+            room = room < slice ? room : slice;
+        }
+        bool ready[JOBS] = {false}, decodes[JOBS];
+        for (uint32_t i = 0; i < n; i++)
+            decodes[i] = b[i].in_slot && !b[i].prompt;
+        while (room) {
+            uint32_t best = UINT32_MAX;
+            for (uint32_t i = 0; i < n; i++)
+                if (b[i].in_slot && b[i].prompt &&
+                    (best == UINT32_MAX || jobs[i].rank_ns < jobs[best].rank_ns))
+                    best = i;
+            if (best == UINT32_MAX)
+                break;
+            uint32_t take = b[best].prompt < room ? b[best].prompt : room;
+            b[best].prompt -= take;
+            room -= take;
+            n_prefill += take;
+            ready[best] = b[best].prompt == 0;
+        }
+        uint32_t counted = rows > p->rows ? rows : p->rows;
+        if (!n_prefill)
+            now += curve_at(&p->rates->decode, counted) * p->stretch;
+        else if (rows)
+            now += curve_at(&p->rates->decode, counted) + curve_at(&p->rates->mixed, n_prefill) * n_prefill;
+        else
+            now += curve_at(&p->rates->alone, n_prefill) * n_prefill;
+        if (in_flight && --in_flight == 0 && now < 0)
+            now = 0;
+        uint32_t still = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            if (!decodes[i])
+                continue;
+            b[i].until -= 1;
+            if (--b[i].tokens == 0 || b[i].until <= 0) {
+                b[i].in_slot = false;
+                b[i].over = true;
+                b[i].end = now;
+            }
+            still += b[i].in_slot;
+        }
+        /* In the order of their ranks, as they were taken. */
+        for (;;) {
+            uint32_t best = UINT32_MAX;
+            for (uint32_t i = 0; i < n; i++)
+                if (ready[i] && (best == UINT32_MAX || jobs[i].rank_ns < jobs[best].rank_ns))
+                    best = i;
+            if (best == UINT32_MAX)
+                break;
+            ready[best] = false;
+            b[best].first = now;
+            if (--b[best].tokens == 0) {
+                b[best].in_slot = false;
+                b[best].over = true;
+                b[best].end = now;
+                continue;
+            }
+            if (best != p->job && jobs[best].deadline_ns < INFINITY)
+                b[best].until =
+                    fmax(1, ceil((jobs[best].deadline_ns - now) / curve_at(&p->rates->decode, still + 1)));
+            still++;
+        }
+    }
+    *out = (struct sim_times){b[p->job].slot, b[p->job].first, b[p->job].end};
+}
+
+static void learnt_rates(struct rates_view *v)
+{
+    struct rates *r = calloc(1, sizeof(*r));
+    for (int i = 0; i < 40; i++)
+        for (uint32_t rows = 1; rows <= 8; rows++) {
+            learn(r, rows, 0, 4 + rows * 0.5);
+            learn(r, rows, 64, 4 + rows * 0.5 + 64 * 0.11);
+            learn(r, 0, 32 * rows, 32 * rows * 0.07);
+        }
+    rates_read(r, v);
+    free(r);
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct sim_job *x = a, *y = b;
+    return (x->rank_ns > y->rank_ns) - (x->rank_ns < y->rank_ns);
+}
+
+static void equals_brute_force(void **state)
+{
+    (void)state;
+    struct rates_view v;
+    struct sim_scratch s;
+    learnt_rates(&v);
+    assert_int_equal(sim_scratch_init(&s, JOBS), 0);
+    uint32_t with_wait = 0, with_deadline = 0;
+    for (uint32_t round = 0; round < 4000; round++) {
+        struct sim_job jobs[JOBS];
+        struct sim_times got, wanted;
+        seed = round * 77 + 5;
+        struct sim_params p = {.rates = &v,
+            .n_slots = 1 + random_below(10),
+            .max_batch_tokens = 32 + random_below(500),
+            .slice_ns = (1 + random_below(30)) * MS,
+            .stretch = random_below(2) ? 1 : 1.3,
+            .rows = random_below(6)};
+        p.n_running = random_below(p.n_slots + 1);
+        p.n_queued = 1 + random_below(JOBS - 10);
+        p.in_flight = random_below(3);
+        p.elapsed_ns = random_below(12) * MS;
+        for (uint32_t i = 0; i < p.n_running + p.n_queued; i++) {
+            bool late = random_below(4) == 0;
+            jobs[i] = (struct sim_job){
+                .rank_ns = (uint64_t)random_below(1000000) * JOBS + i,
+                .prompt = i < p.n_running && random_below(2) ? 0 : 1 + random_below(700),
+                .tokens = 1 + random_below(60),
+                .deadline_ns = late ? (1 + random_below(2000)) * MS : INFINITY,
+            };
+            jobs[i].least = random_below(2) ? 1 + random_below(jobs[i].tokens) : 0;
+        }
+        qsort(jobs + p.n_running, p.n_queued, sizeof(*jobs), by_rank);
+        p.job = p.n_running + random_below(p.n_queued);
+        memcpy(s.jobs, jobs, sizeof(jobs));
+        sim_run(&p, &s, &got);
+        brute_force(&p, jobs, &wanted);
+        assert_near(got.slot_ns, wanted.slot_ns, 1e-9);
+        assert_near(got.first_ns, wanted.first_ns, 1e-9);
+        assert_near(got.end_ns, wanted.end_ns, 1e-9);
+        with_wait += got.slot_ns > 100 * MS;
+        with_deadline += jobs[p.job].deadline_ns < got.end_ns;
+    }
+    assert_true(with_wait > 500 && with_deadline > 100);
+    sim_scratch_release(&s);
+}
+
+static void alone_is_an_empty_machine(void **state)
+{
+    (void)state;
+    struct rates_view v;
+    struct sim_scratch s;
+    struct sim_times got;
+    double first, end;
+    learnt_rates(&v);
+    assert_int_equal(sim_scratch_init(&s, 2), 0);
+    struct sim_params p = {
+        .rates = &v, .n_slots = 4, .max_batch_tokens = 100, .slice_ns = 20 * MS, .stretch = 1, .n_queued = 1};
+    s.jobs[0] = (struct sim_job){.prompt = 230, .tokens = 41, .deadline_ns = INFINITY};
+    sim_run(&p, &s, &got);
+    sim_alone(&v, 100, 230, 41, &first, &end);
+    assert_near(got.first_ns, first, 1e-9);
+    assert_near(got.end_ns, end, 1e-9);
+    assert_near(end - first, 40 * 4.5 * MS, 0.05);
+    assert_true(!sim_is_doomed(&v, 100, 230, 41, end) && sim_is_doomed(&v, 100, 230, 41, 0.94 * end));
+    sim_scratch_release(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rates_converge),
+        cmocka_unit_test(gaps_are_filled),
+        cmocka_unit_test(outliers_change_nothing),
+        cmocka_unit_test(slower_is_learnt_in_sixteen_steps),
+        cmocka_unit_test(a_pause_is_no_work),
+        cmocka_unit_test(slices_keep_a_step_short),
+        cmocka_unit_test(lengths_of_answers),
+        cmocka_unit_test(equals_brute_force),
+        cmocka_unit_test(alone_is_an_empty_machine),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
