@@ -283,10 +283,11 @@ static int ask(struct run *r, const char *body, long long deadline_ms)
         return cli_fail(EX_UNAVAILABLE, "%s", err.msg);
     client_set_wake(c, wake_pipe[0]);
     rc = client_send(c, &request, &status, &err);
-    /* Before the head of the answer, hanging up is how a job is cancelled. */
-    if (rc == CLIENT_WOKEN)
+    /* The job is cancelled by name as well: on the way, a proxy may keep it alive. */
+    if (rc == CLIENT_WOKEN) {
+        cancel(r);
         rc = INTERRUPTED;
-    else if (rc)
+    } else if (rc)
         rc = cli_fail(EX_UNAVAILABLE, "%s", err.msg);
     else if (status == 200 && strncmp(client_content_type(c), "text/event-stream", 17) == 0)
         rc = read_stream(r, c, &err);

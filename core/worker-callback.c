@@ -94,8 +94,10 @@ static char *make_body(const struct worker *w)
         o, "model_ref", json_object_new_string(w->config->model.ref ? w->config->model.ref : name));
     json_object_object_add(o, "vram_bytes", json_object_new_int64((int64_t)info->weight_bytes));
     json_object_object_add(o, "pid", json_object_new_int64(getpid()));
+    json_object_object_add(phases, "http_server_start_ms", json_object_new_double(w->http_ms));
     json_object_object_add(phases, "device_init_ms", json_object_new_double(w->device_ms));
     json_object_object_add(phases, "model_load_ms", json_object_new_double(w->load_ms));
+    json_object_object_add(phases, "warm_up_ms", json_object_new_double(w->warm_up_ms));
     json_object_object_add(o, "phases", phases);
     char *text = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
     json_object_put(o);

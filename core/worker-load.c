@@ -310,7 +310,9 @@ static int load(struct worker *w, bool *config_fault, struct orcd_error *err)
         *err = v.error;
         return v.status;
     }
+    uint64_t began = clock_mono_ns();
     rc = rc ? rc : engine_start(w->engine, w->backend, w->tokenizer, err);
+    w->warm_up_ms = ms_since(began);
     if (rc)
         return rc;
     publish(w);
@@ -318,7 +320,7 @@ static int load(struct worker *w, bool *config_fault, struct orcd_error *err)
         LOG_T("device", backend_device(w->backend)->name),
         LOG_T("model", w->model ? model_name(w->model) : plugin_table(w->plugin)->name),
         LOG_I("context", w->n_ctx), LOG_I("slots", w->config->model.slots), LOG_F("device_ms", w->device_ms),
-        LOG_F("load_ms", w->load_ms), (struct log_field *)NULL);
+        LOG_F("load_ms", w->load_ms), LOG_F("warm_up_ms", w->warm_up_ms), (struct log_field *)NULL);
     return 0;
 }
 

@@ -40,8 +40,9 @@ struct worker {
     atomic_bool load_done;     /* loader -> main: load_status and load_error may be read */
     atomic_uint load_permille; /* for the supervisor */
     uint64_t load_started_ns, progress_told_ns;
-    double device_ms, load_ms; /* valid when load_done */
-    int load_status;           /* 0 or ORCD_E_ */
+    double http_ms;                        /* process start to listening */
+    double device_ms, load_ms, warm_up_ms; /* valid when load_done */
+    int load_status;                       /* 0 or ORCD_E_ */
     struct orcd_error load_error;
 
     int wake_fd; /* eventfd: load_done or shutdown_asked changed */

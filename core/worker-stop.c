@@ -15,6 +15,8 @@
 #include "notify.h"
 #include "worker-parts.h"
 
+#define LOADER_MS 1000 /* for a load to notice that it is not wanted any more */
+
 struct watch {
     uint64_t began_ns, grace_ms;
     int signal_fd;
@@ -26,10 +28,12 @@ static uint64_t elapsed_ms(uint64_t since_ns)
     return (clock_mono_ns() - since_ns) / NS_PER_MS;
 }
 
-static _Noreturn void leave(int status, const char *why)
+static _Noreturn void leave(const struct watch *watch, int status, const char *why)
 {
-    log_error("shutdown: %s", why);
-    notify("STATUS=%s", why);
+    double ms = (double)(clock_mono_ns() - watch->began_ns) / NS_PER_MS;
+    log_event(ORCD_LOG_ERROR, "shutdown", LOG_T("reason", why), LOG_F("graceful_shutdown_duration_ms", ms),
+        LOG_I("status", status), (struct log_field *)NULL);
+    notify("STATUS=%s after %.1f ms", why, ms);
     _exit(status);
 }
 
@@ -40,7 +44,7 @@ static void *watch_main(void *arg)
     for (;;) {
         uint64_t gone = elapsed_ms(watch->began_ns);
         if (gone >= watch->grace_ms)
-            leave(WORKER_EXIT_HUNG, "not over within shutdown.grace_ms (a hung plugin?); leaving");
+            leave(watch, WORKER_EXIT_HUNG, "not over within shutdown.grace_ms (a hung plugin?); leaving");
         struct pollfd p = {.fd = watch->signal_fd, .events = POLLIN};
         poll(&p, 1, (int)(watch->grace_ms - gone));
         struct signalfd_siginfo info;
@@ -49,7 +53,7 @@ static void *watch_main(void *arg)
         if (atomic_load(&watch->done))
             return NULL;
         if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
-            leave(128 + (int)info.ssi_signo, "a second signal; leaving at once");
+            leave(watch, 128 + (int)info.ssi_signo, "a second signal; leaving at once");
     }
 }
 
@@ -73,6 +77,17 @@ static void free_all(struct worker *w)
     free(w->callback_secret);
 }
 
+/* False: it goes on. */
+static bool loader_join(struct worker *w, uint64_t timeout_ms)
+{
+    uint64_t until = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    struct timespec ts = {.tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S)};
+    if (pthread_clockjoin_np(w->loader, NULL, CLOCK_MONOTONIC, &ts))
+        return false;
+    w->loader_running = false;
+    return true;
+}
+
 /* Jobs, then connections, then memory. */
 static void wind_down(struct worker *w, const struct watch *watch)
 {
@@ -84,9 +99,10 @@ static void wind_down(struct worker *w, const struct watch *watch)
         http_server_drain(w->http);
     if (w->engine)
         engine_drain(w->engine);
-    if (w->loader_running) {
-        pthread_join(w->loader, NULL);
-        w->loader_running = false;
+    if (w->loader_running && !loader_join(w, min_u64(LOADER_MS, left_ms(watch, watch->grace_ms) / 2))) {
+        if (w->http)
+            http_server_stop(w->http, left_ms(watch, watch->grace_ms) / 2);
+        leave(watch, WORKER_EXIT_HUNG, "the plugin is still loading; leaving");
     }
     if (w->engine && !engine_wait_idle(w->engine, left_ms(watch, drain))) {
         log_info("shutdown: aborting the jobs that are left");
@@ -96,8 +112,8 @@ static void wind_down(struct worker *w, const struct watch *watch)
     }
     if (w->http)
         http_server_stop(w->http, left_ms(watch, watch->grace_ms) / 2);
-    if (w->health && !health_stop(w->health, left_ms(watch, watch->grace_ms)))
-        leave(WORKER_EXIT_HUNG, "a memory query of the plugin hangs; leaving");
+    if (w->health && !health_stop(w->health, left_ms(watch, watch->grace_ms) / 2))
+        leave(watch, WORKER_EXIT_HUNG, "a memory query of the plugin hangs; leaving");
     free_all(w);
 }
 

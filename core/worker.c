@@ -125,7 +125,8 @@ static int start_http(struct worker *w, struct orcd_error *err)
     int rc = http_server_start(&w->http, &params, w->engine, w->health, err);
     if (rc)
         return rc;
-    metric_set(MG_HTTP_START_MS, (double)(clock_mono_ns() - process_began_ns) / NS_PER_MS);
+    w->http_ms = (double)(clock_mono_ns() - process_began_ns) / NS_PER_MS;
+    metric_set(MG_HTTP_START_MS, w->http_ms);
     const char *url = http_server_url(w->http);
     log_event(ORCD_LOG_INFO, "listening", LOG_T("url", url), (struct log_field *)NULL);
     if (w->hooks && w->hooks->listening)
@@ -164,7 +165,7 @@ static void keep_supervisor_patient(struct worker *w, uint64_t *next_ns)
     struct engine_state state = {0};
     engine_state(w->engine, &state);
     if (loading)
-        notify("EXTEND_TIMEOUT_USEC=%d\nSTATUS=loading, %u %%\nWATCHDOG=1", 3 * EXTEND_EVERY_MS * 1000,
+        notify("EXTEND_TIMEOUT_USEC=%d\nSTATUS=loading, %u %%", 3 * EXTEND_EVERY_MS * 1000,
             atomic_load(&w->load_permille) / 10);
     else if (every_ms && makes_progress(w, &state))
         notify("WATCHDOG=1");

@@ -14,8 +14,9 @@ struct worker_hooks {
     int stop_fd; /* readable or closed: shut down; -1: signals only */
 };
 
-/* Exit status when the plugin did not let go within shutdown.grace_ms. */
-#define WORKER_EXIT_HUNG 75
+/* Exit status when the plugin did not let go within shutdown.grace_ms: the first one
+ * beyond those of sysexits.h, so that nothing else has it. */
+#define WORKER_EXIT_HUNG 79
 
 /* Runs until SIGTERM, SIGINT, POST /v2/shutdown or stop_fd. Returns a sysexits.h
  * status; err says why when it is not 0. Once per process: it takes over the signals

@@ -1,6 +1,7 @@
 # tests: http
 http_api_tests = tests/api/test-gate.py tests/api/test-execute.py tests/api/test-abort.py \
-	tests/api/test-access.py tests/api/test-limits.py tests/api/test-metrics.py tests/api/test-models.py
+	tests/api/test-access.py tests/api/test-limits.py tests/api/test-metrics.py tests/api/test-models.py \
+	tests/api/test-seams.py
 if HAVE_PYTHON3
 TESTS += $(http_api_tests)
 endif
@@ -12,3 +13,10 @@ tests_unit_test_json_scan_SOURCES = tests/unit/test-json-scan.c
 tests_unit_test_json_scan_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_json_scan_LDADD = $(TEST_LIBS)
 endif
+
+# Loaded before the C library of a worker: moves its clock, holds its parser.
+check_PROGRAMS += tests/seams.so
+tests_seams_so_SOURCES = tests/lib/seams.c
+tests_seams_so_CFLAGS = -fPIC -Wall -Wextra -Wshadow
+tests_seams_so_LDFLAGS = -shared
+tests_seams_so_LDADD = -ldl

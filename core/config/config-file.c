@@ -5,18 +5,14 @@
  */
 #include "config/config.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <yaml.h>
 
 #include "base/util.h"
 #include "config/config-table.h"
+#include "config/read-file.h"
 
-#define FILE_BYTES_MAX 65536
 #define DEPTH_MAX 16
 #define KEY_BYTES 128
 #define SEEN_MAX 512
@@ -38,40 +34,6 @@ static int fail(struct reader *r, const yaml_event_t *e, const char *key, const 
 {
     return error_set(r->err, ORCD_E_INVALID, "%s:%zu: %s%s%s", r->path, e->start_mark.line + 1, key,
         *key ? ": " : "", text);
-}
-
-/* The whole file, NUL-terminated; only a regular file or a pipe of bounded size. */
-static int read_file(const char *path, char **text, size_t *n, struct orcd_error *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        int code = errno == ENOENT ? ORCD_E_NOT_FOUND : errno == EACCES ? ORCD_E_PERMISSION : ORCD_E_IO;
-        return error_set_errno(err, code, errno, "%s", path);
-    }
-    char *buf = malloc(FILE_BYTES_MAX + 2);
-    size_t have = 0;
-    int rc = buf ? 0 : error_set(err, ORCD_E_NOMEM, "out of memory");
-    while (rc == 0 && have <= FILE_BYTES_MAX) {
-        ssize_t got = read(fd, buf + have, FILE_BYTES_MAX + 1 - have);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            rc = error_set_errno(err, ORCD_E_IO, errno, "%s", path);
-        if (got <= 0)
-            break;
-        have += (size_t)got;
-    }
-    close(fd);
-    if (rc == 0 && have > FILE_BYTES_MAX)
-        rc = error_set(err, ORCD_E_INVALID, "%s: larger than %d bytes", path, FILE_BYTES_MAX);
-    if (rc) {
-        free(buf);
-        return rc;
-    }
-    buf[have] = 0;
-    *text = buf;
-    *n = have;
-    return 0;
 }
 
 static int remember(struct reader *r, const yaml_event_t *e, const char *key)
@@ -216,7 +178,7 @@ int config_load_file(struct config *c, const char *path, struct orcd_error *err)
 {
     char *text = NULL;
     size_t n = 0;
-    int rc = read_file(path, &text, &n, err);
+    int rc = read_file(path, NULL, &text, &n, err);
     if (rc)
         return rc;
     struct reader *r = calloc(1, sizeof(*r));

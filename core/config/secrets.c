@@ -1,13 +1,13 @@
 #include "config/secrets.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_BYTES_MAX 65536
+#include "config/read-file.h"
+
 #define SECRET_MIN 16
 #define SECRET_BYTES_MAX 512
 
@@ -67,32 +67,15 @@ static int split(
 
 int secrets_read(const char *path, char ***secrets, size_t *n, struct orcd_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        int code = errno == ENOENT ? ORCD_E_NOT_FOUND : errno == EACCES ? ORCD_E_PERMISSION : ORCD_E_IO;
-        return error_set_errno(err, code, errno, "%s", path);
-    }
-    char *buf = malloc(FILE_BYTES_MAX + 1), **list = calloc(SECRETS_MAX, sizeof(*list));
-    size_t have = 0, found = 0;
-    int rc = buf && list ? check_owner(fd, path, err) : error_set(err, ORCD_E_NOMEM, "out of memory");
-    while (rc == 0 && have <= FILE_BYTES_MAX) {
-        ssize_t got = read(fd, buf + have, FILE_BYTES_MAX + 1 - have);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            rc = error_set_errno(err, ORCD_E_IO, errno, "%s", path);
-        if (got <= 0)
-            break;
-        have += (size_t)got;
-    }
-    close(fd);
-    if (rc == 0 && have > FILE_BYTES_MAX)
-        rc = error_set(err, ORCD_E_INVALID, "%s: larger than %d bytes", path, FILE_BYTES_MAX);
-    if (rc == 0)
-        rc = split(buf, have, path, &list, &found, err);
-    if (buf)
-        explicit_bzero(buf, FILE_BYTES_MAX + 1);
-    free(buf);
+    char *text, **list = NULL;
+    size_t bytes, found = 0;
+    int rc = read_file(path, check_owner, &text, &bytes, err);
+    if (rc)
+        return rc;
+    list = calloc(SECRETS_MAX, sizeof(*list));
+    rc = list ? split(text, bytes, path, &list, &found, err) : error_set(err, ORCD_E_NOMEM, "out of memory");
+    explicit_bzero(text, bytes);
+    free(text);
     if (rc) {
         secrets_free(list, found);
         return rc;

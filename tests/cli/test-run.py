@@ -106,6 +106,47 @@ def interrupt_cancels_the_job():
         equal(w.stop(), 0)
 
 
+def an_interrupt_before_the_answer_cancels_by_name():
+    """The worker has the request and does not answer yet: a queue, or a proxy between."""
+    s = socket.create_server(("127.0.0.1", 0))
+    s.settimeout(TIMEOUT)
+    p = subprocess.Popen([ORCD, "run", "-u", "http://127.0.0.1:%d" % s.getsockname()[1], "hi"],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV)
+    c, _ = s.accept()
+    asked = read_until(c, b"}}")
+    p.send_signal(signal.SIGINT)
+    c2, _ = s.accept()
+    cancel = read_until(c2, b"}")
+    contains(cancel.decode(), "POST /v2/cancel ")
+    job = json.loads(asked.split(b"\r\n\r\n")[1])["job_id"]
+    equal(json.loads(cancel.split(b"\r\n\r\n")[1]), {"job_id": job})
+    c2.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}")
+    out, err = p.communicate(timeout=TIMEOUT)
+    equal((p.returncode, out, err), (130, b"", b""))
+    equal(read_all(c), b"")  # and it hangs up
+    for x in (s, c2):
+        x.close()
+
+
+def an_interrupt_ends_a_job_in_the_queue():
+    with Worker(*SLOW, "--set", "model.slots=1") as w:
+        first = w.request("POST", "/v2/execute", {"job_id": "first", "prompt": "x", "params": {"max_tokens": 4000}})
+        read_until(first, b"event: token")
+        p = subprocess.Popen([ORCD, "run", "-u", w.url, "-n", "5", "hi"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, env=ENV)
+        while json.loads(run("health", "-u", w.url)[1])["queue_depth"] != 1:
+            pass
+        p.send_signal(signal.SIGINT)
+        p.communicate(timeout=TIMEOUT)
+        equal(p.returncode, 130)
+        while json.loads(run("health", "-u", w.url)[1])["queue_depth"] != 0:
+            pass
+        metrics = run("metrics", "-u", w.url)[1]
+        contains(metrics, 'orcd_requests_total{outcome="cancelled"} 1\n')
+        first.close()
+        equal(w.stop(), 0)
+
+
 def a_second_interrupt_leaves_at_once():
     """The worker never answers: a raw listener that accepts and is silent."""
     s = socket.create_server(("127.0.0.1", 0))
@@ -293,6 +334,7 @@ def unix_sockets():
 
 main([a_private_worker_answers_and_leaves_nothing, a_private_worker_that_cannot_start_says_why,
       a_private_worker_ends_when_its_owner_is_killed, prompts_from_standard_input, options_reach_the_request,
-      stop_strings_end_an_answer, deadlines, interrupt_cancels_the_job, a_second_interrupt_leaves_at_once,
+      stop_strings_end_an_answer, deadlines, interrupt_cancels_the_job,
+      an_interrupt_before_the_answer_cancels_by_name, an_interrupt_ends_a_job_in_the_queue, a_second_interrupt_leaves_at_once,
       cancel_by_id, health_tells_scripts, health_watches_until_the_end, metrics_are_those_of_the_list, keys,
       a_terminal_is_safe_from_the_answer, strange_servers_are_answered_with_a_status, addresses, unix_sockets])

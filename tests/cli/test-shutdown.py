@@ -1,14 +1,14 @@
 """How a worker ends, and what it tells its supervisor."""
-import http.server
 import os
+import re
 import signal
 import sys
-import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import *
 
 SLOW = ("--set", "plugin.options.token_ms=20")
+HUNG = 79
 JOB = {"job_id": "j", "prompt": "x", "params": {"max_tokens": 4000}}
 
 
@@ -62,6 +62,55 @@ def while_draining_health_answers_and_new_jobs_do_not():
         equal(w.wait(), 0)
 
 
+def duration(w):
+    """What the log says that the shutdown took, in ms."""
+    for line in w.stderr().splitlines():
+        if "graceful_shutdown_duration_ms" in line:
+            return float(line.split("graceful_shutdown_duration_ms")[1].strip('"=: ').split(" ")[0].split(",")[0].rstrip("}"))
+    raise AssertionError("no duration in " + w.stderr())
+
+
+def in_the_middle_of_a_prompt():
+    with Worker("--set", "plugin.options.prefill_us_per_token=5000", "--set", "shutdown.drain_ms=0") as w:
+        s = w.request("POST", "/v2/execute", dict(JOB, prompt="x" * 2000, params={"max_tokens": 10}))
+        read_until(s, b"event: started")
+        w.signal(signal.SIGTERM)
+        rest = read_all(s).decode()
+        contains(rest, "SHUTTING_DOWN")
+        contains(rest, '"phase":"prefill"')
+        equal(w.wait(), 0)
+        check(duration(w) < 5000, duration(w))
+
+
+def with_everything_at_once_and_the_settings_as_they_are():
+    """Streams, a long prompt, a queue, an idle connection, half a request, a client that does not
+    read, a hung memory query: all within grace_ms of 5 s, health and metrics answering meanwhile."""
+    with Worker("--set", "model.slots=3", "--set", "model.context=32768", "--set", "plugin.options.token_ms=1", "--set",
+                "plugin.options.prefill_us_per_token=3000") as w:
+        stream = w.request("POST", "/v2/execute", dict(JOB, job_id="stream", params={"max_tokens": 30000}))
+        read_until(stream, b"event: token")
+        deaf = w.request("POST", "/v2/execute", dict(JOB, job_id="deaf", params={"max_tokens": 30000, "logprobs": 20}))
+        prefill = w.request("POST", "/v2/execute", dict(JOB, job_id="prefill", prompt="y" * 20000))
+        read_until(prefill, b"event: started")
+        queued = [w.request("POST", "/v2/execute", dict(JOB, job_id="q%d" % i)) for i in range(5)]
+        idle_one, half = w.connect(), w.connect()
+        half.sendall(b"POST /v2/execute HTTP/1.1\r\nHo")
+        while json.loads(run("health", "-u", w.url)[1])["queue_depth"] != 5:
+            pass
+        w.signal(signal.SIGTERM)
+        for q in queued:
+            equal(status_of(read_all(q)), 503)
+        status, out, _ = run("health", "-u", w.url)
+        equal((status, json.loads(out)["status"]), (1, "draining"))
+        contains(run("metrics", "-u", w.url)[1], "orcd_requests_running 3\n")
+        contains(read_all(stream).decode(), "SHUTTING_DOWN")
+        contains(read_all(prefill).decode(), "SHUTTING_DOWN")
+        equal(w.wait(), 0)
+        check(duration(w) < 5000, duration(w))
+        for s in (deaf, idle_one, half):
+            s.close()
+
+
 def a_second_signal_leaves_at_once():
     with Worker(*SLOW, "--set", "shutdown.grace_ms=600000", "--set", "shutdown.drain_ms=500000") as w:
         s = w.request("POST", "/v2/execute", JOB)
@@ -81,15 +130,44 @@ def a_plugin_that_hangs_is_left_behind():
         read_until(s, b"event: token")
         w.signal(signal.SIGTERM)
         contains(read_all(s).decode(), "SHUTTING_DOWN")
-        equal(w.wait(), 75)
+        equal(w.wait(), HUNG)
         contains(w.stderr(), "grace_ms")
+        check(1000 <= duration(w) < 5000, duration(w))
         s.close()
 
 
+def a_memory_query_that_hangs_is_left_behind():
+    """Nobody waits for it while the worker serves, nor for ever at its end."""
+    with Worker("--set", "plugin.options.fault=memory.hang@2!", "--set", "health.refresh_ms=20", "--set",
+                "shutdown.grace_ms=1000", "--set", "shutdown.drain_ms=0") as w:
+        age = 0
+        while age < 500:  # the cache is not renewed any more
+            status, out, _ = run("health", "-u", w.url)
+            equal((status, json.loads(out)["status"]), (0, "healthy"))
+            check(json.loads(out)["checked_ms_ago"] >= age or age < 100, out)
+            age = json.loads(out)["checked_ms_ago"]
+        contains(read_all(w.request("POST", "/v2/execute", dict(JOB, params={"max_tokens": 3}))).decode(), "event: end")
+        w.signal(signal.SIGTERM)
+        equal(w.wait(), HUNG)
+        contains(w.stderr(), "memory query")
+
+
 def while_loading():
-    with Worker("--set", "plugin.options.load_ms=20000", until="orcd: listening") as w:
+    with Worker("--set", "plugin.options.load_ms=4000", until="orcd: listening") as w:
         w.signal(signal.SIGTERM)
         equal(w.wait(), 0)
+        check(" ready" not in w.stderr(), w.stderr())
+        contains(w.stderr(), "graceful_shutdown_duration_ms")
+
+
+def a_load_that_hangs_is_left_behind():
+    """Nothing is served yet, so its end is not waited for until the grace is over."""
+    with Worker("--set", "plugin.options.fault=load.hang", "--set", "shutdown.grace_ms=600000",
+                until="orcd: listening") as w:
+        equal(run("health", "-u", w.url)[0], 1)
+        w.signal(signal.SIGTERM)
+        equal(w.wait(), HUNG)
+        contains(w.stderr(), "still loading")
 
 
 def a_lifeline_that_closes():
@@ -108,11 +186,20 @@ def a_lost_device_ends_the_worker():
         contains(w.stderr(), "device is lost")
 
 
+def shutdown_by_request_is_not_there_without_keys():
+    with Worker() as w:
+        equal(status_of(read_all(w.request("POST", "/v2/shutdown", {}))), 404)
+        equal(run("health", "-u", w.url)[0], 0)
+        equal(w.stop(), 0)
+
+
 def shutdown_by_request_needs_a_key():
     with Dir() as d:
         key = "0123456789abcdef"
         with Worker("--set", "http.api_keys_file=" + d.file("k", key + "\n", 0o600)) as w:
             equal(status_of(read_all(w.request("POST", "/v2/shutdown", {}))), 401)
+            equal(status_of(read_all(w.request("POST", "/v2/shutdown", {}, ["Authorization: Bearer x" + key]))), 401)
+            equal(run("health", "-u", w.url)[0], 0)
             answer = read_all(w.request("POST", "/v2/shutdown", {}, ["Authorization: Bearer " + key]))
             equal(status_of(answer) // 100, 2)
             equal(w.wait(), 0)
@@ -134,9 +221,10 @@ class Supervisor:
         self.s.close()
         self.dir.__exit__()
 
-    def until(self, part):
+    def until(self, part, without=None):
         while True:
             text = self.s.recv(4096).decode()
+            check(not without or without not in text, text)
             if part in text:
                 return text
 
@@ -146,12 +234,12 @@ def the_supervisor_is_told():
         env = {"NOTIFY_SOCKET": sup.path, "WATCHDOG_USEC": "200000"}
         with Worker("--set", "plugin.options.load_ms=300", env=env) as w:
             contains(sup.until("EXTEND_TIMEOUT_USEC"), "STATUS=loading")
-            contains(sup.until("READY=1"), "STATUS=ready")
+            contains(sup.until("READY=1", without="WATCHDOG"), "STATUS=ready")
             sup.until("WATCHDOG=1")
             sup.until("WATCHDOG=1")
             w.signal(signal.SIGTERM)
             sup.until("STOPPING=1")
-            sup.until("STATUS=stopped after")
+            check(float(sup.until("STATUS=stopped after").split()[-2]) < 5000)
             equal(w.wait(), 0)
 
 
@@ -180,46 +268,42 @@ def a_hung_step_starves_the_watchdog():
             while not seen or "STATUS=" not in seen[-1]:
                 seen.append(sup.s.recv(4096).decode())
             check(not any("WATCHDOG=1" in text for text in seen), seen)
-            equal(w.wait(), 75)
+            equal(w.wait(), HUNG)
             s.close()
 
 
-def the_ready_callback():
-    got = []
-    done = threading.Event()
+def the_supervisor_learns_of_a_hung_end():
+    with Supervisor() as sup:
+        with Worker("--set", "plugin.options.fault=wait.hang@4", "--set", "shutdown.drain_ms=0", "--set",
+                    "shutdown.grace_ms=200", env={"NOTIFY_SOCKET": sup.path}) as w:
+            s = w.request("POST", "/v2/execute", JOB)
+            read_until(s, b"event: token")
+            w.signal(signal.SIGTERM)
+            sup.until("STOPPING=1")
+            contains(sup.until("STATUS=not over"), "ms")
+            equal(w.wait(), HUNG)
+            s.close()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.path, self.headers.get("Authorization"), json.loads(body)))
-            self.send_response(500 if len(got) == 1 else 204)
-            self.end_headers()
-            if len(got) == 2:
-                done.set()
 
-        def log_message(self, *args):
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with Dir() as d:
-        secret = d.file("s", "callback-secret-1\n", 0o600)
-        url = "http://127.0.0.1:%d/ready" % server.server_port
-        with Worker("--set", "worker.callback_url=" + url, "--set", "worker.callback_secret_file=" + secret,
-                    "--set", "worker.id=w1", "--set", "model.ref=m1") as w:
-            check(done.wait(TIMEOUT), "no second try")
-            equal(w.stop(), 0)
-            for path, auth, body in got:
-                equal((path, auth), ("/ready", "Bearer callback-secret-1"))
-                equal((body["worker_id"], body["url"], body["model_ref"], body["pid"]), ("w1", w.url, "m1", w.p.pid))
-                check(body["vram_bytes"] > 0 and body["phases"]["model_load_ms"] >= 0, body)
-            check("callback-secret" not in w.stderr())
-    server.shutdown()
-    server.server_close()
+def the_unit_file_is_sound():
+    verify = shutil.which("systemd-analyze")
+    unit = os.path.join(os.environ.get("ORCD_BUILDDIR", "build"), "config", "orcd.service")
+    if not verify or not os.path.exists(unit):
+        raise Skip("no systemd-analyze or no unit file")
+    with open(unit) as f, Dir() as d:
+        text = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=" + os.path.abspath(ORCD), f.read())
+        path = d.file("orcd.service", text)
+        p = subprocess.run([verify, "verify", "--man=no", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           timeout=TIMEOUT)
+        said = [line for line in p.stdout.decode().splitlines() if "orcd.service" in line]
+        equal((p.returncode, said), (0, []), p.stdout)
+        contains(text, "Type=notify")
 
 
 main([idle, hangup_is_ignored, a_running_job_ends_with_its_event, a_short_job_may_finish,
+      in_the_middle_of_a_prompt, with_everything_at_once_and_the_settings_as_they_are,
       while_draining_health_answers_and_new_jobs_do_not, a_second_signal_leaves_at_once,
-      a_plugin_that_hangs_is_left_behind, while_loading, a_lifeline_that_closes, a_lost_device_ends_the_worker,
-      shutdown_by_request_needs_a_key, the_supervisor_is_told, a_hung_step_starves_the_watchdog,
-      the_ready_callback])
+      a_plugin_that_hangs_is_left_behind, a_memory_query_that_hangs_is_left_behind, while_loading,
+      a_load_that_hangs_is_left_behind, a_lifeline_that_closes, a_lost_device_ends_the_worker,
+      shutdown_by_request_is_not_there_without_keys, shutdown_by_request_needs_a_key, the_supervisor_is_told,
+      a_hung_step_starves_the_watchdog, the_supervisor_learns_of_a_hung_end, the_unit_file_is_sound])

@@ -22,14 +22,14 @@ class Worker:
     Further keywords are the plugin's options."""
 
     def __init__(self, *settings, listen="127.0.0.1:0", nofile=None, wait="ready", plugin="mock", model=None,
-                 **mock):
+                 env=None, **mock):
         argv = [ORCD, "serve"] + ([model] if model else []) + ["--plugin", plugin, "--listen", listen,
                 "--set", "deadlines.min_remaining_ms=0", "--set", "log.format=json"]
         for s in settings:
             argv += ["--set", s]
         for key, value in mock.items():
             argv += ["--set", "plugin.options.%s=%s" % (key, value)]
-        env = {k: v for k, v in os.environ.items() if not k.startswith("ORCD_")}
+        env = dict({k: v for k, v in os.environ.items() if not k.startswith("ORCD_")}, **(env or {}))
         def limit():
             if nofile:
                 import resource

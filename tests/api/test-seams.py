@@ -1,0 +1,185 @@
+"""What needs minutes, or luck, on a real clock: with tests/lib/seams.c in front of the worker."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from orcd_api import *  # noqa: E402,F403
+
+import mmap
+import struct
+
+SEAMS = os.path.join(os.environ.get("ORCD_BUILDDIR", "build"), "tests", "seams.so")
+# The runtime of AddressSanitizer wants to be first; what comes before it here asks for nothing of it.
+ENV = {"LD_PRELOAD": SEAMS, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+folder = tempfile.TemporaryDirectory()
+
+
+class Clock:
+    """The monotonic clocks of a worker, to be moved on."""
+
+    def __init__(self):
+        path = os.path.join(folder.name, "clock")
+        with open(path, "wb") as f:
+            f.write(bytes(8))
+        with open(path, "r+b") as f:
+            self.map = mmap.mmap(f.fileno(), 8)
+        self.ms = 0
+        self.env = dict(ENV, SEAM_CLOCK=path)
+
+    def advance(self, seconds):
+        self.ms += int(seconds * 1000)
+        self.map[:] = struct.pack("<q", self.ms)
+
+
+def ask(s, path="/health/live"):
+    s.sendall(request("GET", path))
+    return read_response(s).status
+
+
+@case("an idle connection serves after 61 s and after 74 s, and is closed after 75 s")
+def _():
+    clock = Clock()
+    with Worker(env=clock.env) as t:
+        began = t.call("GET", "/health").json["uptime_seconds"]
+        pool = [t.connect() for _ in range(3)]
+        for s in pool:
+            equal(ask(s), 200)
+        clock.advance(61)
+        check(t.call("GET", "/health").json["uptime_seconds"] >= began + 61, "the clock was not moved")
+        for s in pool:
+            equal(ask(s), 200)
+        clock.advance(74)
+        equal(ask(pool[0]), 200)  # its time begins anew
+        clock.advance(3)
+        for s in pool[1:]:
+            equal(s.recv(1), b"")
+        equal(ask(pool[0]), 200)
+        clock.advance(78)
+        equal(pool[0].recv(1), b"")
+        for s in pool:
+            s.close()
+
+
+@case("keep_alive_ms says how long")
+def _():
+    clock = Clock()
+    with Worker("http.keep_alive_ms=10000", env=clock.env) as t:
+        s = t.connect()
+        equal(ask(s), 200)
+        clock.advance(9)
+        equal(ask(s), 200)
+        clock.advance(12)
+        equal(s.recv(1), b"")
+        s.close()
+
+
+@case("a job that waits or streams for longer than keep_alive_ms lives on")
+def _():
+    clock = Clock()
+    with Worker("http.keep_alive_ms=10000", "http.ping_ms=3600000", "http.write_stall_ms=3600000", "model.slots=1",
+                env=clock.env, token_ms=1, fault="wait.hang@20", hang_ms=3000) as t:
+        params = {"max_tokens": 40, "ignore_eos": True}
+        a = t.stream(job_id="a", params=params).open()
+        equal(a.event()[0], "started")
+        b = t.stream(job_id="b", params=params)
+        whole = t.connect()
+        whole.sendall(request("POST", "/v2/execute", {"job_id": "c", "prompt": "c", "stream": False, "params": params}))
+        t.wait_metric("orcd_requests_waiting", lambda v: v == 2)
+        clock.advance(60)  # while the 20th step hangs: a is parked, b and c wait
+        equal(a.rest()[-1][0], "end")
+        equal(b.open().rest()[-1][0], "end")
+        equal(read_response(whole).status, 200)
+        a.close(), b.close(), whole.close()
+
+
+@case("a request that began and stops arriving is ended by request_read_ms, not by keep_alive_ms")
+def _():
+    clock = Clock()
+    with Worker(env=clock.env) as t:
+        s = t.connect()
+        s.sendall(b"GET /health/live HTTP/1.1\r\nHost: local")
+        t.call("GET", "/health")  # the loop was there meanwhile
+        clock.advance(11)
+        equal(parse_response(read_all(s)).status, 408)
+        s.close()
+
+
+@case("a client that takes nothing is aborted after write_stall_ms of 30 s, not before; its log line says so")
+def _():
+    clock = Clock()
+    with Worker("model.context=32768", env=clock.env, token_ms=1) as t:
+        s = socket.socket(socket.AF_INET)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect(t.address)
+        s.sendall(request("POST", "/v2/execute", {"job_id": "deaf", "prompt": "a", "params": {
+            "max_tokens": 30000, "ignore_eos": True, "logprobs": 20}}, {"X-Correlation-Id": "deaf-1"}))
+        # No event tells that the buffers are full; hundreds of events of a kilobyte fill them.
+        t.wait_metric("orcd_generation_tokens_total", lambda v: v > 3000)
+        clock.advance(20)
+        equal(t.call("GET", "/health").json["slots"]["busy"], 1)
+        clock.advance(11)
+        e = t.wait_log(lambda e: e.get("correlation_id") == "deaf-1")
+        equal((e["message"], e["outcome"], e["phase"]), ("job ended", "CLIENT_DISCONNECTED", "decode"))
+        t.wait_metric("orcd_requests_running", lambda v: v == 0)
+        m = t.metrics()
+        equal(m["orcd_client_disconnect_detection_ms_count"], 1)
+        equal(m["orcd_client_disconnect_stop_ms_count"], 1)
+        wasted = t.wait_metric('orcd_wasted_tokens_total{reason="disconnected"}', lambda v: v > 0)
+        check(0 < wasted < m["orcd_generation_tokens_total"], wasted)  # what the kernel took was delivered
+        s.close()
+
+
+@case("cancel and health are answered while bodies of 4 MB are parsed")
+def _():
+    gate = os.path.join(folder.name, "gate")
+    os.mkfifo(gate)
+    with Worker("model.slots=1", "model.context=4096", env=dict(ENV, SEAM_PARSE_GATE=gate), token_ms=5) as t:
+        s = t.stream(job_id="a", params={"max_tokens": 4000, "ignore_eos": True}).open()
+        equal(s.event()[0], "started")
+        large = []
+        for i in range(4):  # more than there are threads for them
+            c = t.connect()
+            c.sendall(request("POST", "/v2/execute", {"job_id": "l%d" % i, "prompt": "x" * 4000000}))
+            large.append(c)
+        with open(gate, "wb"):  # a parser is there, and waits until this is closed
+            equal(t.call("GET", "/health").status, 200)
+            equal(s.event()[0], "token")
+            r = t.call("POST", "/v2/cancel", {"job_id": "a"})
+            equal((r.status, r.json["status"]), (202, "cancelling"))
+            equal(s.rest()[-1][2]["code"], "CANCELLED")
+            equal(t.call("DELETE", "/v2/jobs/a").json["status"], "finished")
+            for c in large:
+                c.setblocking(False)
+                try:
+                    raise AssertionError("answered: %r" % c.recv(100))
+                except BlockingIOError:
+                    c.settimeout(PATIENCE)
+            os.unlink(gate)  # those that come later pass
+        for c in large:
+            equal(read_response(c).code, "CONTEXT_LENGTH_EXCEEDED")
+            c.close()
+        s.close()
+
+
+@case("a client that is gone while its body is parsed: no job, counted, logged")
+def _():
+    gate = os.path.join(folder.name, "gate")
+    os.mkfifo(gate)
+    with Worker("model.context=4096", env=dict(ENV, SEAM_PARSE_GATE=gate)) as t:
+        c = t.connect()
+        body = b'{"job_id": "g", "prompt": "x"%s}' % (b" " * 2000000)
+        c.sendall(request("POST", "/v2/execute", body, {"X-Correlation-Id": "gone-1"}))
+        with open(gate, "wb"):
+            c.close()
+            equal(t.call("GET", "/health").status, 200)
+        e = t.wait_log(lambda e: e.get("correlation_id") == "gone-1")
+        equal((e["message"], e["code"]), ("job rejected", "CLIENT_DISCONNECTED"))
+        equal({k: v for k, v in outcomes(t.metrics()).items() if v}, {"rejected": 1})
+    os.unlink(gate)
+
+
+if not os.path.exists(SEAMS):
+    print("1..0 # SKIP no tests/seams.so")
+    sys.exit(77)
+main()
