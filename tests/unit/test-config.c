@@ -185,7 +185,7 @@ static void test_environment(void **state)
     assert_string_equal(c.plugin.options[0].key, "token_ms");
     const char *bad[] = {"ORCD_MODEL_SLOTS=many", NULL};
     assert_int_equal(config_load_environment(&c, (char *const *)(uintptr_t)bad, &err), ORCD_E_INVALID);
-    assert_string_equal(err.msg, "ORCD_MODEL_SLOTS: model.slots: 'many': must be an integer from 1 to 256");
+    assert_string_equal(err.msg, "ORCD_MODEL_SLOTS: model.slots: 'many': must be an integer from 1 to 1024");
     /* A later source wins. */
     assert_int_equal(config_set(&c, "http.listen", "unix:/x", "--listen", &err), 0);
     assert_string_equal(c.http.listen, "unix:/x");
