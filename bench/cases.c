@@ -6,12 +6,14 @@
 extern const struct bench_case bench_cancellation_latency;
 extern const struct bench_case bench_client_disconnect_detection;
 extern const struct bench_case bench_deadline_abort;
+extern const struct bench_case bench_health_endpoint;
 extern const struct bench_case bench_model_loading;
 
 const struct bench_case *const bench_cases[] = {
     &bench_cancellation_latency,
     &bench_client_disconnect_detection,
     &bench_deadline_abort,
+    &bench_health_endpoint,
     &bench_model_loading,
     NULL,
 };

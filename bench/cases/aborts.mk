@@ -3,4 +3,5 @@ libbench_a_SOURCES += \
 	bench/lib/ask.c bench/lib/ask.h \
 	bench/cases/slot.c bench/cases/slot.h \
 	bench/cases/cancellation_latency.c \
-	bench/cases/client_disconnect_detection.c bench/cases/deadline_abort.c
+	bench/cases/client_disconnect_detection.c bench/cases/deadline_abort.c \
+	bench/cases/health_endpoint.c
