@@ -131,7 +131,7 @@ static void run_all(struct plan *p, struct bench_report *report)
             *end = run_one(p, p->cases[i], &p->targets[j]);
             end = &(*end)->next;
         }
-        bench_table(*first, stdout);
+        bench_table(report, *first, stdout);
     }
 }
 
