@@ -46,6 +46,7 @@ void bench_number_text(double v, char *buf, size_t size);
 double *bench_thin(const double *x, size_t n, size_t max, size_t *n_out);
 
 void bench_report_json(const struct bench_report *p, FILE *out);
+extern const char bench_report_style[]; /* CSS */
 void bench_report_html(const struct bench_report *p, FILE *out);
 
 /* The rows of one case, all targets. r: the first result of that case. */
