@@ -203,77 +203,120 @@ static void group_find(struct group *group, const struct bench_result *first, co
             group_add(group, group->m[i]->echo);
 }
 
-static void number_cell(FILE *out, double v)
+static void number_row(FILE *out, const char *name, const struct bench_summary *s, size_t n,
+    double (*get)(const struct bench_summary *))
 {
-    char text[32];
-    bench_number_text(v, text, sizeof(text));
-    fprintf(out, "<td>%s</td>", text);
-}
-
-static void change_cell(struct page *g, const char *case_name, const struct bench_measure *m)
-{
-    struct bench_change c;
-    if (!bench_report_change(g->report, case_name, m, &c)) {
-        fputs("<td></td>", g->out);
-        return;
+    fprintf(out, "<tr><th>%s</th>", name);
+    for (size_t i = 0; i < n; i++) {
+        char text[32];
+        bench_number_text(get(&s[i]), text, sizeof(text));
+        fprintf(out, "<td>%s</td>", text);
     }
-    const char *css = !c.significant ? "" : (c.change < 0) != m->higher_is_better ? "good" : "bad";
-    fprintf(g->out, "<td><span class=\"chip %s\">%+.1f %%</span><small>%+.1f &#8230; %+.1f</small></td>", css,
-        c.change * 100, c.low * 100, c.high * 100);
+    fputs("</tr>", out);
 }
 
-static void bar_chips(FILE *out, const struct bench_measure *m)
+#define GETTER(field)                                                                                        \
+    static double get_##field(const struct bench_summary *s)                                                 \
+    {                                                                                                        \
+        return s->field;                                                                                     \
+    }
+GETTER(median)
+GETTER(mad)
+GETTER(p95)
+GETTER(p99)
+GETTER(p999)
+GETTER(max)
+
+static void interval_row(FILE *out, const struct bench_summary *s, size_t n)
+{
+    fputs("<tr><th>95 %</th>", out);
+    for (size_t i = 0; i < n; i++) {
+        char low[32], high[32];
+        bench_number_text(s[i].low, low, sizeof(low));
+        bench_number_text(s[i].high, high, sizeof(high));
+        fprintf(out, "<td><small>%s&#8201;&#8211;&#8201;%s</small></td>", low, high);
+    }
+    fputs("</tr>", out);
+}
+
+static void counts_rows(FILE *out, const struct bench_summary *s, size_t n)
+{
+    fputs("<tr><th>outliers</th>", out);
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "<td><small>%zu + %zu</small></td>", s[i].mild, s[i].severe);
+    fputs("</tr><tr><th>samples</th>", out);
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "<td><small>%zu</small></td>", s[i].n);
+    fputs("</tr>", out);
+}
+
+static void change_row(struct page *g, const char *case_name, const struct group *group)
+{
+    fputs("<tr><th>change</th>", g->out);
+    for (size_t i = 0; i < group->n; i++) {
+        struct bench_change c;
+        const struct bench_measure *m = group->m[i];
+        if (!bench_report_change(g->report, case_name, m, &c)) {
+            fputs("<td></td>", g->out);
+            continue;
+        }
+        const char *css = !c.significant ? "" : (c.change < 0) != m->higher_is_better ? "good" : "bad";
+        fprintf(g->out,
+            "<td><span class=\"chip "
+            "%s\">%+.1f&#8201;%%</span><br/><small>%+.1f&#8201;&#8230;&#8201;%+.1f</small></td>",
+            css, c.change * 100, c.low * 100, c.high * 100);
+    }
+    fputs("</tr>", g->out);
+}
+
+/* A column a target. */
+static void measure_table(struct page *g, const char *case_name, const struct group *group)
+{
+    static struct bench_summary s[MAX_SERIES];
+    FILE *out = g->out;
+    fputs("<div class=\"scroll\"><table><tr><td></td>", out);
+    for (size_t i = 0; i < group->n; i++) {
+        bench_summarize(group->m[i]->x, group->m[i]->n, &s[i]);
+        fprintf(
+            out, "<th class=\"target\"><i class=\"key %s\"></i>", colour(&g->palette, group->m[i]->target));
+        put(out, "", group->m[i]->target, "</th>");
+    }
+    fputs("</tr>", out);
+    number_row(out, "median", s, group->n, get_median);
+    interval_row(out, s, group->n);
+    number_row(out, "MAD", s, group->n, get_mad);
+    number_row(out, "p95", s, group->n, get_p95);
+    number_row(out, "p99", s, group->n, get_p99);
+    number_row(out, "p99.9", s, group->n, get_p999);
+    number_row(out, "max", s, group->n, get_max);
+    counts_rows(out, s, group->n);
+    if (g->report->baseline)
+        change_row(g, case_name, group);
+    fputs("</table></div>", out);
+}
+
+/* The bars, with the target's name where there are several. */
+static void bar_chips(FILE *out, const struct group *group)
 {
     static const char *const says[] = {
         [BENCH_HOLDS] = "&#10003;", [BENCH_HOLDS_BY_ECHO] = "&#10003; by echo", [BENCH_FAILS] = "&#10007;"};
-    for (unsigned i = 0; i < m->n_bars; i++) {
-        char text[64];
-        enum bench_verdict v = bench_bar_verdict(m, &m->bars[i]);
-        bench_bar_text(m, &m->bars[i], text, sizeof(text));
-        fprintf(out, "<span class=\"chip %s\" title=\"", grade_css[grade_of(v)]);
-        put(out, "", m->bars[i].where, "\">");
-        put(out, "", text, " ");
-        fprintf(out, "%s</span>", says[v]);
-    }
-}
-
-static void measure_row(struct page *g, const char *case_name, const struct bench_measure *m)
-{
-    struct bench_summary s;
-    FILE *out = g->out;
-    char low[32], high[32];
-    bench_summarize(m->x, m->n, &s);
-    bench_number_text(s.low, low, sizeof(low));
-    bench_number_text(s.high, high, sizeof(high));
-    fprintf(out, "<tr><td><span class=\"key %s\"></span>", colour(&g->palette, m->target));
-    put(out, "", m->target, "</td>");
-    fprintf(out, "<td>%zu</td>", m->n);
-    number_cell(out, s.median);
-    fprintf(out, "<td><small>%s &#8230; %s</small></td>", low, high);
-    number_cell(out, s.mad);
-    number_cell(out, s.p95);
-    number_cell(out, s.p99);
-    number_cell(out, s.p999);
-    number_cell(out, s.max);
-    fprintf(out, "<td>%zu<small> + %zu</small></td>", s.mild, s.severe);
-    if (g->report->baseline)
-        change_cell(g, case_name, m);
-    fputs("<td>", out);
-    bar_chips(out, m);
-    fputs("</td></tr>", out);
-}
-
-static void measure_table(struct page *g, const char *case_name, const struct group *group)
-{
-    fputs("<div class=\"scroll\"><table><tr><th>target</th><th>n</th><th>median</th><th>95 % interval</th>"
-          "<th>MAD</th><th>p95</th><th>p99</th><th>p99.9</th><th>max</th><th>outliers</th>",
-        g->out);
-    if (g->report->baseline)
-        fputs("<th>change</th>", g->out);
-    fputs("<th>bars</th></tr>", g->out);
+    size_t with = 0;
     for (size_t i = 0; i < group->n; i++)
-        measure_row(g, case_name, group->m[i]);
-    fputs("</table></div>", g->out);
+        with += group->m[i]->n_bars != 0;
+    for (size_t i = 0; i < group->n; i++)
+        for (unsigned j = 0; j < group->m[i]->n_bars; j++) {
+            const struct bench_measure *m = group->m[i];
+            const struct bench_bar *bar = &m->bars[j];
+            char text[64];
+            enum bench_verdict v = bench_bar_verdict(m, bar);
+            bench_bar_text(m, bar, text, sizeof(text));
+            fprintf(out, "<span class=\"chip %s\" title=\"", grade_css[grade_of(v)]);
+            put(out, "", bar->where, "\">");
+            if (with > 1)
+                put(out, "", m->target, ": ");
+            put(out, "", text, " ");
+            fprintf(out, "%s</span>", says[v]);
+        }
 }
 
 /* Limits of all targets, each value once. */
@@ -306,7 +349,9 @@ static void measure(struct page *g, const char *case_name, const struct group *g
     size_t n = 0, n_limits = find_limits(group, limits, texts);
     const struct bench_measure *first = group->m[0];
     put(g->out, "<section class=\"measure\"><h3>", first->id, "");
-    put(g->out, *first->variant ? " <span>" : "<span>", first->variant, "</span></h3><div class=\"flex\">");
+    put(g->out, *first->variant ? " <span>" : "<span>", first->variant, "</span></h3>");
+    bar_chips(g->out, group);
+    fputs("<div class=\"flex\"><div>", g->out);
     for (size_t i = 0; i < group->n; i++) {
         const struct bench_measure *m = group->m[i];
         series[n++] = (struct svg_series){m->target, colour(&g->palette, m->target), m->x, m->n};
@@ -317,14 +362,14 @@ static void measure(struct page *g, const char *case_name, const struct group *g
         series[n++] = (struct svg_series){names[i], "base", before->x, before->n};
     }
     svg_distribution(g->out, series, n, limits, n_limits, first->unit);
-    measure_table(g, case_name, group);
-    fputs("</div>", g->out);
     if (first->n >= 20) {
         fputs("<details><summary>in order of time</summary>", g->out);
         svg_in_time(g->out, &series[0], first->unit);
         fputs("</details>", g->out);
     }
-    fputs("</section>\n", g->out);
+    fputs("</div>", g->out);
+    measure_table(g, case_name, group);
+    fputs("</div></section>\n", g->out);
 }
 
 static void plot(struct page *g, const struct bench_plot *p, const char *target, bool named)

@@ -19,6 +19,7 @@
 #define FEW 8     /* fewer are dots */
 #define MAX_TICKS 24
 #define OUTLIERS 40
+#define NEAR 3 /* times the range of the samples: a bar is drawn to scale */
 
 static int by_value(const void *a, const void *b)
 {
@@ -174,19 +175,23 @@ static void draw_percentiles(FILE *out, const struct axis *a, const struct svg_s
     }
 }
 
+/* Bars in range are lines; of the others an arrow tells where they are. */
 static void draw_limits(
     FILE *out, const struct axis *a, const struct svg_limit *limits, size_t n, double base, double bottom)
 {
     for (size_t i = 0; i < n; i++) {
-        double x = axis_at(a, limits[i].at);
-        bool left = x > RIGHT - 130;
-        double y = CURVE_TOP + 12 + 14 * (double)(i % 6);
-        fprintf(out, "<line class=\"limit%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
-            limits[i].failed ? " bad" : "", x, CURVE_TOP, x, bottom);
-        fprintf(out, "<text class=\"limit%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">",
-            limits[i].failed ? " bad" : "", x + (left ? -5 : 5), y < base ? y : base, left ? "end" : "start");
+        bool above = limits[i].at > a->max, below = !(limits[i].at >= a->min);
+        double x = axis_at(a, limits[i].at), y = CURVE_TOP + 12 + 14 * (double)(i % 6);
+        bool left = above || (!below && x > RIGHT - 130);
+        const char *css = limits[i].failed ? " bad" : "";
+        if (!above && !below)
+            fprintf(out, "<line class=\"limit%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", css, x,
+                CURVE_TOP, x, bottom);
+        fprintf(out, "<text class=\"limit%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s", css,
+            above || below ? x : x + (left ? -5 : 5), y < base ? y : base, left ? "end" : "start",
+            below ? "&#9666; " : "");
         html_text(out, limits[i].label);
-        fputs("</text>", out);
+        fputs(above ? " &#9656;</text>" : "</text>", out);
     }
 }
 
@@ -203,8 +208,8 @@ static bool find_range(double *const *x, const size_t *n, size_t n_series, const
     if (!isfinite(*min))
         return false;
     double from = *min, to = *max;
-    for (size_t i = 0; i < n_limits; i++) /* bars belong in sight unless they are worlds away */
-        if (isfinite(limits[i].at) && from > 0 && limits[i].at > from / 3000 && limits[i].at < to * 3000) {
+    for (size_t i = 0; i < n_limits; i++) /* bars that are near belong in sight */
+        if (from > 0 && limits[i].at > from / NEAR && limits[i].at < to * NEAR) {
             *min = fmin(*min, limits[i].at);
             *max = fmax(*max, limits[i].at);
         }
@@ -230,7 +235,7 @@ void svg_distribution(FILE *out, const struct svg_series *series, size_t n_serie
         fprintf(out, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\">", WIDTH, bottom + 22);
         number_axis(out, &a, CURVE_TOP, bottom, unit);
         if (curves)
-            fprintf(out, "<line class=\"base\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", LEFT,
+            fprintf(out, "<line class=\"ground\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", LEFT,
                 CURVE_BASE, RIGHT, CURVE_BASE);
         for (size_t i = n_series; i > 0; i--)
             if (n[i - 1] >= FEW)

@@ -65,7 +65,7 @@ static size_t linear_ticks(const struct axis *a, double *ticks, size_t size)
     step *= raw / step > 5 ? 10 : raw / step > 2 ? 5 : raw / step > 1 ? 2 : 1;
     size_t n = 0;
     for (double k = ceil(a->min / step - 1e-9); k * step <= a->max * (1 + 1e-12) && n < size; k++)
-        ticks[n++] = k * step;
+        ticks[n++] = k * step + 0.0; /* no -0 */
     return n;
 }
 
