@@ -282,7 +282,16 @@ static void measure_table(struct page *g, const char *case_name, const struct gr
         put(out, "", group->m[i]->target, "</th>");
     }
     fputs("</tr>", out);
-    number_row(out, "median", s, group->n, get_median);
+    bool single = true;
+    for (size_t i = 0; i < group->n; i++)
+        single &= group->m[i]->n == 1;
+    number_row(out, single ? "value" : "median", s, group->n, get_median);
+    if (single) {
+        if (g->report->baseline)
+            change_row(g, case_name, group);
+        fputs("</table></div>", out);
+        return;
+    }
     interval_row(out, s, group->n);
     number_row(out, "MAD", s, group->n, get_mad);
     number_row(out, "p95", s, group->n, get_p95);

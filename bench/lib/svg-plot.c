@@ -83,7 +83,8 @@ static void svg_lines(FILE *out, const struct bench_plot *p)
         }
     if (!(rx.min <= rx.max) || !(ry.min <= ry.max))
         return;
-    bool log_x = rx.min > 0 && rx.max / rx.min >= 100, log_y = ry.min > 0 && ry.max / ry.min >= 200;
+    bool log_x = p->kind == BENCH_LINES && rx.min > 0 && rx.max / rx.min >= 100,
+         log_y = ry.min > 0 && ry.max / ry.min >= 200;
     if (!log_y && ry.min > 0 && ry.min < 0.6 * ry.max)
         ry.min = 0;
     struct axis x, y;

@@ -71,15 +71,15 @@ static size_t linear_ticks(const struct axis *a, double *ticks, size_t size)
 
 size_t axis_ticks(const struct axis *a, double *ticks, size_t size)
 {
-    static const double few[] = {1}, some[] = {1, 3}, more[] = {1, 2, 5};
+    static const double few[] = {1}, some[] = {1, 3}, more[] = {1, 2, 5}, most[] = {1, 2, 3, 5, 7};
     size_t n = 0;
     if (!a->log)
         return linear_ticks(a, ticks, size);
     double decades = log10(a->max / a->min);
     if (decades < 0.6)
         return linear_ticks(a, ticks, size);
-    const double *steps = decades > 5 ? few : decades > 3 ? some : more;
-    size_t n_steps = decades > 5 ? 1 : decades > 3 ? 2 : 3;
+    const double *steps = decades > 5 ? few : decades > 3 ? some : decades > 1.2 ? more : most;
+    size_t n_steps = decades > 5 ? 1 : decades > 3 ? 2 : decades > 1.2 ? 3 : 5;
     for (int e = (int)floor(log10(a->min)); e <= (int)ceil(log10(a->max)); e++)
         for (size_t i = 0; i < n_steps; i++) {
             double v = steps[i] * pow(10, e);
