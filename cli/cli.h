@@ -85,6 +85,10 @@ int cli_config(const struct cli_args *a, const char *model, struct config *confi
 /* The demo model that came with orcd: installed or in the source tree; NULL: none. */
 const char *cli_demo_model(void);
 
+/* A file of the source tree, for a program that runs in its build tree; it may be absent.
+ * NULL: this one does not. Overwritten by the next call. */
+const char *cli_source_file(const char *name);
+
 /* The worker that a client verb talks to: --url or http.listen. buf holds it. */
 int cli_worker_url(const struct cli_args *a, char *buf, size_t size);
 /* --api-key-file or ORCD_API_KEY; *key is NULL when there is none, else malloc'ed. */
@@ -104,6 +108,9 @@ void cli_print_text(FILE *out, const char *text, size_t n);
 bool progress_wanted(void);
 void progress_show(const char *what, double fraction);
 void progress_clear(void);
+
+/* orcd bench --ci */
+int cli_bench_ci(const struct cli_args *a);
 
 int verb_serve(const struct cli_args *a);
 int verb_run(const struct cli_args *a);

@@ -89,25 +89,39 @@ int cli_config(const struct cli_args *a, const char *model, struct config *c)
 }
 
 /* In a build tree (config.status lies beside the program) the source tree has it. */
+/* The program's folder, without a slash at the end; NULL: unknown. */
+static const char *program_folder(void)
+{
+    static char exe[4096];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    exe[n > 0 ? n : 0] = 0;
+    char *slash = strrchr(exe, '/');
+    if (slash)
+        *slash = 0;
+    return slash ? exe : NULL;
+}
+
+const char *cli_source_file(const char *name)
+{
+    static char path[4096];
+    const char *folder = program_folder();
+    snprintf(path, sizeof(path), "%.4000s/config.status", folder ? folder : "");
+    if (!folder || access(path, F_OK) != 0)
+        return NULL;
+    snprintf(path, sizeof(path), "%s/%s", ORCD_SOURCE_DIR, name);
+    return path;
+}
+
 const char *cli_demo_model(void)
 {
     static char path[4096];
-    char exe[4096];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 32);
-    if (n > 0) {
-        exe[n] = 0;
-        char *slash = strrchr(exe, '/');
-        snprintf(slash ? slash : exe, 32, "/config.status");
-        if (access(exe, F_OK) == 0) {
-            snprintf(path, sizeof(path), "%s/share/demo/orcd-demo.gguf", ORCD_SOURCE_DIR);
-            return access(path, R_OK) == 0 ? path : NULL;
-        }
-        if (slash) { /* PREFIX/bin/orcd, wherever PREFIX was moved */
-            *slash = 0;
-            snprintf(path, sizeof(path), "%.4000s/../share/orcd/demo/orcd-demo.gguf", exe);
-            if (access(path, R_OK) == 0)
-                return path;
-        }
+    const char *folder = program_folder(), *source = cli_source_file("share/demo/orcd-demo.gguf");
+    if (source)
+        return access(source, R_OK) == 0 ? source : NULL;
+    if (folder) { /* PREFIX/bin/orcd, wherever PREFIX was moved */
+        snprintf(path, sizeof(path), "%.4000s/../share/orcd/demo/orcd-demo.gguf", folder);
+        if (access(path, R_OK) == 0)
+            return path;
     }
     snprintf(path, sizeof(path), "%s/demo/orcd-demo.gguf", ORCD_DATADIR);
     return access(path, R_OK) == 0 ? path : NULL;

@@ -71,14 +71,15 @@ static const struct cli_option bench_options[] = {
     {"list", 0, NULL, "name the benchmarks"},
     {"quick", 'q', NULL, "few samples: seconds in place of minutes"},
     {"target", 0, "SPEC",
-        "the server: orcd-PLUGIN, NAME=openai:WHERE or NAME=llama.cpp:WHERE; again for more"},
+        "orcd-PLUGIN, NAME=openai:URL, NAME=llama.cpp:URL, NAME=llama.cpp:exec:COMMAND; again for more"},
     {"model", 'm', "FILE", "GGUF file for plugins other than mock and for peers"},
-    {"json", 0, "FILE", "write all results here"},
-    {"html", 0, "FILE", "write a report with plots here"},
-    {"baseline", 0, "FILE", "compare with an earlier run: what --save or --json wrote"},
-    {"save", 0, "FILE", "the same as --json, written only when every bar held"},
     {"scale", 0, "X", "multiply the number of samples"},
     {"seed", 0, "N", "of prompts and arrivals (default: 1)"},
+    {"ci", 0, NULL, "count the instructions of hot paths and compare them with a baseline"},
+    {"ci-baseline", 0, "FILE", "of --ci (default: bench/ci-baseline.json of the source tree)"},
+    {"ci-save", 0, NULL, "put the counts into the baseline in place of comparing them"},
+    {"ci-case", 0, "CASE", NULL}, /* what runs under valgrind */
+    {"ci-runs", 0, "N", NULL},
     END,
 };
 static const struct cli_option help_options[] = {
