@@ -1,4 +1,5 @@
 /* orcd bench: chooses cases and targets, runs each case on each target. */
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,7 +132,7 @@ static void run_all(struct plan *p, struct bench_report *report)
             *end = run_one(p, p->cases[i], &p->targets[j]);
             end = &(*end)->next;
         }
-        bench_table(*first, stdout);
+        bench_table(report, *first, stdout);
     }
 }
 
@@ -143,6 +144,69 @@ static void raise_descriptor_limit(void)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+}
+
+struct output {
+    const char *option;
+    void (*write)(const struct bench_report *p, FILE *out);
+    bool only_good;
+};
+static const struct output outputs[] = {
+    {"json", bench_report_json, false},
+    {"html", bench_report_html, false},
+    {"save", bench_report_json, true},
+};
+
+/* Before minutes are spent: can the files be written? What one holds stays for now. */
+static int probe_outputs(const struct cli_args *a)
+{
+    for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
+        const char *path = cli_value(a, outputs[i].option);
+        FILE *f = path ? fopen(path, "ae") : NULL;
+        if (path && !f)
+            return cli_fail(EX_CANTCREAT, "%s: %s", path, strerror(errno));
+        if (f)
+            fclose(f);
+    }
+    return 0;
+}
+
+static int write_outputs(const struct cli_args *a, const struct bench_report *p, bool good)
+{
+    for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
+        const char *path = cli_value(a, outputs[i].option);
+        if (!path || (outputs[i].only_good && !good))
+            continue;
+        FILE *f = fopen(path, "we");
+        if (!f)
+            return cli_fail(EX_CANTCREAT, "%s: %s", path, strerror(errno));
+        outputs[i].write(p, f);
+        bool bad = ferror(f);
+        if (fclose(f) || bad)
+            return cli_fail(EX_IOERR, "%s: %s", path, strerror(errno));
+    }
+    return 0;
+}
+
+static int load_baseline(const struct cli_args *a, struct bench_report *p)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    const char *path = cli_value(a, "baseline");
+    int rc = path ? bench_baseline_load(&p->baseline, path, &err) : 0;
+    return rc ? cli_fail(error_exit_status(rc), "--baseline: %s", err.msg) : 0;
+}
+
+static void print_totals(const struct bench_totals *t)
+{
+    printf("%u of %u bars hold", t->held + t->by_echo, t->bars);
+    if (t->by_echo)
+        printf(" (%u by the echo server's figure)", t->by_echo);
+    if (t->failed_cases)
+        printf("; %u could not run", t->failed_cases);
+    if (t->skipped)
+        printf("; %u skipped", t->skipped);
+    putchar('\n');
+    fflush(stdout);
 }
 
 int verb_bench(const struct cli_args *a)
@@ -165,17 +229,21 @@ int verb_bench(const struct cli_args *a)
         return rc;
     p.run.scale = scale;
     p.run.seed = (uint64_t)seed;
-    raise_descriptor_limit();
-    signal(SIGPIPE, SIG_IGN);
     struct bench_report report;
-    struct bench_totals t;
     bench_report_begin(&report, p.run.quick ? "quick" : "full", a->n_words, a->words);
-    run_all(&p, &report);
-    bench_report_totals(&report, &t);
-    printf("%u of %u bars hold", t.held + t.by_echo, t.bars);
-    if (t.by_echo)
-        printf(" (%u by the echo server's figure)", t.by_echo);
-    printf("; %u cases failed, %u were skipped\n", t.failed_cases, t.skipped);
+    rc = load_baseline(a, &report);
+    rc = rc ? rc : probe_outputs(a);
+    if (rc == 0) {
+        struct bench_totals t;
+        raise_descriptor_limit();
+        signal(SIGPIPE, SIG_IGN);
+        run_all(&p, &report);
+        bench_report_totals(&report, &t);
+        print_totals(&t);
+        bool good = !t.failed_bars && !t.failed_cases;
+        rc = write_outputs(a, &report, good);
+        rc = rc ? rc : good ? EX_OK : 1;
+    }
     bench_report_release(&report);
-    return t.failed_bars || t.failed_cases ? 1 : EX_OK;
+    return rc;
 }

@@ -90,7 +90,7 @@ void cli_bash_completion(FILE *out)
           "        COMPREPLY=($(compgen -W 'auto cuda cpu mock' -- \"$cur\"))\n        return ;;\n"
           "    --on-deadline)\n"
           "        COMPREPLY=($(compgen -W 'error partial' -- \"$cur\"))\n        return ;;\n"
-          "    --config|-c|--check|--text|--logits|--api-key-file|--model|-m)\n"
+          "    --config|-c|--check|--text|--logits|--api-key-file|--model|-m|--json|--html|--baseline|--save)\n"
           "        compopt -o filenames 2>/dev/null\n"
           "        COMPREPLY=($(compgen -f -- \"$cur\"))\n        return ;;\n"
           "    esac\n"

@@ -18,7 +18,7 @@ _orcd()
     --on-deadline)
         COMPREPLY=($(compgen -W 'error partial' -- "$cur"))
         return ;;
-    --config|-c|--check|--text|--logits|--api-key-file|--model|-m)
+    --config|-c|--check|--text|--logits|--api-key-file|--model|-m|--json|--html|--baseline|--save)
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$cur"))
         return ;;
@@ -43,7 +43,7 @@ _orcd()
     config:-*)
         COMPREPLY=($(compgen -W '--config --set --plugin --gpu-device --list --check --show --annotated --help' -- "$cur")) ;;
     bench:-*)
-        COMPREPLY=($(compgen -W '--list --quick --target --model --scale --seed --ci --ci-baseline --ci-save --help' -- "$cur")) ;;
+        COMPREPLY=($(compgen -W '--list --quick --target --model --json --html --baseline --save --scale --seed --help' -- "$cur")) ;;
     help:-*)
         COMPREPLY=($(compgen -W '--bash-completion --help' -- "$cur")) ;;
     serve:*|inspect:*|eval:*)

@@ -28,6 +28,7 @@ include tests/oracle.mk
 include tests/engine.mk
 include tests/http.mk
 include tests/cli.mk
+include tests/bench.mk
 
 # What scripts/check runs under ThreadSanitizer: tests with threads of ours.
 print-tsan-tests:

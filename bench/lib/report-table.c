@@ -31,7 +31,21 @@ static void find_widths(const struct bench_result *r, const struct bench_result 
         }
 }
 
-static void print_measure(const struct bench_measure *m, const struct widths *w, FILE *out)
+static void print_change(const struct bench_report *p, const char *case_name, const struct bench_measure *m,
+    const struct widths *w, FILE *out)
+{
+    struct bench_change c;
+    if (!bench_report_change(p, case_name, m, &c))
+        return;
+    const char *says = !c.significant                          ? "no change beyond noise"
+                       : (c.change < 0) != m->higher_is_better ? "better"
+                                                               : "WORSE";
+    fprintf(out, "%*s%+.1f %% since the baseline, 95 %% between %+.1f and %+.1f: %s\n",
+        w->name + w->target + 13, "", c.change * 100, c.low * 100, c.high * 100, says);
+}
+
+static void print_measure(const struct bench_report *p, const char *case_name, const struct bench_measure *m,
+    const struct widths *w, FILE *out)
 {
     struct bench_summary s;
     char name[128], cell[5][24], bar[64];
@@ -49,6 +63,7 @@ static void print_measure(const struct bench_measure *m, const struct widths *w,
         fprintf(out, "  %-22s %s", bar, verdict_text(bench_bar_verdict(m, &m->bars[i])));
     }
     fputc('\n', out);
+    print_change(p, case_name, m, w, out);
 }
 
 static bool same(const struct bench_measure *a, const struct bench_measure *b)
@@ -67,7 +82,7 @@ static bool printed(
     return false;
 }
 
-void bench_table(const struct bench_result *r, FILE *out)
+void bench_table(const struct bench_report *p, const struct bench_result *r, FILE *out)
 {
     const struct bench_result *end = bench_next_case(r);
     struct widths w;
@@ -83,11 +98,11 @@ void bench_table(const struct bench_result *r, FILE *out)
         for (const struct bench_measure *m = q->measures; m; m = m->next) {
             if (printed(r, q, m))
                 continue;
-            print_measure(m, &w, out);
+            print_measure(p, r->bench->name, m, &w, out);
             for (const struct bench_result *o = q->next; o != end; o = o->next)
                 for (const struct bench_measure *n = o->measures; n; n = n->next)
                     if (same(m, n))
-                        print_measure(n, &w, out);
+                        print_measure(p, r->bench->name, n, &w, out);
         }
     for (const struct bench_result *q = r; q != end; q = q->next) {
         const char *name = *q->target ? q->target : "bench";

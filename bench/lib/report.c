@@ -64,8 +64,19 @@ void bench_report_begin(struct bench_report *p, const char *mode, int n_words, c
 void bench_report_release(struct bench_report *p)
 {
     bench_result_free(p->results);
+    bench_baseline_free(p->baseline);
     free(p->command);
     memset(p, 0, sizeof(*p));
+}
+
+bool bench_report_change(const struct bench_report *p, const char *case_name, const struct bench_measure *m,
+    struct bench_change *out)
+{
+    const struct bench_measure *before = bench_baseline_find(p->baseline, case_name, m);
+    if (!before || before->n == 0 || m->n == 0)
+        return false;
+    bench_compare(before->x, before->n, m->x, m->n, p->noise, out);
+    return true;
 }
 
 void bench_report_totals(const struct bench_report *p, struct bench_totals *out)

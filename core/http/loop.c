@@ -18,7 +18,7 @@
 #include "base/util.h"
 #include "http/internal.h"
 
-#define RESUME_AT_ONCE 16
+#define RESUME_AT_ONCE 8
 #define ACCEPT_AT_ONCE 8 /* more come with the next turn */
 
 /* --- wake-ups from other threads ------------------------------------------------- */
@@ -352,9 +352,9 @@ static int timeout_ms(struct loop *l)
     return (int)ms;
 }
 
-/* Sixteen streams at once: their sends follow soon after their events were formatted,
+/* Eight streams at once: their sends follow soon after their events were formatted,
  * and whoever else wants something (a new connection, a client that left) waits for
- * sixteen streams at most. The first run formats, the second sends. */
+ * eight streams at most. The first run formats, the second sends. */
 static void run(struct loop *l)
 {
     for (int i = 0; i < RESUME_AT_ONCE && l->runnable; i++) {

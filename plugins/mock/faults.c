@@ -28,7 +28,7 @@ struct fault {
     const char *point;
     enum mock_effect effect;
     uint64_t at;
-    bool always;
+    bool always, every; /* from then on; at each multiple of `at` */
 };
 
 /* Points are called from several threads. */
@@ -42,7 +42,7 @@ static bool is(const char *text, size_t n, const char *name)
     return strlen(name) == n && strncmp(text, name, n) == 0;
 }
 
-/* One POINT.EFFECT[@N][!] of n bytes. */
+/* One POINT.EFFECT[@N][!] or POINT.EFFECT/N of n bytes. */
 static int parse_one(const char *text, size_t n, struct fault *f)
 {
     const char *end = text + n, *dot = memchr(text, '.', n);
@@ -53,15 +53,16 @@ static int parse_one(const char *text, size_t n, struct fault *f)
         if (is(text, (size_t)(dot - text), points[i]))
             f->point = points[i];
     const char *name = dot + 1, *p = name;
-    while (p < end && *p != '@' && *p != '!')
+    while (p < end && *p != '@' && *p != '/' && *p != '!')
         p++;
     for (size_t i = 1; i < N_EFFECTS; i++)
         if (is(name, (size_t)(p - name), effects[i].name))
             f->effect = (enum mock_effect)i;
     if (!f->point || !f->effect)
         return -1;
-    if (p < end && *p == '@') {
+    if (p < end && (*p == '@' || *p == '/')) {
         uint64_t at = 0;
+        f->every = *p == '/';
         const char *digits = ++p;
         for (; p < end && *p >= '0' && *p <= '9' && p - digits < 12; p++)
             at = at * 10 + (uint64_t)(*p - '0');
@@ -69,7 +70,7 @@ static int parse_one(const char *text, size_t n, struct fault *f)
             return -1;
         f->at = at;
     }
-    if (p < end && *p == '!') {
+    if (p < end && *p == '!' && !f->every) {
         f->always = true;
         p++;
     }
@@ -86,7 +87,7 @@ int mock_faults_parse(const char *text, struct orcd_error *err)
             return error_set(err, ORCD_E_INVALID, "fault: at most %d", MAX_FAULTS);
         if (parse_one(p, len, &parsed[n]))
             return error_set(err, ORCD_E_INVALID,
-                "fault: \"%.*s\" is not POINT.EFFECT[@N][!] of a known point "
+                "fault: \"%.*s\" is not POINT.EFFECT[@N][!] or POINT.EFFECT/N of a known point "
                 "and effect",
                 (int)(len < 64 ? len : 64), p);
         n++;
@@ -111,7 +112,8 @@ enum mock_effect mock_fault(const char *point)
             n = ++calls[i];
     for (size_t i = 0; i < n_faults && !effect; i++)
         if (strcmp(faults[i].point, point) == 0 &&
-            (n == faults[i].at || (n > faults[i].at && faults[i].always)))
+            (n == faults[i].at || (n > faults[i].at && faults[i].always) ||
+                (faults[i].every && n % faults[i].at == 0)))
             effect = faults[i].effect;
     pthread_mutex_unlock(&lock);
     return effect;

@@ -66,7 +66,7 @@ enum mock_effect {
 #undef MOCK_EFFECT_ENUM
 };
 
-/* "POINT.EFFECT[@N][!]", separated by spaces or commas. */
+/* "POINT.EFFECT[@N][!]" or "POINT.EFFECT/N", separated by spaces or commas. */
 int mock_faults_parse(const char *text, struct orcd_error *err);
 /* Counts a call of the point and tells what is to go wrong with it. Any thread. */
 enum mock_effect mock_fault(const char *point);

@@ -176,6 +176,36 @@ def _():
             check(word.encode() not in said, word)
 
 
+@case("a job of another key: 404, as one that nobody knows; its id is free")
+def _():
+    with Worker("http.api_keys_file=" + key_file, token_ms=10) as t:
+        def cancel(job, key):
+            by_body = t.call("POST", "/v2/cancel", {"job_id": job}, key=key)
+            by_path = t.call("DELETE", "/v2/jobs/" + job, key=key)
+            equal(by_body.status, by_path.status)
+            by_body.json["error"].pop("correlation_id") if by_body.status == 404 else None
+            return by_body.status, by_body.json.get("status") or by_body.json["error"]["message"]
+        params = {"max_tokens": 4000, "ignore_eos": True}
+        unknown = cancel("never", OTHER)
+        equal(unknown[0], 404)
+        mine = t.stream(job_id="mine", key=KEY, params=params).open()
+        equal(mine.event()[0], "started")
+        equal(cancel("mine", OTHER), unknown)
+        equal(t.call("POST", "/v2/cancel", {"job_id": "mine"}).status, 401)
+        theirs = t.stream(job_id="mine", key=OTHER, params=params).open()  # no 409, which would tell
+        equal(theirs.event()[0], "started")
+        equal(t.execute(job_id="mine", key=KEY).status, 409)
+        equal(t.execute(job_id="mine", key=OTHER).status, 409)
+        equal(cancel("mine", OTHER)[0], 202)
+        equal(theirs.rest()[-1][2]["code"], "CANCELLED")
+        equal(mine.event()[0], "token")  # goes on
+        equal(cancel("mine", OTHER), (202, "finished"))
+        equal(cancel("mine", KEY)[0], 202)
+        equal(mine.rest()[-1][2]["code"], "CANCELLED")
+        equal(cancel("mine", KEY), (202, "finished"))
+        mine.close(), theirs.close()
+
+
 @case("the workers end cleanly")
 def _():
     equal(w.stop(), 0)

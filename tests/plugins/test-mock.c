@@ -832,12 +832,22 @@ static void fork_save_load(void **state)
 
 /* ---------------------------------------------------------------------- faults */
 
+static void faults_at_each_nth_call(void **state)
+{
+    (void)state;
+    START("fault=seq_reserve.fail/3");
+    OPEN(0);
+    for (int i = 1; i <= 10; i++)
+        assert_int_equal(backend_seq_reserve(r.backend, 0, 10, &err), i % 3 ? 0 : ORCD_E_DEVICE);
+    rig_end(&r);
+}
+
 static void faults_by_name(void **state)
 {
     (void)state;
     static const char *const bad[] = {"wait", "wait.", ".fail", "wait.what", "nowhere.fail", "wait.fail@",
         "wait.fail@0", "wait.fail@x", "wait.fail@1x", "wait.fail!!", "wait.fail!@2",
-        "wait.fail@99999999999999"};
+        "wait.fail@99999999999999", "wait.fail/", "wait.fail/0", "wait.fail/2!", "wait.fail@2/2"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char setting[64];
         snprintf(setting, sizeof(setting), "fault=%s", bad[i]);
@@ -850,7 +860,7 @@ static void faults_by_name(void **state)
         const char *fault;
         int code;
     } at_start[] = {{"fault=init.fail", ORCD_E_DEVICE}, {"fault=device_open.busy", ORCD_E_BUSY},
-        {"fault=load.oom", ORCD_E_DEVICE_MEMORY}};
+        {"fault=load.oom", ORCD_E_DEVICE_MEMORY}, {"fault=load.oom/1", ORCD_E_DEVICE_MEMORY}};
     for (size_t i = 0; i < sizeof(at_start) / sizeof(at_start[0]); i++) {
         const char *set[] = {at_start[i].fault, NULL};
         assert_int_equal(rig_start(&r, getenv("ORCD_PLUGINS"), "mock", set), at_start[i].code);
@@ -1047,6 +1057,7 @@ int main(void)
         cmocka_unit_test(top_logprobs_are_sorted),
         cmocka_unit_test(out_of_kv),
         cmocka_unit_test(fork_save_load),
+        cmocka_unit_test(faults_at_each_nth_call),
         cmocka_unit_test(faults_by_name),
         cmocka_unit_test(crash_is_a_crash),
         cmocka_unit_test(load_tells_progress_and_stops),

@@ -1,0 +1,52 @@
+/* Escaped text and plots in SVG for the report. Everything goes straight to a FILE; the
+ * caller looks at ferror() in the end. */
+#ifndef ORCD_BENCH_SVG_H
+#define ORCD_BENCH_SVG_H
+
+#include <stdio.h>
+
+#include "lib/stats.h"
+
+/* Text from anywhere as HTML: markup escaped, control characters and bytes that are no
+ * UTF-8 replaced. */
+void html_text(FILE *out, const char *s);
+
+struct axis {
+    double min, max; /* min < max; of a logarithmic one both > 0 */
+    double from, to; /* where they are in the drawing */
+    bool log;
+};
+/* Makes an axis out of a range (which may be a point). min and max are moved outwards a little. */
+void axis_init(struct axis *a, double min, double max, bool log, double from, double to);
+double axis_at(const struct axis *a, double v);
+/* Values worth a line and a number; at most size. */
+size_t axis_ticks(const struct axis *a, double *ticks, size_t size);
+
+/* One distribution among several in one drawing. */
+struct svg_series {
+    const char *label;
+    const char *css; /* "s0" ... "s5", "echo", "base" */
+    const double *x;
+    size_t n;
+};
+struct svg_limit {
+    const char *label;
+    double at;
+    bool failed;
+};
+void svg_distribution(FILE *out, const struct svg_series *series, size_t n_series,
+    const struct svg_limit *limits, size_t n_limits, const char *unit);
+void svg_in_time(FILE *out, const struct svg_series *s, const char *unit); /* samples one after another */
+void svg_plot(FILE *out, const struct bench_plot *p);
+
+struct svg_headroom {
+    const char *label, *figures; /* "case, measure, p99"; "132 of 250 us" */
+    double share;                /* of the limit that is used: 1 is the bar */
+    enum bench_verdict verdict;
+};
+void svg_headroom(FILE *out, const struct svg_headroom *rows, size_t n);
+
+/* Of a plot: the colour of its i-th series. */
+const char *svg_css(size_t i);
+
+#endif
