@@ -85,8 +85,9 @@ int cli_config(const struct cli_args *a, const char *model, struct config *confi
 /* The demo model that came with orcd: installed or in the source tree; NULL: none. */
 const char *cli_demo_model(void);
 
-/* A file of the source tree, for a program that runs in its build tree; it may be absent.
- * NULL: this one does not. Overwritten by the next call. */
+/* A file of the source tree, for a program that runs in its build tree (config.status
+ * lies beside it); it may be absent. NULL: this one does not. Overwritten by the next
+ * call. */
 const char *cli_source_file(const char *name);
 
 /* The worker that a client verb talks to: --url or http.listen. buf holds it. */

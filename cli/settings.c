@@ -88,7 +88,6 @@ int cli_config(const struct cli_args *a, const char *model, struct config *c)
     return 0;
 }
 
-/* In a build tree (config.status lies beside the program) the source tree has it. */
 /* The program's folder, without a slash at the end; NULL: unknown. */
 static const char *program_folder(void)
 {

@@ -43,7 +43,7 @@ _orcd()
     config:-*)
         COMPREPLY=($(compgen -W '--config --set --plugin --gpu-device --list --check --show --annotated --help' -- "$cur")) ;;
     bench:-*)
-        COMPREPLY=($(compgen -W '--list --quick --target --model --json --html --baseline --save --scale --seed --help' -- "$cur")) ;;
+        COMPREPLY=($(compgen -W '--list --quick --target --model --json --html --baseline --save --scale --seed --ci --ci-baseline --ci-save --help' -- "$cur")) ;;
     help:-*)
         COMPREPLY=($(compgen -W '--bash-completion --help' -- "$cur")) ;;
     serve:*|inspect:*|eval:*)
