@@ -8,6 +8,7 @@ extern const struct bench_case bench_client_disconnect_detection;
 extern const struct bench_case bench_deadline_abort;
 extern const struct bench_case bench_health_endpoint;
 extern const struct bench_case bench_model_loading;
+extern const struct bench_case bench_soak;
 
 const struct bench_case *const bench_cases[] = {
     &bench_cancellation_latency,
@@ -15,5 +16,6 @@ const struct bench_case *const bench_cases[] = {
     &bench_deadline_abort,
     &bench_health_endpoint,
     &bench_model_loading,
+    &bench_soak,
     NULL,
 };
