@@ -30,7 +30,8 @@ struct loop;
  */
 struct wake {
     _Atomic(struct exchange *) head; /* exchanges that have news; pushed by anyone, taken by the loop */
-    int event_fd;
+    atomic_bool kicked;              /* the loop is about to look at `head` */
+    int event_fd;                    /* watched for edges, never read */
 };
 void wake_push(struct wake *w, struct exchange *x);
 void wake_kick(struct wake *w);

@@ -35,6 +35,8 @@ void wake_push(struct wake *w, struct exchange *x)
 void wake_kick(struct wake *w)
 {
     uint64_t one = 1;
+    if (atomic_exchange(&w->kicked, true))
+        return; /* the loop has not looked since the last kick */
     if (write(w->event_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
         log_error("cannot wake an HTTP loop: %s", strerror(errno));
 }
@@ -48,6 +50,8 @@ static void runnable_add(struct loop *l, struct exchange *x)
 
 static void take_wakes(struct loop *l)
 {
+    /* Whoever pushes after this kicks again; whoever saw a kick pending had pushed before. */
+    atomic_exchange(&l->wake->kicked, false);
     struct exchange *x = atomic_exchange_explicit(&l->wake->head, NULL, memory_order_acquire), *oldest = NULL;
     while (x) { /* the list is newest first */
         struct exchange *next = x->next;
@@ -417,19 +421,17 @@ static void *loop_main(void *arg)
     for (;;) {
         int n = epoll_wait(l->epoll_fd, events, (int)ARRAY_LEN(events), timeout_ms(l));
         bool acceptable = false;
-        uint64_t now = clock_mono_ns(), waste;
+        uint64_t now = clock_mono_ns();
         for (int i = 0; i < n; i++) {
             void *p = events[i].data.ptr;
-            if (p == &l->wake)
-                (void)!read(l->wake->event_fd, &waste, sizeof(waste));
-            else if (p == &l->listen_fd)
+            if (p == &l->listen_fd)
                 acceptable = true;
-            else if (p != &l->mhd_fd)
+            else if (p != &l->wake && p != &l->mhd_fd)
                 conn_event(p, events[i].events, now);
         }
+        take_wakes(l); /* before anything that a kick may be about is looked at */
         if (!l->draining && atomic_load(&l->server->stopping))
             drain_begin(l);
-        take_wakes(l);
         run(l);
         end_half_closed(l);
         if (acceptable && !l->draining)
@@ -490,8 +492,8 @@ int loop_start(struct loop *l, struct orcd_error *err)
     l->mhd_fd = MHD_get_daemon_info(l->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll_fd < 0 || !watch(l, l->mhd_fd, EPOLLIN, &l->mhd_fd) ||
-        !watch(l, l->wake->event_fd, EPOLLIN, &l->wake) || !watch(l, l->listen_fd, EPOLLIN, &l->listen_fd) ||
-        pthread_create(&l->thread, NULL, loop_main, l)) {
+        !watch(l, l->wake->event_fd, EPOLLIN | EPOLLET, &l->wake) ||
+        !watch(l, l->listen_fd, EPOLLIN, &l->listen_fd) || pthread_create(&l->thread, NULL, loop_main, l)) {
         MHD_stop_daemon(l->mhd);
         l->mhd = NULL;
         if (l->epoll_fd >= 0)
