@@ -7,6 +7,8 @@ extern const struct bench_case bench_cancellation_latency;
 extern const struct bench_case bench_client_disconnect_detection;
 extern const struct bench_case bench_deadline_abort;
 extern const struct bench_case bench_health_endpoint;
+extern const struct bench_case bench_footprint;
+extern const struct bench_case bench_graceful_shutdown;
 extern const struct bench_case bench_model_loading;
 extern const struct bench_case bench_soak;
 
@@ -16,6 +18,5 @@ const struct bench_case *const bench_cases[] = {
     &bench_deadline_abort,
     &bench_health_endpoint,
     &bench_model_loading,
-    &bench_soak,
-    NULL,
-};
+    &bench_graceful_shutdown,
+    &bench_footprint,

@@ -25,5 +25,5 @@ BENCH_LIBS = libbench.a $(CORE_LIBS)
 # Fragments add to libbench_a_SOURCES.
 include bench/lib/load.mk
 include bench/cases/aborts.mk
-libbench_a_SOURCES += bench/cases/model_loading.c
+include bench/cases/life.mk
 include bench/ci.mk
