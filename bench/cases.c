@@ -20,3 +20,6 @@ const struct bench_case *const bench_cases[] = {
     &bench_model_loading,
     &bench_graceful_shutdown,
     &bench_footprint,
+    &bench_soak,
+    NULL,
+};
