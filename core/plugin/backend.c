@@ -137,8 +137,10 @@ static int steps_init(struct backend *b, struct orcd_error *err)
     const struct orcd_ctx_params *p = &b->params;
     b->len = calloc(p->n_sequences, sizeof(*b->len));
     b->in_flight = calloc(p->n_sequences, sizeof(*b->in_flight));
+    b->fed = calloc(p->n_sequences, sizeof(*b->fed));
+    b->checked = calloc(p->n_sequences, sizeof(*b->checked));
     b->open = calloc(p->n_sequences, sizeof(*b->open));
-    bool ok = b->len && b->in_flight && b->open;
+    bool ok = b->len && b->in_flight && b->fed && b->checked && b->open;
     for (size_t i = 0; i < PLUGIN_MAX_INFLIGHT; i++) {
         b->steps[i].rows = calloc(p->max_batch_rows, sizeof(*b->steps[i].rows));
         ok = ok && b->steps[i].rows;
@@ -150,8 +152,11 @@ static void steps_free(struct backend *b)
 {
     free(b->len);
     free(b->in_flight);
+    free(b->fed);
+    free(b->checked);
     free(b->open);
-    b->len = b->in_flight = NULL;
+    b->len = b->in_flight = b->fed = NULL;
+    b->checked = NULL;
     b->open = NULL;
     for (size_t i = 0; i < PLUGIN_MAX_INFLIGHT; i++) {
         free(b->steps[i].rows);

@@ -36,6 +36,9 @@ struct backend {
 
     uint32_t *len;       /* [n_sequences] tokens held, as last collected */
     uint32_t *in_flight; /* [n_sequences] rows in steps that were not collected */
+    uint32_t *fed;       /* [n_sequences] where the last of those ends */
+    uint64_t *checked;   /* [n_sequences] the check that saw a row of it last */
+    uint64_t n_checks;
     bool *open;
     uint64_t last_ticket;
     struct backend_step steps[PLUGIN_MAX_INFLIGHT]; /* ring, oldest at first_step */

@@ -14,14 +14,7 @@
 /* Rows of the sequence in flight end where the next one starts. */
 static uint32_t expected_pos(const struct backend *b, uint32_t seq)
 {
-    uint32_t at = b->len[seq];
-    for (uint32_t i = 0; i < b->n_steps; i++) {
-        const struct backend_step *s = &b->steps[(b->first_step + i) % PLUGIN_MAX_INFLIGHT];
-        for (uint32_t r = 0; r < s->n_rows; r++)
-            if (s->rows[r].seq == seq)
-                at = s->rows[r].first_pos + s->rows[r].n_tokens;
-    }
-    return at;
+    return b->in_flight[seq] ? b->fed[seq] : b->len[seq];
 }
 
 static int check_row(const struct backend *b, const struct orcd_batch *batch, uint32_t r,
@@ -65,8 +58,8 @@ static int check_row(const struct backend *b, const struct orcd_batch *batch, ui
     return 0;
 }
 
-static int check_batch(const struct backend *b, const struct orcd_batch *batch, struct backend_step *step,
-    struct orcd_error *err)
+static int check_batch(
+    struct backend *b, const struct orcd_batch *batch, struct backend_step *step, struct orcd_error *err)
 {
     if (batch->n_rows == 0 || batch->n_rows > b->params.max_batch_rows)
         return error_set(
@@ -75,14 +68,15 @@ static int check_batch(const struct backend *b, const struct orcd_batch *batch, 
         return error_set(err, ORCD_E_INVALID, "tickets must grow: %llu after %llu",
             (unsigned long long)batch->ticket, (unsigned long long)b->last_ticket);
     uint64_t tokens = 0, logits = 0;
+    b->n_checks++;
     for (uint32_t r = 0; r < batch->n_rows; r++) {
         const char *why;
         struct backend_row *row = &step->rows[r];
         if (check_row(b, batch, r, row, &why))
             return error_set(err, ORCD_E_INVALID, "row %u of a step (sequence %u) %s", r, row->seq, why);
-        for (uint32_t i = 0; i < r; i++)
-            if (step->rows[i].seq == row->seq)
-                return error_set(err, ORCD_E_INVALID, "sequence %u has two rows in one step", row->seq);
+        if (b->checked[row->seq] == b->n_checks)
+            return error_set(err, ORCD_E_INVALID, "sequence %u has two rows in one step", row->seq);
+        b->checked[row->seq] = b->n_checks;
         tokens += row->n_tokens;
         logits += row->want == ORCD_WANT_ALL ? row->n_tokens : row->want == ORCD_WANT_LAST;
     }
@@ -115,8 +109,10 @@ int backend_submit(struct backend *b, const struct orcd_batch *batch, struct orc
     if (rc == 0) {
         b->n_steps++;
         b->last_ticket = batch->ticket;
-        for (uint32_t r = 0; r < step->n_rows; r++)
+        for (uint32_t r = 0; r < step->n_rows; r++) {
             b->in_flight[step->rows[r].seq]++;
+            b->fed[step->rows[r].seq] = step->rows[r].first_pos + step->rows[r].n_tokens;
+        }
     }
     backend_leave(b);
     return rc;

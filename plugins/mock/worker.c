@@ -67,8 +67,11 @@ static void sample(struct orcd_ctx *ctx, struct mock_sequence *s, struct mock_ro
 {
     struct orcd_error err = ORCD_ERROR_INIT;
     struct sample_result result;
-    int rc = sampler_begin(ctx->sampler, &s->params, s->history, s->n_history, &err);
-    for (uint32_t i = s->n_history; rc == 0 && i < s->len; i++)
+    const struct sample_params *p = &s->params;
+    /* Tokens gone by count for penalties only. */
+    bool counts = p->repetition_penalty != 1 || p->frequency_penalty != 0 || p->presence_penalty != 0;
+    int rc = sampler_begin(ctx->sampler, p, s->history, counts ? s->n_history : 0, &err);
+    for (uint32_t i = s->n_history; counts && rc == 0 && i < s->len; i++)
         sampler_accept(ctx->sampler, s->tokens[i]);
     if (rc == 0)
         rc = sampler_draw(ctx->sampler, row->logits, s->len, &result, &err);
