@@ -6,6 +6,7 @@
 extern const struct bench_case bench_cancellation_latency;
 extern const struct bench_case bench_client_disconnect_detection;
 extern const struct bench_case bench_deadline_abort;
+extern const struct bench_case bench_deadline_check_overhead;
 extern const struct bench_case bench_health_endpoint;
 extern const struct bench_case bench_footprint;
 extern const struct bench_case bench_graceful_shutdown;
@@ -16,6 +17,7 @@ const struct bench_case *const bench_cases[] = {
     &bench_cancellation_latency,
     &bench_client_disconnect_detection,
     &bench_deadline_abort,
+    &bench_deadline_check_overhead,
     &bench_health_endpoint,
     &bench_model_loading,
     &bench_graceful_shutdown,

@@ -122,16 +122,21 @@ static bool same_build(json_object *baseline, json_object *build)
     return json_object_object_get_ex(baseline, "build", &theirs) && json_object_equal(theirs, build);
 }
 
+static json_object *baseline_of(json_object *file, json_object *build)
+{
+    json_object *list = list_of(file);
+    for (size_t i = 0; i < json_object_array_length(list); i++)
+        if (same_build(json_object_array_get_idx(list, i), build))
+            return json_object_array_get_idx(list, i);
+    return NULL;
+}
+
 json_object *ci_baseline_cases(json_object *file, json_object *build)
 {
-    json_object *list = list_of(file), *cases;
-    for (size_t i = 0; i < json_object_array_length(list); i++) {
-        json_object *b = json_object_array_get_idx(list, i);
-        if (same_build(b, build) && json_object_object_get_ex(b, "cases", &cases) &&
-            json_object_is_type(cases, json_type_object))
-            return cases;
-    }
-    return NULL;
+    json_object *b = baseline_of(file, build), *cases;
+    return b && json_object_object_get_ex(b, "cases", &cases) && json_object_is_type(cases, json_type_object)
+               ? cases
+               : NULL;
 }
 
 void ci_baseline_explain(json_object *file, json_object *build, FILE *out)
@@ -166,16 +171,18 @@ bool ci_baseline_ratio(json_object *cases, const char *name, double *ratio)
 
 /* -------------------------------------------------------------------- new counts */
 
-json_object *ci_baseline_add(json_object *file, json_object *build)
+json_object *ci_baseline_add(json_object *file, json_object *build, bool afresh)
 {
-    json_object *cases = ci_baseline_cases(file, build);
+    json_object *b = baseline_of(file, build), *cases = afresh ? NULL : ci_baseline_cases(file, build);
     if (cases)
         return cases;
-    json_object *b = json_object_new_object();
+    if (!b) {
+        b = json_object_new_object();
+        json_object_object_add(b, "build", json_object_get(build));
+        json_object_array_add(list_of(file), b);
+    }
     cases = json_object_new_object();
-    json_object_object_add(b, "build", json_object_get(build));
     json_object_object_add(b, "cases", cases);
-    json_object_array_add(list_of(file), b);
     return cases;
 }
 

@@ -25,8 +25,9 @@ void ci_baseline_explain(json_object *file, json_object *build, FILE *out);
 /* The ratio of a case; false: it is not there. */
 bool ci_baseline_ratio(json_object *cases, const char *name, double *ratio);
 
-/* Makes a baseline for this build if the file has none. */
-json_object *ci_baseline_add(json_object *file, json_object *build);
+/* The cases of this build's baseline, which is made if the file has none. afresh: without
+ * the counts that it has. */
+json_object *ci_baseline_add(json_object *file, json_object *build, bool afresh);
 void ci_baseline_set(json_object *cases, const char *name, double instructions, double ratio);
 /* Through a file beside it and rename(). */
 int ci_baseline_write(json_object *file, const char *path, struct orcd_error *err);

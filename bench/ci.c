@@ -104,7 +104,7 @@ static int compare(const struct run *r, const struct bench_ci *o, FILE *out)
 static int save(struct run *r, const struct bench_ci *o, FILE *out)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
-    json_object *cases = ci_baseline_add(r->file, r->build);
+    json_object *cases = ci_baseline_add(r->file, r->build, !o->n_only);
     print_head(out);
     for (size_t i = 0; i < r->n; i++) {
         const struct ci_count *c = &r->counts[i];

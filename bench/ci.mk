@@ -1,5 +1,5 @@
 # orcd bench --ci
-libbench_a_SOURCES += \
+libbench_a_SOURCES += bench/cases/deadline_check_overhead.c \
 	bench/ci.c bench/ci.h \
 	bench/ci-baseline.c bench/ci-baseline.h \
 	bench/ci-count.c bench/ci-count.h \

@@ -53,7 +53,6 @@ int micro_no_memory(struct orcd_error *err); /* sets the error and returns it */
     CASE(sse_token_logprobs, 300, "a token event with 5 logprobs")                                           \
     CASE(json_scan, 10, "the check of a body of 32 KB before it is parsed")                                  \
     CASE(execute_request, 10, "a body of 32 KB to a request: checked, parsed, tokenized to bytes")           \
-    CASE(route, 10000, "the route of a request")                                                             \
     CASE(tokenizer_encode, 8, "32 KB of text to tokens of the demo model")                                   \
     CASE(sampler_greedy, 20, "greedy among 32768 logits")                                                    \
     CASE(sampler_top, 20, "top-k 40 and top-p 0.9 among 32768 logits")                                       \

@@ -1,10 +1,10 @@
-/* A request on its way in: route, the check of its bytes, its fields. */
+/* A request on its way in: the check of its bytes, its fields. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json-out.h"
 #include "bench/micro/jobs.h"
-#include "http/internal.h"
+#include "http/json-scan.h"
 #include "http/json-in.h"
 #include "http/params.h"
 
@@ -85,25 +85,5 @@ MICRO_RUN(execute_request)
             abort();
         micro_sink = r.n_tokens;
         request_release(&r);
-    }
-}
-
-MICRO_SETUP(route)
-{
-    (void)model;
-    (void)err;
-    return 0;
-}
-
-MICRO_RUN(route)
-{
-    static const char *const asked[][2] = {
-        {"POST", "/v2/execute"}, {"GET", "/health"}, {"POST", "/v2/cancel"}, {"DELETE", "/v2/jobs/17"}};
-    for (uint64_t i = 0; i < n; i++) {
-        struct http_error error;
-        const char *parameter;
-        char allow[48];
-        const char *const *a = asked[i % 4];
-        micro_sink = (uint64_t)(route_find(a[0], a[1], &parameter, allow, sizeof(allow), &error) != NULL);
     }
 }

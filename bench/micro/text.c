@@ -24,7 +24,7 @@ MICRO_SETUP(outtext)
 MICRO_RUN(outtext)
 {
     static const char answer[] = "It is <b>late</b>.\n\nCaf\xc3\xa9s end at \xe2\x82\xac 7, </and so on.\n";
-    static char out[512];
+    static _Alignas(64) char out[512];
     bool stopped = false;
     size_t at = 0, total = 0;
     for (uint64_t i = 0; i < n; i++) {
@@ -64,7 +64,7 @@ static int setup_event(const char *text, bool logprobs, struct orcd_error *err)
 
 static void run_event(uint64_t n)
 {
-    static char buf[4096];
+    static _Alignas(64) char buf[4096];
     size_t total = 0;
     for (uint64_t i = 0; i < n; i++) {
         struct json_out o;
