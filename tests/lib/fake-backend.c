@@ -431,6 +431,7 @@ int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_erro
     if (fail)
         return error_set(err, fail, "injected");
     result->finished_ns = result->collected_ns = clock_mono_ns();
+    reach(b, FAKE_WAITED);
     return 0;
 }
 

@@ -27,9 +27,10 @@ void fake_gate_pass(struct backend *b); /* lets one step through */
 /* A hung device: aborts end nothing either, until the gate opens. */
 void fake_hang(struct backend *b, bool hang);
 
-/* Runs fn on the engine thread in the middle of such a call, before it has any effect:
- * at the next calls, until fn is NULL. Set it while the engine is idle, or from fn. */
-enum fake_point { FAKE_SEQ_OPEN, FAKE_SUBMIT, FAKE_WAIT, FAKE_POINTS };
+/* Runs fn on the engine thread in the middle of such a call, before it has any effect
+ * (WAITED: when all of it is done): at the next calls, until fn is NULL. Set it while the
+ * engine is idle, or from fn. */
+enum fake_point { FAKE_SEQ_OPEN, FAKE_SUBMIT, FAKE_WAIT, FAKE_WAITED, FAKE_POINTS };
 void fake_on(struct backend *b, enum fake_point point, void (*fn)(void *arg), void *arg);
 
 /* Doomed rows keep this many of their tokens. */

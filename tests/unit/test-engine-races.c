@@ -411,6 +411,14 @@ static void wasted_tokens_are_exact(void **state)
     /* A row on its way when the stop string was found was doomed in time. */
     assert_true(wasted_by(&h, j, 4, WASTED_STOP_SEQUENCE) == 0);
     assert_true(harness_metric("orcd_generation_tokens_total") - generated == 4);
+    /* A row that was through when the cancel came: computed, never an event. */
+    fake_script(h.backend, NULL);
+    generated = harness_metric("orcd_generation_tokens_total");
+    struct strike s = {.h = &h, .id = "w", .at = 4};
+    j = run_with(&h, &s, FAKE_WAITED, "x", 9);
+    assert_int_equal(j->end.tokens_out, 3);
+    assert_true(wasted_by(&h, j, 3, WASTED_CANCELLED) == 1);
+    assert_true(harness_metric("orcd_generation_tokens_total") - generated == 4);
     harness_stop(&h);
 }
 
