@@ -175,7 +175,7 @@ static void slot_begin(struct engine *e, struct slot *s, struct job *j)
     s->next_token = -1;
     s->chained = false;
     s->n_fed = s->n_history;
-    s->n_sampled = s->n_text = s->n_top = s->unchecked = s->n_dropped = 0;
+    s->n_sampled = s->n_text = s->n_top = s->n_held = s->unchecked = s->n_dropped = 0;
     s->checked_ns = now;
     s->seen_ns = 0;
     outtext_begin(&s->text, e->tokenizer, r);

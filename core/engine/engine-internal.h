@@ -11,10 +11,6 @@
 #include "engine/queue.h"
 #include "engine/rates.h"
 
-/* A terminal event that the engine thread has not given this long after its job was
- * told to stop is given by the timer: a hung plugin never leaves a client waiting. */
-#define ENGINE_OVERDUE_NS UINT64_C(100000000)
-
 /* One sequence of the plugin. Engine thread only, but for what is said. */
 struct slot {
     uint32_t id;
@@ -35,6 +31,7 @@ struct slot {
     uint32_t n_sampled;
     uint32_t n_text; /* bytes of job->text written */
     uint32_t n_top;
+    uint32_t n_held;    /* bytes of job->held written */
     uint32_t unchecked; /* tokens since the last deadline check */
     uint64_t checked_ns;
     uint64_t seen_ns;   /* when it was seen that the job is to stop; 0: it goes on */
@@ -138,7 +135,5 @@ void slot_sample(struct engine *e, struct slot *s, const float *logits);
 void slot_sampled(struct engine *e, struct slot *s, int32_t token);
 /* Nobody wants the slot's rows in flight any more. */
 void slot_doom(struct engine *e, struct slot *s);
-/* Publishes what is held back, before an end that no stop string brought. */
-void slot_flush_text(struct slot *s);
 
 #endif

@@ -93,8 +93,13 @@ bool engine_finish(
     end->finish = finish;
     end->phase = (enum job_phase)atomic_exchange(&j->phase, JOB_DONE);
     end->tokens_out = end->n_published;
-    if (end->n_published && j->tokens[end->n_published - 1].id < 0)
-        end->tokens_out--; /* the flush of held text is no token */
+    const struct job_token *last = end->n_published ? &j->tokens[end->n_published - 1] : NULL;
+    if (last && last->id < 0)
+        end->tokens_out--;                   /* the flush of held text is no token */
+    if (last && finish == FINISH_DEADLINE) { /* any thread can tell it: it belongs to the last entry */
+        end->held = j->held + last->held_at;
+        end->n_held = last->n_held;
+    }
     end->decode_ms = first ? seconds_between(first, now) * 1e3 : 0;
     end->ttft_ms = first ? seconds_between(j->request.arrived_ns, first) * 1e3 : 0;
     va_list args;
@@ -140,13 +145,6 @@ void engine_flush(struct engine *e)
         e->flush(e->flush_arg);
 }
 
-/* A partial answer ends on the engine thread, which has the text that is held back;
- * everything else ends here and now. */
-static bool ends_at_once(const struct job *j, enum abort_reason reason)
-{
-    return !(reason == ABORT_DEADLINE && j->request.deadline_partial && atomic_load(&j->admitted_ns));
-}
-
 void engine_job_abort_noticed(struct engine *e, struct job *j, enum abort_reason reason, uint64_t noticed_ns)
 {
     int none = ABORT_NONE;
@@ -163,8 +161,7 @@ void engine_job_abort_noticed(struct engine *e, struct job *j, enum abort_reason
     uint32_t seq = atomic_load(&j->slot);
     if (ticket && seq != UINT32_MAX)
         backend_abort(e->backend, ticket, &seq, 1);
-    if (ends_at_once(j, reason))
-        engine_finish_aborted(e, j);
+    engine_finish_aborted(e, j);
     pthread_mutex_lock(&e->lock);
     pthread_cond_signal(&e->work);
     pthread_cond_signal(&e->timer_wake);
@@ -263,13 +260,11 @@ bool engine_wait_idle(struct engine *e, uint64_t timeout_ms)
     return idle;
 }
 
-/* When the timer has to look at a job next: at its deadline, or, once it was told to
- * stop, when its end is overdue. */
+/* When the timer has to look at a job next. Whoever told it to stop ends it. */
 static uint64_t due_ns(const struct job *j)
 {
-    if (atomic_load(&j->abort_reason) != ABORT_NONE)
-        return atomic_load(&j->abort_ns) + ENGINE_OVERDUE_NS;
-    return j->request.deadline_ns ? j->request.deadline_ns : UINT64_MAX;
+    bool told = atomic_load(&j->abort_reason) != ABORT_NONE;
+    return j->request.deadline_ns && !told ? j->request.deadline_ns : UINT64_MAX;
 }
 
 static bool is_due(const struct job *j, uint64_t now)
@@ -285,13 +280,9 @@ void *engine_timer_main(void *arg)
         struct job *j = live_pick(e, is_due, clock_mono_ns());
         if (j) {
             pthread_mutex_unlock(&e->lock);
-            if (atomic_load(&j->abort_reason) == ABORT_NONE) {
-                if (!atomic_load(&j->admitted_ns))
-                    metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_QUEUE, 1);
-                engine_job_abort(e, j, ABORT_DEADLINE);
-            } else if (engine_finish_aborted(e, j)) {
-                engine_flush(e);
-            }
+            if (!atomic_load(&j->admitted_ns))
+                metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_QUEUE, 1);
+            engine_job_abort(e, j, ABORT_DEADLINE);
             job_unref(j);
             pthread_mutex_lock(&e->lock);
             continue;

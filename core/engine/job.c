@@ -23,10 +23,18 @@ static bool text_capacity(const struct request *r, size_t max_piece, size_t *byt
            !__builtin_mul_overflow(per_token, (size_t)r->max_tokens + 2, bytes) && *bytes <= UINT32_MAX;
 }
 
+/* Held text of an entry: less than a stop string, and an incomplete character. */
+static bool held_capacity(const struct request *r, size_t *bytes)
+{
+    size_t per_token = (r->n_stop ? JOB_STOP_BYTES : 0) + JOB_HELD_CHARACTER;
+    return !__builtin_mul_overflow(per_token, (size_t)r->max_tokens, bytes) && *bytes <= UINT32_MAX;
+}
+
 int job_new(struct job **out, struct request *r, const struct tokenizer *t, struct orcd_error *err)
 {
-    size_t text_bytes;
-    if (r->max_tokens >= JOB_CLOSED - 2 || !text_capacity(r, tokenizer_max_piece_bytes(t), &text_bytes))
+    size_t text_bytes, held_bytes;
+    if (r->max_tokens >= JOB_CLOSED - 2 || !text_capacity(r, tokenizer_max_piece_bytes(t), &text_bytes) ||
+        !held_capacity(r, &held_bytes))
         return error_set(err, ORCD_E_NOMEM, "max_tokens %u needs too large a buffer", r->max_tokens);
     struct job *j = calloc(1, sizeof(*j));
     if (!j)
@@ -35,10 +43,12 @@ int job_new(struct job **out, struct request *r, const struct tokenizer *t, stru
     j->tokens = malloc(((size_t)r->max_tokens + 1) * sizeof(*j->tokens));
     j->text = malloc(text_bytes);
     j->top = malloc((size_t)r->max_tokens * (r->sampling.n_logprobs + 1) * sizeof(*j->top));
-    if (!j->tokens || !j->text || !j->top) {
+    j->held = r->deadline_partial ? malloc(held_bytes) : NULL;
+    if (!j->tokens || !j->text || !j->top || (r->deadline_partial && !j->held)) {
         free(j->tokens);
         free(j->text);
         free(j->top);
+        free(j->held);
         free(j);
         return error_set(err, ORCD_E_NOMEM, "out of memory for a job of %u tokens", r->max_tokens);
     }
@@ -90,6 +100,7 @@ void job_unref(struct job *j)
     free(j->tokens);
     free(j->text);
     free(j->top);
+    free(j->held);
     free(j);
 }
 

@@ -25,6 +25,7 @@
 #define JOB_CORRELATION_MAX 64
 #define JOB_STOP_MAX 4
 #define JOB_STOP_BYTES 256
+#define JOB_HELD_CHARACTER 16 /* bytes that an incomplete character can give */
 
 struct stop_string {
     uint32_t n;
@@ -62,7 +63,8 @@ struct job_token {
     int32_t id; /* -1: text that was held back, flushed before the end */
     uint32_t text_at, n_text;
     float logprob;
-    uint32_t top_at, n_top; /* into top */
+    uint32_t top_at, n_top;   /* into top */
+    uint32_t held_at, n_held; /* into held: what is held back behind this entry */
     uint64_t sampled_ns;
 };
 
@@ -83,6 +85,8 @@ struct job_end {
     enum job_phase phase; /* in which it ended */
     uint32_t tokens_out;  /* sampled tokens published before the end */
     uint32_t n_published; /* entries of tokens */
+    const char *held;     /* of a partial answer: text to be shown after them; n_held 0: none */
+    uint32_t n_held;
     double decode_ms, ttft_ms;
     char message[160];
 };
@@ -97,6 +101,7 @@ struct job {
     struct job_token *tokens;
     char *text;
     struct job_top *top;
+    char *held;           /* of jobs that may end with a partial answer; NULL */
     atomic_uint progress; /* entries published; JOB_CLOSED once the job was ended */
     struct job_end end;
     atomic_bool end_published;

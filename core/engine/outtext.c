@@ -70,6 +70,15 @@ size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped)
     return show(o, o->n - stop_begun(o), out);
 }
 
+size_t outtext_peek(const struct outtext *o, char *out, size_t size)
+{
+    struct detokenizer d = o->detok;
+    if (o->n > size)
+        return 0;
+    memcpy(out, o->buf, o->n);
+    return o->n + detokenizer_flush(&d, out + o->n, size - o->n);
+}
+
 size_t outtext_flush(struct outtext *o, char *out)
 {
     o->n += detokenizer_flush(&o->detok, o->buf + o->n, o->capacity - o->n);

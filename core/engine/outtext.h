@@ -21,6 +21,8 @@ void outtext_begin(struct outtext *o, const struct tokenizer *t, const struct re
 /* Text that this token makes showable goes to out (room for all that its job can give: see job_new).
  * *stopped: a stop string was found; what came before it is in out. */
 size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped);
+/* What outtext_flush would give now, at most `size` bytes of it; changes nothing. */
+size_t outtext_peek(const struct outtext *o, char *out, size_t size);
 /* What is held, at the end of an answer that no stop string ended. */
 size_t outtext_flush(struct outtext *o, char *out);
 

@@ -17,7 +17,8 @@ static void entry_fill(struct slot *s, struct job_token *t, int32_t id, uint32_t
     s->n_text += n_text;
 }
 
-void slot_flush_text(struct slot *s)
+/* Publishes what is held back, before an end that no stop string brought. */
+static void slot_flush_text(struct slot *s)
 {
     struct job *j = s->job;
     size_t n = outtext_flush(&s->text, j->text + s->n_text);
@@ -60,6 +61,12 @@ static void publish(struct engine *e, struct slot *s, const struct sample_result
     t->n_top = drawn->n_top;
     for (uint32_t i = 0; i < t->n_top; i++)
         j->top[s->n_top++] = (struct job_top){drawn->top_ids[i], drawn->top_logprobs[i]};
+    if (j->held && !stopped) {
+        size_t most = (j->request.n_stop ? JOB_STOP_BYTES : 0) + JOB_HELD_CHARACTER;
+        t->held_at = s->n_held;
+        t->n_held = (uint32_t)outtext_peek(&s->text, j->held + s->n_held, most);
+        s->n_held += t->n_held;
+    }
     if (!job_publish(j))
         return;
     if (stopped)

@@ -180,11 +180,8 @@ static void reap(struct engine *e, struct slot *s)
     if (reason == ABORT_NONE && !job_ended(j))
         return;
     s->seen_ns = s->seen_ns ? s->seen_ns : clock_mono_ns();
-    if (!job_ended(j)) {
-        slot_flush_text(s);
-        if (!engine_finish_aborted(e, j))
-            return; /* another thread is about to publish its end: next time */
-    }
+    if (!job_ended(j) && !engine_finish_aborted(e, j))
+        return; /* another thread is about to publish its end: next time */
     if (!s->rows_in_flight)
         slot_release(e, s);
 }

@@ -161,6 +161,19 @@ void api_execute(struct exchange *x)
     job_unref(j);
 }
 
+/* n bytes of its text, and what was held back at its end. */
+static void put_text(struct json_out *o, const struct job *j, size_t n)
+{
+    size_t n_held = j->end.n_held;
+    char *whole = n_held ? malloc(n + n_held) : NULL;
+    if (whole) {
+        memcpy(whole, j->text, n);
+        memcpy(whole + n, j->end.held, n_held);
+    }
+    json_out_text_n(o, "text", whole ? whole : j->text, whole ? n + n_held : n);
+    free(whole);
+}
+
 void api_execute_answer(struct exchange *x)
 {
     const struct http_model *m = atomic_load(&x->server->model);
@@ -172,7 +185,7 @@ void api_execute_answer(struct exchange *x)
     /* Entries follow each other in the text, so it is one piece. */
     uint32_t n = j->end.n_published;
     const struct job_token *last = n ? &j->tokens[n - 1] : NULL;
-    json_out_text_n(&o, "text", j->text, last ? last->text_at + last->n_text : 0);
+    put_text(&o, j, last ? last->text_at + last->n_text : 0);
     json_out_open(&o, "tokens", '[');
     for (uint32_t i = 0; i < n; i++)
         if (j->tokens[i].id >= 0)

@@ -127,7 +127,7 @@ struct exchange {
     uint64_t rdhup_ns; /* when the event was read, or a stall was due; 0: none */
 
     /* stream */
-    bool started_sent, end_sent, ping_due, metrics_due;
+    bool started_sent, held_sent, end_sent, ping_due, metrics_due;
     uint32_t formatted, handed; /* entries formatted; handed to the kernel */
     char *rest;                 /* of an event that did not fit, malloc'ed */
     size_t n_rest, rest_at;

@@ -96,6 +96,14 @@ void sse_token(struct json_out *o, const struct job *j, uint32_t index)
     finish(o);
 }
 
+void sse_held(struct json_out *o, const struct job *j)
+{
+    begin(o, "token");
+    data(o);
+    json_out_text_n(o, "t", j->end.held, j->end.n_held);
+    finish(o);
+}
+
 void sse_metrics(struct json_out *o, uint32_t tokens_out, double decode_ms, uint64_t memory_bytes)
 {
     begin(o, "metrics");

@@ -8,6 +8,8 @@
 void sse_started(struct json_out *o, const struct job *j, const char *model);
 /* Entry `index` of the job. */
 void sse_token(struct json_out *o, const struct job *j, uint32_t index);
+/* The text that a partial answer holds back at its end (end.n_held > 0). */
+void sse_held(struct json_out *o, const struct job *j);
 /* The terminal event: `end` or `error`. */
 void sse_end(struct json_out *o, const struct job *j);
 void sse_metrics(struct json_out *o, uint32_t tokens_out, double decode_ms, uint64_t memory_bytes);

@@ -34,7 +34,7 @@ static double decode_ms(const struct job *j, uint64_t now)
     return first && now > first ? (double)(now - first) / (double)NS_PER_MS : 0;
 }
 
-enum event { EVENT_NONE, EVENT_STARTED, EVENT_TOKEN, EVENT_END, EVENT_METRICS };
+enum event { EVENT_NONE, EVENT_STARTED, EVENT_TOKEN, EVENT_HELD, EVENT_END, EVENT_METRICS };
 
 /* Formats the next event that is due. */
 static enum event next_event(const struct exchange *x, struct json_out *o, uint64_t now)
@@ -48,6 +48,10 @@ static enum event next_event(const struct exchange *x, struct json_out *o, uint6
     if (x->formatted < available(x)) {
         sse_token(o, j, x->formatted);
         return EVENT_TOKEN;
+    }
+    if (ended && j->end.n_held && !x->held_sent) {
+        sse_held(o, j);
+        return EVENT_HELD;
     }
     if (ended && !x->end_sent) {
         sse_end(o, j);
@@ -67,6 +71,8 @@ static void event_taken(struct exchange *x, enum event e, uint64_t now)
         x->started_sent = true;
     } else if (e == EVENT_TOKEN) {
         x->formatted++;
+    } else if (e == EVENT_HELD) {
+        x->held_sent = true;
     } else if (e == EVENT_END) {
         x->end_sent = true;
     } else {

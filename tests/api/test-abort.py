@@ -325,6 +325,23 @@ def _():
         equal((m["deadline"], m["deadline_partial"]), (1, 1))
 
 
+@case("what a partial answer holds back comes before its end")
+def _():
+    # Each letter may begin the stop string, so it is held until the next one.
+    with Worker("deadlines.admission=off", token_ms=3, text="a" * 4000) as t:
+        p = dict(LONG, on_deadline="partial", stop=["ab"])
+        events = t.stream(job_id="a", params=p, headers={"Request-Timeout-Ms": "300"}).open().rest()
+        equal(events[-1][2]["finish_reason"], "deadline")
+        n = events[-1][2]["tokens_out"]
+        check(n >= 1, n)
+        equal(len([e for e in events if e[0] == "token" and "id" in e[2]]), n)
+        equal((events[-2][0], events[-2][1], events[-2][2]), ("token", None, {"t": "a"}))
+        equal(text_of(events), "a" * n)
+        r = t.execute(job_id="b", stream=False, params=p, headers={"Request-Timeout-Ms": "300"}).json
+        equal((r["finish_reason"], r["text"]), ("deadline", "a" * len(r["tokens"])))
+        check(len(r["tokens"]) >= 1)
+
+
 @case("a deadline in the past is 504 from the head alone")
 def _():
     for name, value in (("X-Deadline", deadline(-1000)), ("X-Deadline", "1970-01-01T00:00:00Z"), ("X-Deadline", "0001-01-01T00:00:00Z"), ("Request-Timeout-Ms", "0")):

@@ -179,6 +179,9 @@ const char *harness_text(const struct job *j)
         memcpy(buf + n, j->text + t->text_at, t->n_text);
         n += t->n_text;
     }
-    buf[n] = 0;
+    assert_true(n + j->end.n_held < sizeof(buf));
+    if (j->end.n_held)
+        memcpy(buf + n, j->end.held, j->end.n_held);
+    buf[n + j->end.n_held] = 0;
     return buf;
 }
