@@ -27,3 +27,4 @@ include bench/lib/load.mk
 include bench/cases/aborts.mk
 include bench/cases/life.mk
 include bench/ci.mk
+libbench_a_SOURCES += bench/cases/deadline_load.c bench/cases/deadline_load.h bench/cases/deadline_value.c
