@@ -33,6 +33,7 @@ struct deadline_request *deadline_requests(size_t n, double per_s, bool by_itsel
         r[i].prompt = (uint32_t)between(&seed, 16, 400);
         r[i].tokens = (uint32_t)between(&seed, 8, 160);
         r[i].by_itself = by_itself;
+        r[i].counted = i >= n / 20 && i < n - n / 4;
         /* Two in five have little time, two more some, the fifth plenty. */
         double alone_ms = r[i].prompt * DEADLINE_PREFILL_MS + r[i].tokens * DEADLINE_TOKEN_MS;
         double kind = uniform(&seed);
@@ -55,6 +56,7 @@ struct one {
     uint64_t deadline_ns, end_ns;
     char code[40];
     bool ended, hung_up;
+    enum deadline_fate fate;
 };
 
 struct play {
@@ -62,10 +64,10 @@ struct play {
     const struct target *target;
     enum deadline_policy policy;
     struct one *ones;
-    size_t n, next, open;
-    bool one_by_one; /* the next when one ends */
+    size_t n, next, done;
+    size_t together; /* the next when one ends */
     uint64_t start_ns;
-    struct deadline_outcome *out;
+    double per_s;
     struct orcd_error *err;
     int rc;
 };
@@ -120,27 +122,25 @@ static void on_event(struct load_call *c, const struct load_event *e)
 static void on_done(struct load_call *c, enum load_outcome how, const char *body, size_t n_body)
 {
     struct one *o = load_call_arg(c);
-    struct deadline_outcome *out = o->play->out;
+    struct play *p = o->play;
     int status = load_call_status(c);
     (void)n_body;
     o->call = NULL;
     if (o->ended && how == LOAD_COMPLETE)
-        o->end_ns <= o->deadline_ns ? out->in_time++ : out->late++;
+        o->fate = o->end_ns <= o->deadline_ns ? DEADLINE_IN_TIME : DEADLINE_LATE;
     else if (o->hung_up)
-        out->hung_up++;
+        o->fate = DEADLINE_HUNG_UP;
     else if (status == 429)
-        out->rejected++;
-    else if (status == 504 && body && strstr(body, "\"phase\":\"queue\""))
-        out->doomed++;
-    else if (status == 504)
-        out->refused++;
-    else if (strcmp(o->code, "DEADLINE_EXCEEDED") == 0)
-        out->doomed++;
-    else
-        out->failed++, fprintf(stderr, "%d %d %s\n", (int)how, status, body ? body : "");
-    o->play->open--;
-    if (o->play->one_by_one && o->play->next < o->play->n)
-        start(o->play);
+        o->fate = DEADLINE_REJECTED;
+    else if (status == 504 && body && !strstr(body, "\"phase\":\"queue\""))
+        o->fate = DEADLINE_REFUSED;
+    else if (status == 504 || strcmp(o->code, "DEADLINE_EXCEEDED") == 0)
+        o->fate = DEADLINE_DOOMED;
+    /* While all clients are busy. */
+    if (++p->done + p->together == p->n)
+        p->per_s = (double)p->done / ((double)(clock_mono_ns() - p->start_ns) / NS_PER_S);
+    if (p->together && p->next < p->n)
+        start(p);
 }
 
 static void on_late(void *arg)
@@ -175,8 +175,6 @@ static void send_request(struct play *p, struct one *o)
         p->rc = load_at(p->load, o->deadline_ns, on_late, o);
     if (p->rc)
         load_stop(p->load);
-    else
-        p->open++;
 }
 
 static void on_arrival(void *arg)
@@ -193,42 +191,50 @@ static uint64_t arrival_ns(const struct play *p, size_t i)
 static void start(struct play *p)
 {
     struct one *o = &p->ones[p->next];
-    uint64_t arrival = p->one_by_one ? clock_mono_ns() : arrival_ns(p, p->next);
+    uint64_t arrival = p->together ? clock_mono_ns() : arrival_ns(p, p->next);
     p->next++;
     o->deadline_ns = arrival + (uint64_t)(o->request->budget_ms * 1e6);
     send_request(p, o);
-    if (!p->rc && !p->one_by_one && p->next < p->n)
+    if (!p->rc && !p->together && p->next < p->n)
         p->rc = load_at(p->load, arrival_ns(p, p->next), on_arrival, p);
 }
 
-int deadline_play(const struct target *t, const struct deadline_request *requests, size_t n,
-    enum deadline_policy policy, size_t together, struct deadline_outcome *out, struct orcd_error *err)
+static void count(const struct play *p, enum deadline_fate *fates, struct deadline_outcome *out)
 {
-    struct play p = {
-        .target = t, .policy = policy, .n = n, .one_by_one = together > 0, .out = out, .err = err};
     memset(out, 0, sizeof(*out));
-    out->offered = n;
-    p.ones = calloc(n, sizeof(*p.ones));
-    int rc = p.ones ? load_new(&p.load, err) : error_set(err, ORCD_E_NOMEM, "out of memory");
-    if (rc) {
-        free(p.ones);
-        return rc;
+    out->per_s = p->per_s;
+    for (size_t i = 0; i < p->n; i++) {
+        if (fates)
+            fates[i] = p->ones[i].fate;
+        out->offered += p->ones[i].request->counted;
+        out->n[p->ones[i].fate] += p->ones[i].request->counted;
     }
-    for (size_t i = 0; i < n; i++) {
+}
+
+int deadline_play(const struct target *t, const struct deadline_request *requests, size_t n,
+    enum deadline_policy policy, size_t together, enum deadline_fate *fates, struct deadline_outcome *out,
+    struct orcd_error *err)
+{
+    struct play p = {.target = t, .policy = policy, .n = n, .together = together, .err = err};
+    p.ones = calloc(n, sizeof(*p.ones));
+    p.rc = p.ones ? load_new(&p.load, err) : error_set(err, ORCD_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < n && !p.rc; i++) {
         p.ones[i].play = &p;
         p.ones[i].request = &requests[i];
     }
-    p.start_ns = clock_mono_ns() + 10 * NS_PER_MS;
-    if (together)
-        for (size_t i = 0; i < together && p.next < n; i++)
-            start(&p);
-    else
+    p.start_ns = clock_mono_ns();
+    for (size_t i = 0; i < together && p.next < n && !p.rc; i++)
+        start(&p);
+    if (!together && !p.rc)
         p.rc = load_at(p.load, arrival_ns(&p, 0), on_arrival, &p);
-    load_run(p.load, 0);
-    out->seconds = (double)(clock_mono_ns() - p.start_ns) / NS_PER_S;
+    if (!p.rc) {
+        load_run(p.load, 0);
+        count(&p, fates, out);
+    }
     load_free(p.load);
     free(p.ones);
-    if (!p.rc && out->failed)
-        return error_set(err, ORCD_E_INTERNAL, "%zu of %zu requests failed otherwise", out->failed, n);
+    if (!p.rc && out->n[DEADLINE_FAILED])
+        return error_set(
+            err, ORCD_E_INTERNAL, "%zu of %zu requests failed otherwise", out->n[DEADLINE_FAILED], n);
     return p.rc;
 }

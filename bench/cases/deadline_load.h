@@ -23,22 +23,34 @@ struct deadline_request {
     double budget_ms;
     uint32_t prompt, tokens;
     bool by_itself; /* the answer may end before `tokens` */
+    bool counted;
 };
 
-/* n requests that offer `per_s` a second, or all at once (0). malloc'ed. */
+enum deadline_fate {
+    DEADLINE_FAILED, /* otherwise */
+    DEADLINE_IN_TIME,
+    DEADLINE_LATE,     /* complete, but after its deadline */
+    DEADLINE_REFUSED,  /* predicted to be late, or late at arrival */
+    DEADLINE_DOOMED,   /* taken, then ended by its deadline */
+    DEADLINE_REJECTED, /* the queue was full */
+    DEADLINE_HUNG_UP,
+    DEADLINE_FATES
+};
+
+/* n requests that offer `per_s` a second, or all at once (0). Those of the first twentieth
+ * and of the last quarter are not counted: the load begins before and goes on after those
+ * that are. malloc'ed. */
 struct deadline_request *deadline_requests(size_t n, double per_s, bool by_itself, uint64_t seed);
 
 struct deadline_outcome {
-    size_t offered, in_time, late; /* late: complete, but after its deadline */
-    size_t refused;                /* predicted to be late, or late at arrival */
-    size_t doomed;                 /* taken, then ended by its deadline */
-    size_t rejected;               /* the queue was full */
-    size_t hung_up, failed;
-    double seconds; /* first arrival to last end */
+    size_t offered, n[DEADLINE_FATES]; /* of those that are counted */
+    double per_s;                      /* of a play of so many together: how many ended a second */
 };
 
-/* Plays them; `together` > 0: so many at a time, each as soon as one ends. */
+/* Plays them; `together` > 0: so many at a time, each as soon as one ends.
+ * fates: one each; NULL. */
 int deadline_play(const struct target *t, const struct deadline_request *requests, size_t n,
-    enum deadline_policy policy, size_t together, struct deadline_outcome *out, struct orcd_error *err);
+    enum deadline_policy policy, size_t together, enum deadline_fate *fates, struct deadline_outcome *out,
+    struct orcd_error *err);
 
 #endif
