@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+extern const struct bench_case bench_first_token_latency;
 extern const struct bench_case bench_cancellation_latency;
 extern const struct bench_case bench_client_disconnect_detection;
 extern const struct bench_case bench_deadline_abort;
@@ -10,17 +11,16 @@ extern const struct bench_case bench_deadline_check_overhead;
 extern const struct bench_case bench_health_endpoint;
 extern const struct bench_case bench_footprint;
 extern const struct bench_case bench_graceful_shutdown;
-extern const struct bench_case bench_deadline_value;
 extern const struct bench_case bench_model_loading;
 extern const struct bench_case bench_soak;
 
 const struct bench_case *const bench_cases[] = {
+    &bench_first_token_latency,
     &bench_cancellation_latency,
     &bench_client_disconnect_detection,
     &bench_deadline_abort,
     &bench_deadline_check_overhead,
     &bench_health_endpoint,
-    &bench_deadline_value,
     &bench_model_loading,
     &bench_graceful_shutdown,
     &bench_footprint,

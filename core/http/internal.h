@@ -202,8 +202,8 @@ void listen_url(const struct listen_address *a, char *url, size_t size);
 /* loop.c */
 int loop_start(struct loop *l, struct orcd_error *err);
 void loop_timer_at(struct loop *l, uint64_t ns);
-/* Suspends, then parks. False: there is news already (the caller tells by `news`) and
- * it was resumed at once. */
+/* Suspends, then parks. If there is news already it is made runnable at once: a resume
+ * from within a call of the library's may wait for its next run, and nothing starts one. */
 void exchange_park(struct exchange *x, bool (*news)(const struct exchange *x));
 /* Makes a parked exchange runnable; loop thread. */
 void exchange_wake(struct exchange *x);

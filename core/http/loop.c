@@ -79,7 +79,7 @@ void exchange_park(struct exchange *x, bool (*news)(const struct exchange *x))
      * news. Both sides are seq_cst read-modify-writes, so one of them sees the other. */
     atomic_exchange(&x->parked, 1);
     if (news(x) && atomic_exchange(&x->parked, 0) == 1)
-        MHD_resume_connection(x->mhd);
+        runnable_add(x->conn->loop, x);
 }
 
 /* --- connections -------------------------------------------------------------------- */

@@ -111,6 +111,15 @@ def _():
         s.close()
 
 
+@case("no wake-up is lost, however a job's events and its exchange's going to sleep meet")
+def _():
+    # Nothing but the event itself would wake a stream that has missed one.
+    with Worker("http.ping_ms=86400000") as t:
+        for i in range(300 if os.environ.get("ORCD_TEST_SANITIZED") else 4000):
+            r = t.call("POST", "/v2/execute", {"job_id": "w%d" % i, "prompt": "hello", "params": {"max_tokens": 4}})
+            equal((r.status, r.body.count(b"event: token")), (200, 4))
+
+
 @case("more jobs than slots wait their turn")
 def _():
     streams = [w.stream(job_id=new_id(), params={"max_tokens": 30}) for i in range(20)]

@@ -1,0 +1,201 @@
+#include "lib/echo.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+
+#define MAX_STREAMS 1024
+
+struct echo {
+    pid_t pid;
+    char url[64];
+};
+
+/* In the child. */
+struct line {
+    int fd; /* -1: none */
+    bool asked;
+    unsigned n_sent, n_tail; /* of the request's end seen so far */
+};
+
+struct echoer {
+    struct echo_pattern p;
+    int listener, epoll_fd, timer_fd;
+    struct line lines[MAX_STREAMS];
+    unsigned n_lines, n_asked, group; /* group: whose turn it is */
+    uint64_t next_ns, tick_ns;
+};
+
+static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+                           "Transfer-Encoding: chunked\r\n\r\n";
+
+/* As a worker writes them. */
+static size_t format_event(char *buf, size_t size, unsigned i, uint64_t at_us)
+{
+    char event[256];
+    int n = snprintf(event, sizeof(event),
+        "event: token\nid: %u\ndata: {\"t\":\"a\",\"i\":%u,\"id\":97,\"at_us\":%llu}\n\n", i + 1, i,
+        (unsigned long long)at_us);
+    return (size_t)snprintf(buf, size, "%x\r\n%.*s\r\n", (unsigned)n, n, event);
+}
+
+static void tick(struct echoer *e)
+{
+    char text[320];
+    uint64_t at_us = (clock_mono_ns() + (uint64_t)clock_real_offset_ns()) / 1000;
+    for (unsigned i = e->group; i < e->n_lines; i += e->p.groups) {
+        struct line *l = &e->lines[i];
+        if (l->fd >= 0)
+            (void)!send(l->fd, text, format_event(text, sizeof(text), l->n_sent++, at_us),
+                MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    e->group = (e->group + 1) % e->p.groups;
+}
+
+static void arm(struct echoer *e)
+{
+    struct itimerspec at = {
+        .it_value = {.tv_sec = (time_t)(e->next_ns / NS_PER_S), .tv_nsec = (long)(e->next_ns % NS_PER_S)}};
+    timerfd_settime(e->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+static void on_timer(struct echoer *e)
+{
+    uint64_t waste;
+    (void)!read(e->timer_fd, &waste, sizeof(waste));
+    while (clock_mono_ns() >= e->next_ns) {
+        tick(e);
+        e->next_ns += e->tick_ns;
+    }
+    arm(e);
+}
+
+static void on_connection(struct echoer *e)
+{
+    int one = 1, fd = accept4(e->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (e->n_lines == e->p.n_streams) {
+        close(fd);
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    struct epoll_event ev = {.events = EPOLLIN, .data.u32 = e->n_lines};
+    epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
+    e->lines[e->n_lines++] = (struct line){.fd = fd};
+}
+
+static void on_request(struct echoer *e, struct line *l)
+{
+    char buf[4096];
+    ssize_t n = recv(l->fd, buf, sizeof(buf), 0);
+    if (n <= 0) {
+        close(l->fd);
+        l->fd = -1;
+        return;
+    }
+    for (ssize_t i = 0; i < n && l->n_tail < 4; i++)
+        l->n_tail = buf[i] == "\r\n\r\n"[l->n_tail] ? l->n_tail + 1 : buf[i] == '\r';
+    if (l->n_tail < 4 || l->asked)
+        return;
+    l->asked = true;
+    (void)!send(l->fd, head, sizeof(head) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (++e->n_asked < e->p.n_streams)
+        return;
+    e->next_ns = clock_mono_ns() + e->tick_ns;
+    arm(e);
+}
+
+static _Noreturn void child(struct echoer *e, pid_t parent)
+{
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    /* Connections of the parent must end when it closes them. */
+    dup2(e->listener, STDIN_FILENO);
+    e->listener = STDIN_FILENO;
+    close_range(STDERR_FILENO + 1, ~0u, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    e->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    e->tick_ns = max_u64(e->p.interval_ns / e->p.groups, 1);
+    struct epoll_event listener = {.events = EPOLLIN, .data.u32 = MAX_STREAMS},
+                       timer = {.events = EPOLLIN, .data.u32 = MAX_STREAMS + 1}, events[64];
+    epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, e->listener, &listener);
+    epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, e->timer_fd, &timer);
+    while (getppid() == parent) {
+        int n = epoll_wait(e->epoll_fd, events, (int)ARRAY_LEN(events), -1);
+        for (int i = 0; i < n; i++) {
+            uint32_t who = events[i].data.u32;
+            if (who == MAX_STREAMS)
+                on_connection(e);
+            else if (who == MAX_STREAMS + 1)
+                on_timer(e);
+            else
+                on_request(e, &e->lines[who]);
+        }
+    }
+    _exit(0);
+}
+
+int echo_start(struct echo **out, const struct echo_pattern *p, struct orcd_error *err)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(addr);
+    pid_t parent = getpid();
+    if (p->n_streams < 1 || p->n_streams > MAX_STREAMS || p->groups < 1 || p->groups > p->n_streams)
+        return error_set(
+            err, ORCD_E_INVALID, "an echo server of %u streams in %u groups", p->n_streams, p->groups);
+    struct echo *e = calloc(1, sizeof(*e));
+    struct echoer *c = calloc(1, sizeof(*c));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool ok = e && c && fd >= 0 && bind(fd, (struct sockaddr *)&addr, n) == 0 && listen(fd, 4096) == 0 &&
+              getsockname(fd, (struct sockaddr *)&addr, &n) == 0;
+    if (ok) {
+        c->p = *p;
+        c->listener = fd;
+        fflush(NULL);
+        e->pid = fork();
+        if (e->pid == 0)
+            child(c, parent);
+        ok = e->pid > 0;
+    }
+    int why = errno;
+    if (fd >= 0)
+        close(fd);
+    free(c);
+    if (!ok) {
+        free(e);
+        return error_set_errno(err, ORCD_E_IO, why, "cannot start an echo server");
+    }
+    snprintf(e->url, sizeof(e->url), "http://127.0.0.1:%u", ntohs(addr.sin_port));
+    *out = e;
+    return 0;
+}
+
+const char *echo_url(const struct echo *e)
+{
+    return e->url;
+}
+
+void echo_stop(struct echo *e)
+{
+    if (!e)
+        return;
+    kill(e->pid, SIGKILL);
+    while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    free(e);
+}
