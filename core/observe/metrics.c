@@ -81,7 +81,8 @@ static struct {
     atomic_uint_fast64_t n[MAX_BUCKETS + 1]; /* per bucket, not cumulative */
     _Atomic double sum;
 } histogram_values[MH_COUNT];
-static char build_info[256];
+static char build_info[256]; /* written once, by the loader, then published */
+static atomic_bool has_build_info;
 static uint64_t process_start_ns;
 
 __attribute__((constructor)) static void process_started(void)
@@ -173,10 +174,13 @@ static void label_copy(char *out, size_t size, const char *text)
 void metric_build_info(const char *version, unsigned abi, const char *plugin)
 {
     char v[64], p[64];
+    if (atomic_load(&has_build_info))
+        return;
     label_copy(v, sizeof(v), version);
     label_copy(p, sizeof(p), plugin);
     snprintf(build_info, sizeof(build_info), "orcd_build_info{version=\"%s\",abi=\"%u\",plugin=\"%s\"} 1\n",
         v, abi, p);
+    atomic_store(&has_build_info, true);
 }
 
 /* --- exposition ---------------------------------------------------------------- */
@@ -293,7 +297,7 @@ char *metrics_render(size_t *n)
             text_header(&t, histograms[id].name, "histogram", histograms[id].help);
         render_histogram(&t, id);
     }
-    if (build_info[0]) {
+    if (atomic_load(&has_build_info)) {
         text_header(&t, "orcd_build_info", "gauge", "Versions of this worker");
         text_add(&t, "%s", build_info);
     }

@@ -41,7 +41,7 @@ uint64_t metric_value(enum metric_counter id, unsigned label_value);
 /* Seconds since the process started. */
 double metrics_uptime_s(void);
 
-/* Information labels of orcd_build_info; copied. Before the first scrape. */
+/* Information labels of orcd_build_info; copied. The first call counts. */
 void metric_build_info(const char *version, unsigned abi, const char *plugin);
 
 /* The whole exposition as malloc'ed text; NULL: out of memory. */
