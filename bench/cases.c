@@ -11,6 +11,7 @@ extern const struct bench_case bench_deadline_check_overhead;
 extern const struct bench_case bench_health_endpoint;
 extern const struct bench_case bench_footprint;
 extern const struct bench_case bench_graceful_shutdown;
+extern const struct bench_case bench_deadline_value;
 extern const struct bench_case bench_model_loading;
 extern const struct bench_case bench_soak;
 
@@ -21,6 +22,7 @@ const struct bench_case *const bench_cases[] = {
     &bench_deadline_abort,
     &bench_deadline_check_overhead,
     &bench_health_endpoint,
+    &bench_deadline_value,
     &bench_model_loading,
     &bench_graceful_shutdown,
     &bench_footprint,

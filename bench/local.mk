@@ -18,7 +18,7 @@ libbench_a_SOURCES = bench/cases.c \
 	bench/lib/target.c bench/lib/target.h bench/lib/target-internal.h \
 	bench/lib/target-process.c bench/lib/target-request.c \
 	bench/lib/report.c bench/lib/report.h bench/lib/report-table.c bench/lib/report-json.c \
-	bench/lib/report-html.c bench/lib/report-style.c \
+	bench/lib/report-html.c bench/lib/html-page.h bench/lib/html-measure.c bench/lib/report-style.c \
 	bench/lib/svg.c bench/lib/svg.h bench/lib/svg-distribution.c bench/lib/svg-plot.c \
 	bench/lib/baseline.c bench/lib/baseline.h
 BENCH_LIBS = libbench.a $(CORE_LIBS)
@@ -27,3 +27,4 @@ include bench/lib/load.mk
 include bench/cases/aborts.mk
 include bench/cases/life.mk
 include bench/ci.mk
+libbench_a_SOURCES += bench/cases/deadline_load.c bench/cases/deadline_load.h bench/cases/deadline_value.c

@@ -1,9 +1,11 @@
 /* orcd bench: chooses cases and targets, runs each case on each target. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "cli.h"
@@ -149,7 +151,7 @@ static void raise_descriptor_limit(void)
 struct output {
     const char *option;
     void (*write)(const struct bench_report *p, FILE *out);
-    bool only_good;
+    bool only_whole; /* not when a case could not run */
 };
 static const struct output outputs[] = {
     {"json", bench_report_json, false},
@@ -157,25 +159,32 @@ static const struct output outputs[] = {
     {"save", bench_report_json, true},
 };
 
-/* Before minutes are spent: can the files be written? What one holds stays for now. */
+/* Before minutes are spent: can the files be written? What one holds stays for now, and
+ * none is left behind. */
 static int probe_outputs(const struct cli_args *a)
 {
     for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
         const char *path = cli_value(a, outputs[i].option);
-        FILE *f = path ? fopen(path, "ae") : NULL;
-        if (path && !f)
-            return cli_fail(EX_CANTCREAT, "%s: %s", path, strerror(errno));
-        if (f)
-            fclose(f);
+        if (!path)
+            continue;
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        bool made = fd >= 0;
+        if (fd < 0 && errno == EEXIST)
+            fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            return cli_fail(EX_CANTCREAT, "--%s %s: %s", outputs[i].option, path, strerror(errno));
+        close(fd);
+        if (made)
+            unlink(path);
     }
     return 0;
 }
 
-static int write_outputs(const struct cli_args *a, const struct bench_report *p, bool good)
+static int write_outputs(const struct cli_args *a, const struct bench_report *p, bool whole)
 {
     for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
         const char *path = cli_value(a, outputs[i].option);
-        if (!path || (outputs[i].only_good && !good))
+        if (!path || (outputs[i].only_whole && !whole))
             continue;
         FILE *f = fopen(path, "we");
         if (!f)
@@ -241,7 +250,7 @@ int verb_bench(const struct cli_args *a)
         bench_report_totals(&report, &t);
         print_totals(&t);
         bool good = !t.failed_bars && !t.failed_cases;
-        rc = write_outputs(a, &report, good);
+        rc = write_outputs(a, &report, !t.failed_cases);
         rc = rc ? rc : good ? EX_OK : 1;
     }
     bench_report_release(&report);

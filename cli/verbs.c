@@ -76,7 +76,7 @@ static const struct cli_option bench_options[] = {
     {"json", 0, "FILE", "write all results here"},
     {"html", 0, "FILE", "write a report with plots here"},
     {"baseline", 0, "FILE", "compare with an earlier run: what --save or --json wrote"},
-    {"save", 0, "FILE", "the same as --json, written only when every bar held"},
+    {"save", 0, "FILE", "write them here for a later --baseline, unless a benchmark could not run"},
     {"scale", 0, "X", "multiply the number of samples"},
     {"seed", 0, "N", "of prompts and arrivals (default: 1)"},
     {"ci", 0, NULL, "count the instructions of hot paths and compare them with a baseline"},

@@ -91,10 +91,22 @@ static int reach(const struct variant *v, struct ask *a, struct orcd_error *err)
     return 0;
 }
 
+/* Other plugins have none of the mock's options. */
+static void choose_settings(const struct variant *v, bool mock, const char **out, size_t size)
+{
+    size_t n = 0;
+    for (const char *const *s = v->settings; *s && n + 1 < size; s++)
+        if (mock || strncmp(*s, "plugin.options.", 15))
+            out[n++] = *s;
+    out[n] = NULL;
+}
+
 static int shut_down(
     const struct bench_run *b, const struct variant *v, struct sight *seen, struct orcd_error *err)
 {
-    struct target_params p = {.settings = b->target->plugin ? v->settings : NULL, .model = b->model};
+    bool ours = b->target->plugin != NULL, mock = ours && strcmp(b->target->plugin, "mock") == 0;
+    const char *settings[8];
+    struct target_params p = {.settings = ours ? settings : NULL, .model = mock ? NULL : b->model};
     struct target_prompt prompt = {.job_id = "job",
         .n_tokens = v->prompt_tokens,
         .salt = b->seed,
@@ -105,8 +117,7 @@ static int shut_down(
     struct watch w = {0};
     struct load *l = NULL;
     pthread_t thread;
-    if (b->target->plugin && strcmp(b->target->plugin, "mock") == 0)
-        p.model = NULL;
+    choose_settings(v, mock, settings, ARRAY_LEN(settings));
     int rc = target_start(&w.target, b->target, &p, err);
     if (rc)
         return rc;

@@ -36,10 +36,8 @@ static double ms(uint64_t from, uint64_t to)
 
 static void draw(struct starts *s, const struct target_times *t, uint64_t callback_ns, double load_ms)
 {
-    char title[96];
-    snprintf(title, sizeof(title), "One start of %s", s->b->target->name);
     struct bench_plot *p =
-        bench_plot_new(s->r, BENCH_TIMELINE, title, "milliseconds since the process was started", "");
+        bench_plot_new(s->r, BENCH_TIMELINE, "One start", "milliseconds since the process was started", "");
     double ready = ms(t->spawned_ns, t->ready_ns);
     bench_point(bench_series_new(p, "until it listens"), 0, ms(t->spawned_ns, t->listening_ns));
     if (load_ms > 0)

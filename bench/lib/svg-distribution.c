@@ -231,7 +231,13 @@ void svg_distribution(FILE *out, const struct svg_series *series, size_t n_serie
     }
     if (find_range(x, n, n_series, limits, n_limits, &min, &max)) {
         double base = curves ? CURVE_BASE : CURVE_TOP, bottom = base + 8 + STRIP * (double)n_series;
-        axis_init(&a, min, max, min > 0 && max / min > 6, LEFT, RIGHT);
+        bool log = min > 0 && max / min > 6;
+        double room = curves ? 0.05 : 0;
+        if (log)
+            axis_init(&a, min / pow(max / min, room), max * pow(max / min, room), log, LEFT, RIGHT);
+        else
+            axis_init(&a, min >= 0 ? fmax(0, min - room * (max - min)) : min, max + room * (max - min), log,
+                LEFT, RIGHT);
         fprintf(out, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\">", WIDTH, bottom + 22);
         number_axis(out, &a, CURVE_TOP, bottom, unit);
         if (curves)

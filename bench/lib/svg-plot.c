@@ -117,13 +117,18 @@ static void draw_span(
     fputs("<g><title>", out);
     html_text(out, s->name);
     if (s->y[i] > s->x[i]) {
+        bool inside = to > RIGHT - 60;
         bench_number_text(s->y[i] - s->x[i], text, sizeof(text));
         fprintf(out, ": %.5g to %.5g</title>", s->x[i], s->y[i]);
         fprintf(out, "<rect class=\"span %s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"16\" rx=\"4\"/>",
             css, from, y - 8, to - from < 3 ? 3 : to - from);
-        if (s->n == 1)
-            fprintf(out, "<text class=\"took\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>",
-                to > RIGHT - 60 ? from - 7 : to + 7, y + 4, to > RIGHT - 60 ? "end" : "start", text);
+        if (s->n == 1) /* in the span where there is no room beside it */
+            fprintf(out, "<text class=\"took%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>",
+                inside && to - from > 60 ? " in" : "",
+                !inside          ? to + 7
+                : to - from > 60 ? to - 8
+                                 : from - 7,
+                y + 4, inside ? "end" : "start", text);
     } else {
         bench_number_text(s->x[i], text, sizeof(text));
         fprintf(out, ": at %.5g</title>", s->x[i]);
@@ -179,7 +184,7 @@ void svg_headroom(FILE *out, const struct svg_headroom *rows, size_t n)
 {
     static const char *const css[] = {
         [BENCH_HOLDS] = "good", [BENCH_HOLDS_BY_ECHO] = "echoed", [BENCH_FAILS] = "bad"};
-    const double wide = 1120, left = 500, right = 940, row = 21, top = 24;
+    const double wide = 1120, left = 556, right = 950, row = 21, top = 24;
     struct axis a;
     double min = 0.1, max = 3;
     for (size_t i = 0; i < n; i++)
@@ -196,20 +201,26 @@ void svg_headroom(FILE *out, const struct svg_headroom *rows, size_t n)
     size_t n_ticks = axis_ticks(&a, ticks, MAX_TICKS);
     for (size_t i = 0; i < n_ticks; i++) {
         double x = axis_at(&a, ticks[i]);
+        bool bar = fabs(ticks[i] - 1) < 1e-9;
         fprintf(out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
-            ticks[i] == 1 ? "limit" : "grid", x, top, x, bottom);
-        if (ticks[i] == 1)
+            bar ? "limit" : "grid", x, top, x, bottom);
+        if (bar)
             fprintf(out, "<text class=\"tick strong\" x=\"%.1f\" y=\"%.1f\">the bar</text>", x, top - 8);
-        else
+        else if (fabs(x - one) > 40)
             fprintf(
                 out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\">%.6g&#215;</text>", x, top - 8, ticks[i]);
     }
     for (size_t i = 0; i < n; i++) {
-        double y = top + row * ((double)i + 0.5), x = axis_at(&a, rows[i].share);
+        double y = top + row * ((double)i + 0.5),
+               x = isfinite(rows[i].share) ? axis_at(&a, rows[i].share) : right;
         const char *c = css[rows[i].verdict];
+        if (i == 0 || strcmp(rows[i].group, rows[i - 1].group) != 0) {
+            if (i)
+                fprintf(out, "<line class=\"grid\" x1=\"0\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
+                    y - row / 2, wide, y - row / 2);
+            label(out, "group", 0, y + 4, rows[i].group);
+        }
         label(out, "row", left - 14, y + 4, rows[i].label);
-        if (!isfinite(rows[i].share))
-            x = right;
         fprintf(out, "<line class=\"stem %s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", c, left, y,
             x, y);
         fprintf(out, "<circle class=\"head %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"/>", c, x, y);

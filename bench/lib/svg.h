@@ -40,8 +40,8 @@ void svg_in_time(FILE *out, const struct svg_series *s, const char *unit); /* sa
 void svg_plot(FILE *out, const struct bench_plot *p);
 
 struct svg_headroom {
-    const char *label, *figures; /* "case, measure, p99"; "132 of 250 us" */
-    double share;                /* of the limit that is used: 1 is the bar */
+    const char *group, *label, *figures; /* the case; "measure, p99"; "132, bar 250 us" */
+    double share;                        /* of the limit that is used: 1 is the bar */
     enum bench_verdict verdict;
 };
 void svg_headroom(FILE *out, const struct svg_headroom *rows, size_t n);

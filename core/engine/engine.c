@@ -226,6 +226,8 @@ enum api_code engine_submit(struct engine *e, struct job *job, struct engine_ref
     pthread_mutex_lock(&e->lock);
     code = enqueue(e, job, refusal);
     pthread_mutex_unlock(&e->lock);
+    if (!code)
+        predict_arrived(e, job);
     return code;
 }
 

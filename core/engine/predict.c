@@ -11,19 +11,23 @@
 /* Without a step for so long, the rates tell nothing: the next job is taken as it comes. */
 #define STALE_NS (60 * NS_PER_S)
 /* The margin moves so that this share of the jobs that were admitted end late. */
-#define LATE_SHARE 0.03
-#define MARGIN_GAIN 0.02
+#define LATE_SHARE 0.035
+#define MARGIN_GAIN 0.015
+#define MARGIN_FIRST 0.05
+#define MARGIN_LEAST (-0.2)
 #define MARGIN_MOST 0.5
-/* The background is that of the last steps, as long as they are no older. */
-#define BACKGROUND_NS NS_PER_S
+#define GROUP 64 /* of expected arrivals */
 
 int predict_init(struct engine *e)
 {
     struct predictor *p = &e->predict;
     pthread_mutex_init(&p->lock, NULL);
+    atomic_store(&p->margin, MARGIN_FIRST);
     p->slots = calloc(e->params.n_slots, sizeof(*p->slots));
-    return p->slots && !sim_scratch_init(&p->scratch, e->params.n_slots + e->params.queue_capacity + 1) ? 0
-                                                                                                        : -1;
+    return p->slots && !sim_scratch_init(
+                           &p->scratch, e->params.n_slots + e->params.queue_capacity + 1 + PREDICT_ARRIVALS)
+               ? 0
+               : -1;
 }
 
 void predict_release(struct engine *e)
@@ -139,6 +143,62 @@ static uint32_t snapshot_queue(struct engine *e, const struct job *new, const st
     return at;
 }
 
+/* --- those that come later ---------------------------------------------------------------- */
+
+void predict_arrived(struct engine *e, const struct job *j)
+{
+    struct predictor *p = &e->predict;
+    struct lengths_view lengths;
+    if (e->params.admission != ADMISSION_PREDICTIVE)
+        return;
+    uint64_t now = clock_mono_ns(), rank = queue_rank(&j->request);
+    lengths_read(&e->rates.lengths, &lengths);
+    struct predict_arrival a = {
+        .at_ns = now,
+        .budget_ns = rank > now ? rank - now : 0,
+        .job = of_request(j, rank, now, &lengths),
+        .deadline = j->request.deadline_ns != 0,
+    };
+    pthread_mutex_lock(&p->lock);
+    p->arrivals[p->n_arrivals % PREDICT_ARRIVALS] = a;
+    p->n_arrivals = p->n_arrivals + 1 == UINT32_MAX ? PREDICT_ARRIVALS : p->n_arrivals + 1;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static const struct predict_arrival *back(const struct predictor *p, uint32_t i)
+{
+    return &p->arrivals[(p->n_arrivals - 1 - i) % PREDICT_ARRIVALS];
+}
+
+static double since(const struct predict_arrival *a, uint64_t now)
+{
+    return now > a->at_ns ? (double)(now - a->at_ns) : 0;
+}
+
+/* Under the predictor's lock. The last arrivals mirrored at this moment, so that after a
+ * pause follows a pause as long; each GROUP of them at equal distances, since when they
+ * came exactly was chance. */
+static uint32_t snapshot_later(const struct predictor *p, uint64_t now, struct sim_job *out)
+{
+    uint32_t n = p->n_arrivals < PREDICT_ARRIVALS ? p->n_arrivals : PREDICT_ARRIVALS;
+    double from = 0;
+    for (uint32_t first = 0; first < n; first += GROUP) {
+        uint32_t many = n - first < GROUP ? n - first : GROUP;
+        double to = since(back(p, first + many - 1), now);
+        for (uint32_t i = 0; i < many; i++) {
+            const struct predict_arrival *a = back(p, first + i);
+            double after = from + (to - from) * (i + 0.5) / many;
+            struct sim_job *j = &out[first + i];
+            *j = a->job;
+            j->arrives_ns = after;
+            j->rank_ns = now + (uint64_t)after + a->budget_ns;
+            j->deadline_ns = a->deadline ? after + (double)a->budget_ns : INFINITY;
+        }
+        from = to > from ? to : from;
+    }
+    return n;
+}
+
 /* --- a prediction ---------------------------------------------------------------------- */
 
 struct prediction {
@@ -167,10 +227,9 @@ static bool predict(struct engine *e, const struct job *j, uint64_t now, struct 
         .slice_ns = (double)(e->params.prefill_slice_ms * NS_PER_MS),
         .in_flight = pending ? atomic_load(&p->in_flight) : 0,
         .elapsed_ns = pending && now > pending ? (double)(now - pending) : 0,
-        .stretch = quiet < BACKGROUND_NS ? rates.stretch : 1,
-        .rows = quiet < BACKGROUND_NS ? (uint32_t)rates.rows : 0,
         .n_running = n_running,
         .n_queued = n_queued,
+        .n_later = snapshot_later(p, now, p->scratch.jobs + n_running + n_queued),
         .job = n_running + at,
     };
     const struct sim_job mine = p->scratch.jobs[sim.job];
@@ -208,8 +267,8 @@ static void refuse(
     if (alone_ns * (1 + margin) <= left_ns)
         out->retry_after_s = wait_s < 1 ? 1 : wait_s < 3600 ? (uint32_t)ceil(wait_s) : 3600;
     snprintf(out->message, sizeof(out->message),
-        "%s is predicted in %.0f ms (queue %.0f, prefill %.0f, decode %.0f) + %.0f, %.0f ms are left until "
-        "the deadline",
+        "%s is predicted in %.0f ms (queue %.0f, prefill %.0f, decode %.0f; margin %+.0f), %.0f ms are left "
+        "until the deadline",
         partial ? "the first token" : "the answer", out->predicted_ms, out->queue_ms, out->prefill_ms,
         out->decode_ms, out->margin_ms, out->remaining_ms);
 }
@@ -278,7 +337,7 @@ void predict_ended(struct engine *e, const struct job *j)
     double old = atomic_load(&e->predict.margin), new;
     do {
         new = old + move;
-        new = new < 0 ? 0 : new > MARGIN_MOST ? MARGIN_MOST : new;
+        new = new < MARGIN_LEAST ? MARGIN_LEAST : new > MARGIN_MOST ? MARGIN_MOST : new;
     } while (!atomic_compare_exchange_weak(&e->predict.margin, &old, new));
     metric_set(MG_PREDICTION_MARGIN, new);
 }

@@ -23,22 +23,34 @@ struct predict_slot {
     atomic_uint_fast64_t rank_ns, deadline_ns;
 };
 
+/* A job that was taken. What comes next is expected to look like what came last. */
+struct predict_arrival {
+    uint64_t at_ns, budget_ns; /* arrival; to its rank in the queue */
+    struct sim_job job;
+    bool deadline;
+};
+#define PREDICT_ARRIVALS 256
+
 /* Jobs of a deadline go through one at a time: `lock` guards the scratch memory. It is
  * taken before the engine's lock, and never by the engine thread. */
 struct predictor {
     pthread_mutex_t lock;
     struct sim_scratch scratch;
     double probe_credit;
+    struct predict_arrival arrivals[PREDICT_ARRIVALS]; /* ring */
+    uint32_t n_arrivals;
 
     struct predict_slot *slots;
     atomic_uint in_flight; /* steps, while the engine works */
-    _Atomic double margin; /* added to a prediction, as a part of it */
+    _Atomic double margin; /* for the error of predictions: this part of one is added to it */
 };
 
 /* params are set; before any other call. NOMEM. */
 int predict_init(struct engine *e);
 void predict_release(struct engine *e); /* also of a predictor that is all zeros */
 
+/* A job was taken, with or without a deadline. Any thread, without a lock. */
+void predict_arrived(struct engine *e, const struct job *j);
 /* The job has a deadline. API_OK, or DEADLINE_EXCEEDED with what was predicted. Any
  * thread, without a lock; the job is not in the queue yet. */
 enum api_code predict_admit(struct engine *e, struct job *j, struct engine_refusal *refusal);

@@ -3,24 +3,11 @@
 #include "base/clock.h"
 
 #define MIN_PREFILL_TOKENS 32
-#define WEIGHT (1.0 / 32) /* of a step in stretch and rows */
-#define LONGEST_STRETCH 16.0
 #define LONGEST_GAP_NS NS_PER_MS
 /* Fewer samples tell nothing; the warm-up step gives the first. */
 #define MIN_PREFILL 4
 #define MIN_DECODE 16
 #define MIN_LENGTHS 4
-
-static double get(const _Atomic double *x)
-{
-    return atomic_load_explicit(x, memory_order_relaxed);
-}
-
-static void average(_Atomic double *x, double sample)
-{
-    double old = get(x);
-    atomic_store_explicit(x, old > 0 ? old + WEIGHT * (sample - old) : sample, memory_order_relaxed);
-}
 
 /* The time that a step cost. The host's share between steps that follow each other
  * counts; a pause without work does not. */
@@ -47,18 +34,15 @@ void rates_learn_step(
         curve_learn(&r->alone, n_prefill, ns / n_prefill);
         return;
     }
-    if (!n_prefill)
+    if (!n_prefill) {
         curve_learn(&r->decode, n_decode, ns);
+        return;
+    }
     struct curve_view decode;
     curve_read(&r->decode, true, &decode);
     double rows_ns = curve_at(&decode, n_decode);
-    if (!(rows_ns > 0))
-        return;
-    if (n_prefill)
+    if (rows_ns > 0)
         curve_learn(&r->mixed, n_prefill, (ns > rows_ns ? ns - rows_ns : 1) / n_prefill);
-    double stretch = ns / rows_ns;
-    average(&r->stretch, stretch < 1 ? 1 : stretch < LONGEST_STRETCH ? stretch : LONGEST_STRETCH);
-    average(&r->rows, n_decode);
 }
 
 void rates_learn_length(struct rates *r, uint32_t tokens, bool ended)
@@ -77,8 +61,6 @@ void rates_read(const struct rates *r, struct rates_view *out)
         out->mixed = out->alone;
     if (!out->alone.n)
         out->alone = out->mixed;
-    out->stretch = get(&r->stretch) > 1 ? get(&r->stretch) : 1;
-    out->rows = get(&r->rows);
     out->last_ns = atomic_load_explicit(&r->last_ns, memory_order_relaxed);
     out->known = n_prefill >= MIN_PREFILL && out->decode.n >= MIN_DECODE &&
                  atomic_load_explicit(&r->lengths.n, memory_order_relaxed) >= MIN_LENGTHS;

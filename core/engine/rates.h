@@ -13,9 +13,6 @@ struct rates {
     struct curve alone, mixed; /* ns of a prompt token in a step without and with decode rows,
                                   by prompt tokens of the step */
     struct lengths lengths;
-    /* Of the last steps with decode rows: how much longer they took than their decode
-     * rows alone, and how many rows they had. */
-    _Atomic double stretch, rows;
     atomic_uint_fast64_t last_ns; /* end of the last step, monotonic; 0: none */
     uint64_t finished_ns;         /* the same, the engine thread's own */
 };
@@ -30,8 +27,6 @@ void rates_learn_length(struct rates *r, uint32_t tokens, bool ended);
 /* The rates at one moment. */
 struct rates_view {
     struct curve_view decode, alone, mixed;
-    double stretch; /* >= 1 */
-    double rows;
     uint64_t last_ns;
     bool known; /* there are samples enough to tell anything from */
 };

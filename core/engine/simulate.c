@@ -14,8 +14,9 @@ int sim_scratch_init(struct sim_scratch *s, uint32_t n_jobs)
     s->left = calloc(n_jobs, sizeof(*s->left));
     s->decoding = calloc(n_jobs, sizeof(*s->decoding));
     s->prefilling = calloc(n_jobs, sizeof(*s->prefilling));
+    s->waiting = calloc(n_jobs, sizeof(*s->waiting));
     s->through = calloc(n_jobs, sizeof(*s->through));
-    return s->jobs && s->left && s->decoding && s->prefilling && s->through ? 0 : -1;
+    return s->jobs && s->left && s->decoding && s->prefilling && s->waiting && s->through ? 0 : -1;
 }
 
 void sim_scratch_release(struct sim_scratch *s)
@@ -24,6 +25,7 @@ void sim_scratch_release(struct sim_scratch *s)
     free(s->left);
     free(s->decoding);
     free(s->prefilling);
+    free(s->waiting);
     free(s->through);
     memset(s, 0, sizeof(*s));
 }
@@ -66,15 +68,11 @@ struct sim {
     struct sim_scratch *s;
     struct sim_times *out;
     double now, steps; /* steps with decode rows that ended so far */
-    uint32_t n_decoding, n_prefilling, next, in_flight;
+    uint32_t n_decoding, n_prefilling, n_waiting;
+    uint32_t next, n_next, later, n_jobs; /* of the queue; of those that come later */
+    uint32_t in_flight;
     bool done;
 };
-
-static double decode_ns(const struct sim *m)
-{
-    uint32_t rows = m->n_decoding > m->p->rows ? m->n_decoding : m->p->rows;
-    return curve_at(&m->p->rates->decode, rows);
-}
 
 /* From its first token on, which was just sampled or is to be. */
 static void decode(struct sim *m, uint32_t i, uint32_t tokens)
@@ -99,14 +97,35 @@ static bool is_dropped(const struct sim *m, uint32_t i)
            (j->least && sim_is_doomed(m->p->rates, m->p->max_batch_tokens, j->prompt, j->least, left));
 }
 
+static bool has_free_slot(const struct sim *m)
+{
+    return m->n_decoding + m->n_prefilling < m->p->n_slots;
+}
+
+/* The most urgent one that waits. */
+static bool next_waiting(struct sim *m, uint32_t *i)
+{
+    const struct sim_job *jobs = m->s->jobs;
+    while (m->later < m->n_jobs && jobs[m->later].arrives_ns <= m->now) {
+        heap_push(m->s->waiting, &m->n_waiting, (double)jobs[m->later].rank_ns, m->later);
+        m->later++;
+    }
+    if (m->n_waiting && (m->next == m->n_next || m->s->waiting[0].key < (double)jobs[m->next].rank_ns)) {
+        *i = heap_pop(m->s->waiting, &m->n_waiting);
+        return true;
+    }
+    *i = m->next;
+    m->next += m->next < m->n_next;
+    return *i < m->n_next;
+}
+
 static void admit(struct sim *m)
 {
-    const struct sim_params *p = m->p;
-    while (m->n_decoding + m->n_prefilling < p->n_slots && m->next < p->n_running + p->n_queued) {
-        uint32_t i = m->next++;
+    uint32_t i;
+    while (has_free_slot(m) && next_waiting(m, &i)) {
         if (is_dropped(m, i))
             continue;
-        if (i == p->job)
+        if (i == m->p->job)
             m->out->slot_ns = m->now;
         heap_push(m->s->prefilling, &m->n_prefilling, (double)m->s->jobs[i].rank_ns, i);
     }
@@ -122,26 +141,24 @@ static uint32_t budget(const struct sim *m)
 
 static double step_ns(const struct sim *m, uint32_t n_prefill)
 {
-    if (!n_prefill)
-        return decode_ns(m) * m->p->stretch;
-    double ns = m->n_decoding ? decode_ns(m) : 0;
-    return ns + curve_at(m->n_decoding ? &m->p->rates->mixed : &m->p->rates->alone, n_prefill) * n_prefill;
+    return rates_step_ns(m->p->rates, m->n_decoding, n_prefill);
 }
 
 /* Takes all the steps before the one in which something ends. */
 static void run_ahead(struct sim *m, uint32_t room)
 {
     double n = m->n_decoding ? m->s->decoding[0].key - m->steps - 1 : INFINITY;
-    if (m->n_prefilling) {
-        uint32_t *left = &m->s->left[m->s->prefilling[0].job];
-        double whole = room ? (*left - 1) / room : INFINITY;
-        n = n < whole ? n : whole;
-        if (n > 0 && room)
-            *left -= (uint32_t)n * room;
-    }
+    double ns = step_ns(m, m->n_prefilling ? room : 0);
+    uint32_t *left = m->n_prefilling ? &m->s->left[m->s->prefilling[0].job] : NULL;
+    if (left)
+        n = fmin(n, room ? (*left - 1) / room : INFINITY);
+    if (has_free_slot(m) && m->later < m->n_jobs) /* it would join the step after its arrival */
+        n = fmin(n, ceil((m->s->jobs[m->later].arrives_ns - m->now) / ns) - 1);
     if (!(n > 0))
         return;
-    m->now += n * step_ns(m, m->n_prefilling ? room : 0);
+    if (left)
+        *left -= (uint32_t)n * room;
+    m->now += n * ns;
     m->steps += m->n_decoding ? n : 0;
 }
 
@@ -193,9 +210,12 @@ static void step(struct sim *m)
 
 void sim_run(const struct sim_params *p, struct sim_scratch *s, struct sim_times *out)
 {
-    struct sim m = {.p = p, .s = s, .out = out, .next = p->n_running};
+    struct sim m = {.p = p, .s = s, .out = out};
     memset(out, 0, sizeof(*out));
-    for (uint32_t i = 0; i < p->n_running + p->n_queued; i++)
+    m.next = p->n_running;
+    m.n_next = m.later = p->n_running + p->n_queued;
+    m.n_jobs = m.later + p->n_later;
+    for (uint32_t i = 0; i < m.n_jobs; i++)
         s->left[i] = s->jobs[i].prompt ? s->jobs[i].prompt : 1;
     if (p->n_running && p->in_flight) {
         m.in_flight = p->in_flight;

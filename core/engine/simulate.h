@@ -13,6 +13,7 @@
 #include "engine/rates.h"
 
 struct sim_job {
+    double arrives_ns;  /* from now; 0: it is here. Only of those that come later */
     uint64_t rank_ns;   /* of the queue */
     double deadline_ns; /* from now; INFINITY: none. It ends its job */
     uint32_t prompt;    /* tokens still to be computed; 0: it decodes */
@@ -31,7 +32,7 @@ struct sim_scratch {
     uint32_t n_jobs;
     struct sim_job *jobs;
     uint32_t *left; /* prompt tokens */
-    struct sim_item *decoding, *prefilling;
+    struct sim_item *decoding, *prefilling, *waiting;
     uint32_t *through; /* prompts that end in one step */
 };
 int sim_scratch_init(struct sim_scratch *s, uint32_t n_jobs); /* 0, or -1: out of memory */
@@ -45,12 +46,9 @@ struct sim_params {
      * nobody can join them. */
     uint32_t in_flight;
     double elapsed_ns;
-    /* What arrives later will have rows and prompts in the steps, too: see rates.h. Used
-     * where no prompt is known. */
-    double stretch;
-    uint32_t rows;
-    /* In scratch->jobs: first those in slots, then those in the queue, the next one first. */
-    uint32_t n_running, n_queued;
+    /* In scratch->jobs: first those in slots, then those in the queue, the next one first,
+     * then those that are expected later, in the order of their arrival. */
+    uint32_t n_running, n_queued, n_later;
     uint32_t job; /* whose times are asked for: index in jobs; never dropped */
 };
 

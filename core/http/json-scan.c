@@ -391,17 +391,44 @@ static bool byte(struct json_scan *s, unsigned char c)
     }
 }
 
+#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
+
+/* Bytes at the beginning that mean nothing but themselves inside a string: ASCII, no
+ * control character, no quote, no backslash. Eight at a time, by the usual arithmetic:
+ * (v - c * 01..01) & ~v & 80..80 is not 0 if some byte of v is less than c <= 0x80. */
+static size_t plain_bytes(const char *text, size_t n)
+{
+    size_t i = 0;
+    for (; n - i >= 8; i += 8) {
+        uint64_t v, quote, backslash;
+        memcpy(&v, text + i, 8);
+        quote = v ^ EACH_BYTE('"');
+        backslash = v ^ EACH_BYTE('\\');
+        uint64_t hits = v | ((v - EACH_BYTE(0x20)) & ~v) | ((quote - EACH_BYTE(1)) & ~quote) |
+                        ((backslash - EACH_BYTE(1)) & ~backslash);
+        if (hits & EACH_BYTE(0x80))
+            break;
+    }
+    for (; i < n; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+            break;
+    }
+    return i;
+}
+
 bool json_scan_push(struct json_scan *s, const char *text, size_t n)
 {
     if (s->error)
         return false;
     for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
         /* Most bytes of a request are plain text of a long string. */
-        if (s->state == S_STRING && !s->utf8_left && !s->is_key && c >= 0x20 && c < 0x80 && c != '"' &&
-            c != '\\')
-            continue;
-        if (!byte(s, c)) {
+        if (s->state == S_STRING && !s->utf8_left && !s->is_key) {
+            i += plain_bytes(text + i, n - i);
+            if (i == n)
+                break;
+        }
+        if (!byte(s, (unsigned char)text[i])) {
             s->offset += i;
             return false;
         }

@@ -75,6 +75,34 @@ static void test_bad(void **state)
     assert_false(scan("\"\0\"", 3, 1, NULL));
 }
 
+/* Strings are passed over several bytes at a time: whatever stands where in one, the
+ * answer and its place are those of a scan byte by byte. */
+static void test_any_byte_at_any_place(void **state)
+{
+    (void)state;
+    for (unsigned at = 0; at < 40; at++) {
+        for (unsigned c = 0; c < 256; c++) {
+            char text[44] = "\"abcdefghijklmnopqrstuvwxyz0123456789ABCD\"";
+            struct json_scan whole, bytes;
+            text[1 + at] = (char)c;
+            json_scan_init(&whole, &limits, seed);
+            json_scan_init(&bytes, &limits, seed);
+            json_scan_push(&whole, text, 42);
+            for (size_t i = 0; i < 42 && json_scan_push(&bytes, text + i, 1); i++) {}
+            json_scan_finish(&whole);
+            json_scan_finish(&bytes);
+            assert_ptr_equal(whole.error, bytes.error);
+            assert_int_equal(whole.offset, bytes.offset);
+            if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')
+                assert_null(whole.error);
+            else if (c != 0x7f && c != '\\')
+                assert_non_null(whole.error);
+            json_scan_release(&whole);
+            json_scan_release(&bytes);
+        }
+    }
+}
+
 static void test_limits(void **state)
 {
     (void)state;
@@ -166,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_any_byte_at_any_place),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_writer),
     };
