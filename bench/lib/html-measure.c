@@ -252,11 +252,17 @@ static bool drawn(
     return false;
 }
 
-static bool is_single(const struct group *group)
+/* One value, or the same again and again: nothing to draw. */
+static bool is_flat(const struct group *group)
 {
-    for (size_t i = 0; i < group->n; i++)
-        if (group->m[i]->n != 1)
+    for (size_t i = 0; i < group->n; i++) {
+        const struct bench_measure *m = group->m[i];
+        for (size_t k = 1; k < m->n; k++)
+            if (m->x[k] != m->x[0])
+                return false;
+        if (m->n == 0)
             return false;
+    }
     return true;
 }
 
@@ -273,6 +279,9 @@ static void value_row(
     page_put(g, "", m->target, "</td><td><b>");
     fputs(text, out);
     page_put(g, "</b> <small>", strcmp(m->unit, "1") ? m->unit : "", "</small></td><td>");
+    if (m->n > 1)
+        fprintf(out, "<small>&#215;&#8201;%zu</small>", m->n);
+    fputs("</td><td>", out);
     struct group alone = {.m = {m}, .n = 1};
     bar_chips(g, group->n > 1 ? &alone : group);
     if (bench_report_change(g->report, case_name, m, &c))
@@ -280,7 +289,7 @@ static void value_row(
     fputs("</td></tr>", out);
 }
 
-/* Measures of one value each need no plot. */
+/* Measures without a spread need no plot. */
 static void values(struct page *g, const struct bench_result *first, const struct bench_result *end)
 {
     bool open = false;
@@ -290,7 +299,7 @@ static void values(struct page *g, const struct bench_result *first, const struc
             if (is_echo(first, end, m) || drawn(first, end, m))
                 continue;
             group_find(&group, first, end, m);
-            if (!is_single(&group))
+            if (!is_flat(&group))
                 continue;
             fputs(open ? "" : "<section class=\"measure\"><div class=\"scroll\"><table class=\"values\">",
                 g->out);
@@ -310,7 +319,7 @@ void page_measures(struct page *g, const struct bench_result *first, const struc
             if (is_echo(first, end, m) || drawn(first, end, m))
                 continue;
             group_find(&group, first, end, m);
-            if (!is_single(&group))
+            if (!is_flat(&group))
                 measure(g, first->bench->name, &group);
         }
 }

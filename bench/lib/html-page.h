@@ -23,7 +23,7 @@ enum grade { GRADE_NONE, GRADE_GOOD, GRADE_WARN, GRADE_BAD };
 extern const char *const grade_css[];
 enum grade grade_of(enum bench_verdict v);
 
-/* The measures of one case, all targets: those of one value each as a table, and a section
+/* The measures of one case, all targets: those without a spread as a table, and a section
  * with a drawing for each of the others. end: the first result of the next case. */
 void page_measures(struct page *g, const struct bench_result *first, const struct bench_result *end);
 

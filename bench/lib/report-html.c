@@ -111,8 +111,10 @@ static void headroom(struct page *g)
     const char *only = NULL;
     bool several = false;
     for (const struct bench_result *r = g->report->results; r; r = r->next) {
-        several |= r->measures && only && strcmp(only, r->target) != 0;
-        only = r->measures ? r->target : only;
+        if (!r->measures || !*r->target)
+            continue;
+        several |= only && strcmp(only, r->target) != 0;
+        only = r->target;
     }
     for (const struct bench_result *r = g->report->results; r; r = r->next)
         for (const struct bench_measure *m = r->measures; m; m = m->next) {

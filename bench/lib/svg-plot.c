@@ -180,11 +180,16 @@ void svg_plot(FILE *out, const struct bench_plot *p)
         svg_lines(out, p);
 }
 
+static bool new_group(const struct svg_headroom *rows, size_t i)
+{
+    return i == 0 || strcmp(rows[i].group, rows[i - 1].group) != 0;
+}
+
 void svg_headroom(FILE *out, const struct svg_headroom *rows, size_t n)
 {
     static const char *const css[] = {
         [BENCH_HOLDS] = "good", [BENCH_HOLDS_BY_ECHO] = "echoed", [BENCH_FAILS] = "bad"};
-    const double wide = 1120, left = 556, right = 950, row = 21, top = 24;
+    const double wide = 1120, left = 556, right = 950, row = 20, top = 24;
     struct axis a;
     double min = 0.1, max = 3;
     for (size_t i = 0; i < n; i++)
@@ -193,7 +198,10 @@ void svg_headroom(FILE *out, const struct svg_headroom *rows, size_t n)
             max = fmax(max, rows[i].share);
         }
     axis_init(&a, fmax(min, 1e-5), fmin(max, 1e4), true, left, right);
-    double bottom = top + row * (double)n, one = axis_at(&a, 1);
+    size_t lines = n;
+    for (size_t i = 0; i < n; i++)
+        lines += new_group(rows, i);
+    double bottom = top + row * (double)lines, one = axis_at(&a, 1), y = top - row / 2;
     fprintf(out, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\">", wide, bottom + 10);
     fprintf(out, "<rect class=\"over\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", one, top,
         right - one, bottom - top);
@@ -211,14 +219,14 @@ void svg_headroom(FILE *out, const struct svg_headroom *rows, size_t n)
                 out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\">%.6g&#215;</text>", x, top - 8, ticks[i]);
     }
     for (size_t i = 0; i < n; i++) {
-        double y = top + row * ((double)i + 0.5),
-               x = isfinite(rows[i].share) ? axis_at(&a, rows[i].share) : right;
+        double x = isfinite(rows[i].share) ? axis_at(&a, rows[i].share) : right;
         const char *c = css[rows[i].verdict];
-        if (i == 0 || strcmp(rows[i].group, rows[i - 1].group) != 0) {
-            if (i)
-                fprintf(out, "<line class=\"grid\" x1=\"0\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
-                    y - row / 2, wide, y - row / 2);
-            label(out, "group", 0, y + 4, rows[i].group);
+        y += row;
+        if (new_group(rows, i)) {
+            fprintf(out, "<line class=\"grid\" x1=\"0\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", y - row / 2,
+                wide, y - row / 2);
+            label(out, "group", 0, y + 5, rows[i].group);
+            y += row;
         }
         label(out, "row", left - 14, y + 4, rows[i].label);
         fprintf(out, "<line class=\"stem %s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", c, left, y,
