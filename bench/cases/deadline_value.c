@@ -36,10 +36,12 @@
 static const struct mix {
     const char *name;
     bool by_itself;
+    double loads[6]; /* of a full run; ended by 0 */
 } mixes[] = {
-    {"lengths known", false},
-    {"lengths learnt", true},
+    {"lengths known", false, {0.5, 1, 1.25, 1.5, 2}},
+    {"lengths learnt", true, {1, 1.5}},
 };
+static const double quick_loads[] = {1.5, 0};
 
 static const struct policy {
     const char *name;
@@ -59,8 +61,7 @@ struct setting {
     const struct mix *mix;
     double per_s; /* capacity */
     size_t n;
-    const double *loads;
-    size_t n_loads;
+    const double *loads; /* ended by 0 */
     enum deadline_fate *fates[POLICIES];
     struct bench_series *series[POLICIES];
 };
@@ -200,24 +201,25 @@ static int run_mix(struct setting *s, struct orcd_error *err)
         bench_plot_new(s->r, BENCH_LINES, title, "offered load, % of capacity", "% in time");
     for (int i = 0; i < POLICIES; i++)
         s->series[i] = bench_series_new(plot, policies[i].name);
-    for (size_t l = 0; l < s->n_loads && !rc; l++)
-        rc = run_load(s, s->loads[l], (double)l / (double)s->n_loads, 1 / (double)s->n_loads, err);
+    size_t n_loads = 0;
+    while (s->loads[n_loads] > 0)
+        n_loads++;
+    for (size_t l = 0; l < n_loads && !rc; l++)
+        rc = run_load(s, s->loads[l], (double)l / (double)n_loads, 1 / (double)n_loads, err);
     return rc;
 }
 
 static int run(const struct bench_run *b, struct bench_result *r, struct orcd_error *err)
 {
-    static const double quick[] = {1.5}, full[] = {0.5, 0.75, 1, 1.25, 1.5, 2};
     size_t n_mixes = b->quick ? 1 : sizeof(mixes) / sizeof(mixes[0]);
-    struct setting s = {.b = b, .r = r, .n = bench_count(b, 200, 1500)};
-    s.loads = b->quick ? quick : full;
-    s.n_loads = b->quick ? sizeof(quick) / sizeof(quick[0]) : sizeof(full) / sizeof(full[0]);
+    struct setting s = {.b = b, .r = r, .n = bench_count(b, 200, 800)};
     int rc = 0;
     for (int i = 0; i < POLICIES && !rc; i++)
         if (!(s.fates[i] = calloc(s.n, sizeof(*s.fates[i]))))
             rc = error_set(err, ORCD_E_NOMEM, "out of memory");
     for (size_t i = 0; i < n_mixes && !rc; i++) {
         s.mix = &mixes[i];
+        s.loads = b->quick ? quick_loads : mixes[i].loads;
         rc = run_mix(&s, err);
     }
     for (int i = 0; i < POLICIES; i++)

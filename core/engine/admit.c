@@ -64,6 +64,7 @@ static void slot_close(struct engine *e, struct slot *s)
         log_debug("closing sequence %u failed", s->id);
     s->open = false;
     s->n_history = 0;
+    predict_slot_holds(e, s);
 }
 
 static bool slot_evict_except(struct engine *e, const struct slot *keep)
@@ -189,6 +190,7 @@ static void slot_begin(struct engine *e, struct slot *s, struct job *j)
     };
     atomic_store(&j->slot, s->id);
     predict_slot(e, s);
+    predict_slot_holds(e, s);
     int queued = JOB_QUEUED; /* it may be JOB_DONE by now */
     atomic_compare_exchange_strong(&j->phase, &queued, JOB_PREFILL);
     atomic_store(&j->admitted_ns, now);
@@ -275,6 +277,7 @@ void slot_release(struct engine *e, struct slot *s)
     atomic_store(&j->slot, UINT32_MAX);
     s->job = NULL;
     predict_slot(e, s);
+    predict_slot_holds(e, s);
     s->next_token = -1;
     s->last_used_ns = clock_mono_ns();
     bool began = calling(e);

@@ -132,6 +132,7 @@ struct job {
     uint64_t rank_ns, order; /* of the queue */
     bool queued, live;
     uint64_t predicted_first_ns, predicted_end_ns; /* when it was queued; monotonic; 0: not */
+    uint32_t expected_cached;                      /* prompt tokens that a prefix is expected to give */
     bool probe;                                    /* taken although it is predicted to be late */
     atomic_uint_fast64_t admitted_ns, first_token_ns, last_token_ns; /* monotonic; 0: not yet */
 };

@@ -13,5 +13,6 @@ libcore_a_SOURCES += \
 	core/engine/publish.c \
 	core/engine/queue.c core/engine/queue.h \
 	core/engine/rates.c core/engine/rates.h \
+	core/engine/reuse.c core/engine/reuse.h \
 	core/engine/simulate.c core/engine/simulate.h \
 	core/engine/step.c

@@ -23,6 +23,7 @@ int predict_init(struct engine *e)
     struct predictor *p = &e->predict;
     pthread_mutex_init(&p->lock, NULL);
     atomic_store(&p->margin, MARGIN_FIRST);
+    p->stride = reuse_stride(e->params.n_ctx);
     p->slots = calloc(e->params.n_slots, sizeof(*p->slots));
     return p->slots && !sim_scratch_init(
                            &p->scratch, e->params.n_slots + e->params.queue_capacity + 1 + PREDICT_ARRIVALS)
@@ -63,6 +64,15 @@ void predict_slot(struct engine *e, const struct slot *s)
     atomic_store_explicit(&v->max_tokens, r->max_tokens, memory_order_relaxed);
 }
 
+void predict_slot_holds(struct engine *e, const struct slot *s)
+{
+    struct reuse_marks *m = &e->predict.slots[s->id].holds;
+    if (s->job)
+        reuse_set(m, e->predict.stride, s->job->request.tokens, s->job->request.n_tokens);
+    else
+        reuse_set(m, e->predict.stride, s->history, s->n_history);
+}
+
 void predict_slots(struct engine *e)
 {
     /* Another step is submitted at once. */
@@ -101,17 +111,32 @@ static uint32_t snapshot_slots(
 
 /* --- the queue, with the new job in its place ------------------------------------------ */
 
-static struct sim_job of_request(
-    const struct job *j, uint64_t rank_ns, uint64_t now, const struct lengths_view *lengths)
+/* Of an answer that begins. */
+struct usual {
+    uint32_t median, least;
+};
+
+static struct usual usual_lengths(const struct lengths_view *v)
+{
+    return (struct usual){lengths_median(v, 0, UINT32_MAX), lengths_least(v, 0, UINT32_MAX)};
+}
+
+static uint32_t at_most(uint32_t x, uint32_t limit)
+{
+    return x < limit ? x : limit;
+}
+
+static struct sim_job of_job(
+    const struct job *j, uint32_t cached, uint64_t rank_ns, uint64_t now, const struct usual *usual)
 {
     const struct request *r = &j->request;
     bool exact = is_exact(r);
     struct sim_job out = {
         .rank_ns = rank_ns,
         .deadline_ns = until(r->deadline_ns, now),
-        .prompt = r->n_tokens,
-        .tokens = exact ? r->max_tokens : lengths_median(lengths, 0, r->max_tokens),
-        .least = exact ? r->max_tokens : lengths_least(lengths, 0, r->max_tokens),
+        .prompt = r->n_tokens > cached ? r->n_tokens - cached : 1,
+        .tokens = exact ? r->max_tokens : at_most(usual->median, r->max_tokens),
+        .least = exact ? r->max_tokens : at_most(usual->least, r->max_tokens),
     };
     if (r->deadline_partial)
         out.least = 1; /* nothing but the first token */
@@ -119,28 +144,46 @@ static struct sim_job of_request(
 }
 
 /* The queue's lock is held for a few instructions a job. Returns the new one's index. */
-static uint32_t snapshot_queue(struct engine *e, const struct job *new, const struct lengths_view *lengths,
+static uint32_t snapshot_queue(struct engine *e, const struct sim_job *new, const struct usual *usual,
     uint64_t now, struct sim_job *out, uint32_t *n_out)
 {
-    uint64_t rank = queue_rank(&new->request);
-    struct sim_job mine = of_request(new, rank, now, lengths);
     uint32_t n = 0, at = UINT32_MAX;
     pthread_mutex_lock(&e->lock);
     for (uint32_t i = e->queue.n; i-- > 0;) {
         const struct job *j = e->queue.jobs[i];
-        if (at == UINT32_MAX && j->rank_ns > rank) {
+        if (at == UINT32_MAX && j->rank_ns > new->rank_ns) {
             at = n;
-            out[n++] = mine;
+            out[n++] = *new;
         }
-        out[n++] = of_request(j, j->rank_ns, now, lengths);
+        out[n++] = of_job(j, j->expected_cached, j->rank_ns, now, usual);
     }
     pthread_mutex_unlock(&e->lock);
     if (at == UINT32_MAX) {
         at = n;
-        out[n++] = mine;
+        out[n++] = *new;
     }
     *n_out = n;
     return at;
+}
+
+/* Tokens of the prompt that the slot which the job gets will hold. Of several idle slots
+ * it gets the best; if all are busy, any. */
+static uint32_t expect_cached(const struct engine *e, const struct request *r)
+{
+    uint64_t hashes[REUSE_MARKS];
+    uint32_t stride = e->predict.stride, best = 0, worst = UINT32_MAX;
+    uint32_t n = reuse_hashes(stride, r->tokens, r->n_tokens, hashes);
+    bool idle = false;
+    for (uint32_t i = 0; n && i < e->params.n_slots; i++) {
+        const struct predict_slot *v = &e->predict.slots[i];
+        uint32_t shared = reuse_shared(&v->holds, stride, hashes, n);
+        worst = shared < worst ? shared : worst;
+        if (atomic_load_explicit(&v->max_tokens, memory_order_relaxed))
+            continue;
+        idle = true;
+        best = shared > best ? shared : best;
+    }
+    return !n ? 0 : idle && !atomic_load(&e->queue_depth) ? best : worst;
 }
 
 /* --- those that come later ---------------------------------------------------------------- */
@@ -153,10 +196,11 @@ void predict_arrived(struct engine *e, const struct job *j)
         return;
     uint64_t now = clock_mono_ns(), rank = queue_rank(&j->request);
     lengths_read(&e->rates.lengths, &lengths);
+    struct usual usual = usual_lengths(&lengths);
     struct predict_arrival a = {
         .at_ns = now,
         .budget_ns = rank > now ? rank - now : 0,
-        .job = of_request(j, rank, now, &lengths),
+        .job = of_job(j, j->expected_cached, rank, now, &usual),
         .deadline = j->request.deadline_ns != 0,
     };
     pthread_mutex_lock(&p->lock);
@@ -219,7 +263,9 @@ static bool predict(struct engine *e, const struct job *j, uint64_t now, struct 
         return false;
     lengths_read(&e->rates.lengths, &lengths);
     uint32_t n_running = snapshot_slots(e, &lengths, now, p->scratch.jobs), n_queued;
-    uint32_t at = snapshot_queue(e, j, &lengths, now, p->scratch.jobs + n_running, &n_queued);
+    struct usual usual = usual_lengths(&lengths);
+    const struct sim_job mine = of_job(j, j->expected_cached, queue_rank(&j->request), now, &usual);
+    uint32_t at = snapshot_queue(e, &mine, &usual, now, p->scratch.jobs + n_running, &n_queued);
     struct sim_params sim = {
         .rates = &rates,
         .n_slots = e->params.n_slots,
@@ -232,7 +278,6 @@ static bool predict(struct engine *e, const struct job *j, uint64_t now, struct 
         .n_later = snapshot_later(p, now, p->scratch.jobs + n_running + n_queued),
         .job = n_running + at,
     };
-    const struct sim_job mine = p->scratch.jobs[sim.job];
     sim_run(&sim, &p->scratch, &out->times);
     sim_alone(
         &rates, sim.max_batch_tokens, mine.prompt, mine.tokens, &out->alone_first_ns, &out->alone_end_ns);
@@ -278,6 +323,7 @@ enum api_code predict_admit(struct engine *e, struct job *j, struct engine_refus
     const struct request *r = &j->request;
     struct predictor *p = &e->predict;
     struct prediction got;
+    j->expected_cached = expect_cached(e, r);
     pthread_mutex_lock(&p->lock);
     uint64_t now = clock_mono_ns();
     bool known = predict(e, j, now, &got);
@@ -310,9 +356,9 @@ bool predict_is_doomed(struct engine *e, const struct job *j, uint32_t cached)
     if (!rates.known || (now > rates.last_ns && now - rates.last_ns > STALE_NS))
         return false;
     lengths_read(&e->rates.lengths, &lengths);
-    struct sim_job s = of_request(j, 0, now, &lengths);
-    return sim_is_doomed(&rates, e->params.max_batch_tokens, s.prompt > cached ? s.prompt - cached : 1,
-        s.least, s.deadline_ns);
+    struct usual usual = usual_lengths(&lengths);
+    struct sim_job s = of_job(j, cached, 0, now, &usual);
+    return sim_is_doomed(&rates, e->params.max_batch_tokens, s.prompt, s.least, s.deadline_ns);
 }
 
 /* --- how good they were ---------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "engine/job.h"
+#include "engine/reuse.h"
 #include "engine/simulate.h"
 
 struct engine;
@@ -21,6 +22,7 @@ struct predict_slot {
     atomic_uint sampled, max_tokens; /* max_tokens 0: idle */
     atomic_bool exact;               /* nothing but max_tokens ends the answer */
     atomic_uint_fast64_t rank_ns, deadline_ns;
+    struct reuse_marks holds; /* or will, when its job is done */
 };
 
 /* A job that was taken. What comes next is expected to look like what came last. */
@@ -41,6 +43,7 @@ struct predictor {
     uint32_t n_arrivals;
 
     struct predict_slot *slots;
+    uint32_t stride;       /* of reuse.h */
     atomic_uint in_flight; /* steps, while the engine works */
     _Atomic double margin; /* for the error of predictions: this part of one is added to it */
 };
@@ -61,6 +64,8 @@ void predict_ended(struct engine *e, const struct job *j);
 /* The slot got a job, lost it, or computed a step. */
 void predict_slot(struct engine *e, const struct slot *s);
 void predict_slots(struct engine *e);
+/* What its KV holds is other than before: a job's prompt is to come, or a job is over. */
+void predict_slot_holds(struct engine *e, const struct slot *s);
 /* A job at the head of the queue, of whose prompt `cached` tokens need not be computed,
  * is sure to be late. */
 bool predict_is_doomed(struct engine *e, const struct job *j, uint32_t cached);

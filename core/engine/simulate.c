@@ -32,9 +32,10 @@ void sim_scratch_release(struct sim_scratch *s)
 
 /* --- heaps: the smallest key first, ties by index ------------------------------------ */
 
+/* Without a branch, which nobody could foresee. */
 static bool less(const struct sim_item *a, const struct sim_item *b)
 {
-    return a->key != b->key ? a->key < b->key : a->job < b->job;
+    return (a->key < b->key) | ((a->key == b->key) & (a->job < b->job));
 }
 
 static void heap_push(struct sim_item *h, uint32_t *n, double key, uint32_t job)
@@ -46,17 +47,18 @@ static void heap_push(struct sim_item *h, uint32_t *n, double key, uint32_t job)
     h[i] = item;
 }
 
+/* The hole goes down to a leaf, then the last item up from there: that is rarely far. */
 static uint32_t heap_pop(struct sim_item *h, uint32_t *n)
 {
-    uint32_t top = h[0].job, i = 0;
+    uint32_t top = h[0].job, i = 0, child = 1;
     struct sim_item last = h[--*n];
-    for (uint32_t child = 1; child < *n; child = 2 * i + 1) {
-        child += child + 1 < *n && less(&h[child + 1], &h[child]);
-        if (!less(&h[child], &last))
-            break;
+    for (; child < *n; child = 2 * i + 1) {
+        child += child + 1 < *n ? less(&h[child + 1], &h[child]) : 0;
         h[i] = h[child];
         i = child;
     }
+    for (; i > 0 && less(&last, &h[(i - 1) / 2]); i = (i - 1) / 2)
+        h[i] = h[(i - 1) / 2];
     h[i] = last;
     return top;
 }
@@ -71,6 +73,7 @@ struct sim {
     uint32_t n_decoding, n_prefilling, n_waiting;
     uint32_t next, n_next, later, n_jobs; /* of the queue; of those that come later */
     uint32_t in_flight;
+    uint32_t slice, slice_rows; /* a budget and for how many rows it is; 0: none yet */
     bool done;
 };
 
@@ -131,12 +134,17 @@ static void admit(struct sim *m)
     }
 }
 
-static uint32_t budget(const struct sim *m)
+static uint32_t budget(struct sim *m)
 {
     const struct sim_params *p = m->p;
+    if (!m->n_decoding)
+        return p->max_batch_tokens;
+    if (m->slice_rows != m->n_decoding) {
+        m->slice_rows = m->n_decoding;
+        m->slice = rates_budget(p->rates, m->n_decoding, p->slice_ns);
+    }
     uint32_t room = p->max_batch_tokens > m->n_decoding ? p->max_batch_tokens - m->n_decoding : 0;
-    uint32_t slice = m->n_decoding ? rates_budget(p->rates, m->n_decoding, p->slice_ns) : p->max_batch_tokens;
-    return room < slice ? room : slice;
+    return room < m->slice ? room : m->slice;
 }
 
 static double step_ns(const struct sim *m, uint32_t n_prefill)
