@@ -3,6 +3,10 @@
 
 #include <stddef.h>
 
+extern const struct bench_case bench_admission;
+extern const struct bench_case bench_noisy_neighbour;
+extern const struct bench_case bench_streams;
+extern const struct bench_case bench_per_token_latency;
 extern const struct bench_case bench_first_token_latency;
 extern const struct bench_case bench_cancellation_latency;
 extern const struct bench_case bench_client_disconnect_detection;
@@ -16,6 +20,7 @@ extern const struct bench_case bench_model_loading;
 extern const struct bench_case bench_soak;
 
 const struct bench_case *const bench_cases[] = {
+    &bench_per_token_latency,
     &bench_first_token_latency,
     &bench_cancellation_latency,
     &bench_client_disconnect_detection,
@@ -27,5 +32,8 @@ const struct bench_case *const bench_cases[] = {
     &bench_graceful_shutdown,
     &bench_footprint,
     &bench_soak,
+    &bench_streams,
+    &bench_noisy_neighbour,
+    &bench_admission,
     NULL,
 };

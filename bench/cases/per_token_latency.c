@@ -111,8 +111,9 @@ static int run_pattern(
         p->spread ? p->interval_ms / p->n_streams : p->interval_ms);
     snprintf(batch, sizeof(batch), "model.max_batch_tokens=%u", p->n_streams > 512 ? p->n_streams : 512);
     snprintf(rows, sizeof(rows), "model.max_step_rows=%u", p->spread ? 1 : 0);
-    const char *const settings[] = {slots, token_ms, batch, rows, "model.context=32768", "log.level=warn",
-        "plugin.options.memory_mb=65536", "http.max_connections=2048", NULL};
+    const char *const settings[] = {slots, token_ms, batch, p->spread ? rows : "model.context=32768",
+        "model.context=32768", "queue.capacity=1024", "log.level=warn", "plugin.options.memory_mb=65536",
+        "http.max_connections=2048", NULL};
     struct target_params params = {.settings = settings};
     struct target *t;
     struct sink sink = {.between = bench_measure_new(r, name, "between_tokens", p->variant, "ms"),
@@ -172,6 +173,8 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
         return run_model(b, r, err);
     for (size_t i = 0; i < n; i++) {
         bench_progress(b, "per_token_latency", (double)i / (double)n);
+        if (patterns[i].spread)
+            continue;
         int rc = run_pattern(b, r, &patterns[i], err);
         if (rc)
             return rc;

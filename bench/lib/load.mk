@@ -5,7 +5,8 @@ libbench_a_SOURCES += \
 	bench/lib/load-events.c bench/lib/load-events.h \
 	bench/lib/load-reply.c bench/lib/load-reply.h \
 	bench/lib/echo.c bench/lib/echo.h bench/lib/fleet.c bench/lib/fleet.h \
-	bench/cases/first_token_latency.c bench/cases/per_token_latency.c
+	bench/cases/first_token_latency.c bench/cases/per_token_latency.c \
+	bench/cases/streams.c bench/cases/noisy_neighbour.c bench/cases/admission.c
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test-load
 TESTS += tests/unit/test-load
