@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/ids.h"
 #include "engine/outtext.h"
+#include "engine/pace.h"
 #include "engine/predict.h"
 #include "engine/queue.h"
 #include "engine/rates.h"
@@ -74,7 +75,8 @@ struct engine {
     bool started;
 
     pthread_mutex_t lock;
-    pthread_cond_t work;       /* engine thread: something to do */
+    pthread_cond_t work; /* engine thread: something to do; see engine_wake() */
+    uint64_t n_wakes;
     pthread_cond_t timer_wake; /* timer thread: deadlines changed */
     pthread_cond_t idle;       /* engine_wait_idle: a slot or a job went */
     struct queue queue;
@@ -91,6 +93,7 @@ struct engine {
     bool poisoned; /* the step in flight follows one that failed */
     uint64_t next_ticket;
     uint64_t flushed_ns;
+    struct pace pace;
 
     /* For engine_state(). */
     atomic_bool ready, is_draining, device_lost;
@@ -103,6 +106,9 @@ struct engine {
 int engine_prepare(
     struct engine *e, struct backend *backend, const struct tokenizer *t, struct orcd_error *err);
 bool engine_turn(struct engine *e); /* one round of its work; false: there was no step to make */
+
+/* Something for the engine thread to look at. Under the lock. */
+void engine_wake(struct engine *e);
 
 /* finish.c */
 /* Ends a job: its one terminal event, its metrics, its place in the lists. Any thread,
@@ -124,6 +130,8 @@ void slot_release(struct engine *e, struct slot *s);
 int step_init(struct step *st, uint32_t n_rows, uint32_t n_tokens);
 void step_release(struct step *st);
 int engine_warm_up(struct engine *e, struct orcd_error *err);
+/* With one step in flight: whether the next can be told already, and somebody wants it. */
+bool step_can_follow(const struct engine *e);
 bool step_submit(struct engine *e);  /* composes and submits one; false: nothing to do */
 void step_collect(struct engine *e); /* the oldest: waits, samples, publishes */
 /* Ends what is to stop; frees the slots of jobs that ended. */

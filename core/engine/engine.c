@@ -72,14 +72,41 @@ static bool nothing_to_do(const struct engine *e)
     return e->queue.n == 0 && atomic_load(&e->slots_busy) == 0;
 }
 
+void engine_wake(struct engine *e)
+{
+    e->n_wakes++;
+    pthread_cond_signal(&e->work);
+}
+
+/* Until due_ns, or until there is something to look at that came after n_wakes. */
+static void listen_until(struct engine *e, uint64_t due_ns, uint64_t n_wakes)
+{
+    struct timespec until = {.tv_sec = (time_t)(due_ns / NS_PER_S), .tv_nsec = (long)(due_ns % NS_PER_S)};
+    pthread_mutex_lock(&e->lock);
+    while (e->n_wakes == n_wakes && !pthread_cond_timedwait(&e->work, &e->lock, &until)) {}
+    pthread_mutex_unlock(&e->lock);
+}
+
 bool engine_turn(struct engine *e)
 {
+    pthread_mutex_lock(&e->lock);
+    uint64_t n_wakes = e->n_wakes;
+    pthread_mutex_unlock(&e->lock);
     engine_reap(e);
     engine_admit(e);
-    while (e->n_steps < e->max_steps && step_submit(e)) {}
+    if (e->n_steps == 0)
+        step_submit(e);
     engine_flush(e);
-    if (!e->n_steps)
+    if (e->n_steps == 0)
         return false;
+    if (e->n_steps < e->max_steps && step_can_follow(e)) {
+        uint64_t due_ns = e->steps[e->first_step].n_decode ? pace_due_ns(&e->pace) : 0;
+        if (clock_mono_ns() < due_ns) {
+            listen_until(e, due_ns, n_wakes);
+            return true; /* look again */
+        }
+        step_submit(e);
+    }
     step_collect(e);
     return true;
 }
@@ -132,7 +159,7 @@ int engine_start(struct engine *e, struct backend *backend, const struct tokeniz
     if (pthread_create(&e->timer, NULL, engine_timer_main, e)) {
         pthread_mutex_lock(&e->lock);
         e->stop = true;
-        pthread_cond_signal(&e->work);
+        engine_wake(e);
         pthread_mutex_unlock(&e->lock);
         pthread_join(e->thread, NULL);
         return error_set(err, ORCD_E_NOMEM, "cannot start the engine's timer thread");
@@ -199,7 +226,7 @@ static enum api_code enqueue(struct engine *e, struct job *j, struct engine_refu
     queue_push(&e->queue, j);
     live_add(e, j);
     atomic_store(&e->queue_depth, e->queue.n);
-    pthread_cond_signal(&e->work);
+    engine_wake(e);
     if (j->request.deadline_ns)
         pthread_cond_signal(&e->timer_wake);
     return API_OK;
@@ -240,7 +267,7 @@ void engine_free(struct engine *e)
     if (e->started) {
         pthread_mutex_lock(&e->lock);
         e->stop = true;
-        pthread_cond_signal(&e->work);
+        engine_wake(e);
         pthread_cond_signal(&e->timer_wake);
         pthread_mutex_unlock(&e->lock);
         pthread_join(e->thread, NULL);

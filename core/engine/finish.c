@@ -67,7 +67,7 @@ static bool unlist(struct engine *e, struct job *j)
     e->n_live--;
     ids_finish(e->ids, j);
     pthread_cond_broadcast(&e->idle);
-    pthread_cond_signal(&e->work); /* its slot, if it has one, is to be freed */
+    engine_wake(e); /* its slot, if it has one, is to be freed */
     return queued;
 }
 
@@ -163,7 +163,7 @@ void engine_job_abort_noticed(struct engine *e, struct job *j, enum abort_reason
         backend_abort(e->backend, ticket, &seq, 1);
     engine_finish_aborted(e, j);
     pthread_mutex_lock(&e->lock);
-    pthread_cond_signal(&e->work);
+    engine_wake(e);
     pthread_cond_signal(&e->timer_wake);
     pthread_mutex_unlock(&e->lock);
     engine_flush(e);

@@ -10,6 +10,7 @@ libcore_a_SOURCES += \
 	core/engine/lengths.c core/engine/lengths.h \
 	core/engine/outtext.c core/engine/outtext.h \
 	core/engine/predict.c core/engine/predict.h \
+	core/engine/pace.c core/engine/pace.h \
 	core/engine/publish.c \
 	core/engine/queue.c core/engine/queue.h \
 	core/engine/rates.c core/engine/rates.h \

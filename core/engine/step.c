@@ -77,8 +77,10 @@ static int step_start(struct engine *e, struct orcd_error *err)
         .kind = st->kind,
     };
     e->next_ticket++;
-    if (!e->n_steps)
-        atomic_store(&e->pending_since_ns, clock_mono_ns());
+    if (!e->n_steps) {
+        e->pace.from_ns = clock_mono_ns();
+        atomic_store(&e->pending_since_ns, e->pace.from_ns);
+    }
     int rc = backend_submit(e->backend, &batch, err);
     if (!rc)
         e->n_steps++;
@@ -345,21 +347,24 @@ static void step_failed(struct engine *e, const struct step *st, int rc, const s
 }
 
 /* With one step in flight, the next is submitted only if nobody would miss it: a row
- * that is sampled here cannot be told yet, and would run in every other step alone. */
-static bool is_too_early(const struct engine *e)
+ * that is sampled here cannot be told yet, and would run in every other step alone. Nor
+ * if nobody wants the one in flight any more: it is through very soon. */
+bool step_can_follow(const struct engine *e)
 {
-    for (uint32_t i = 0; e->n_steps && i < e->params.n_slots; i++)
-        if (waits_for_host(&e->slots[i]))
-            return true;
-    return e->poisoned;
+    bool wanted = false;
+    for (uint32_t i = 0; i < e->params.n_slots; i++) {
+        const struct slot *s = &e->slots[i];
+        if (waits_for_host(s))
+            return false;
+        wanted = wanted || (s->job && s->rows_in_flight && !is_stopping(s->job));
+    }
+    return wanted && !e->poisoned;
 }
 
 bool step_submit(struct engine *e)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
     const struct step *st = step_next(e);
-    if (is_too_early(e))
-        return false;
     step_begin(e);
     add_decode_rows(e);
     add_prefill_rows(e);
@@ -421,6 +426,8 @@ static void learn(struct engine *e, const struct step *st, const struct orcd_res
         if (st->status[r])
             return;
     rates_learn_step(&e->rates, st->n_decode, st->n_prefill, result->started_ns, result->finished_ns);
+    if (!st->n_prefill)
+        pace_learn(&e->pace, ns);
     metric_observe(st->n_prefill ? MH_STEP_PREFILL : MH_STEP_DECODE, (double)ns / NS_PER_S);
 }
 
@@ -439,6 +446,7 @@ void step_collect(struct engine *e)
     }
     e->poisoned = false;
     e->flushed_ns = now;
+    e->pace.from_ns = result.finished_ns;
     for (uint32_t r = 0; r < st->n_rows; r++)
         row_collect(e, st, r);
     engine_flush(e);

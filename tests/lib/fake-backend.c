@@ -38,6 +38,7 @@ struct backend {
     unsigned passes;
     uint64_t doomed_ticket[MAX_SEQ];
     uint32_t keep;
+    uint64_t ahead_ns;
     int fail_wait, fail_row;
     bool nan;
     struct {
@@ -153,6 +154,11 @@ static void reach(struct backend *b, enum fake_point point)
     pthread_mutex_unlock(&b->lock);
     if (fn)
         fn(arg);
+}
+
+void fake_finish_ahead(struct backend *b, uint64_t ns)
+{
+    LOCKED(b, b->ahead_ns = ns);
 }
 
 void fake_kept_on_abort(struct backend *b, uint32_t n)
@@ -412,6 +418,7 @@ int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_erro
     b->waiting = false;
     if (b->closed && b->passes)
         b->passes--;
+    uint64_t ahead_ns = b->ahead_ns;
     int fail = b->poisoned ? ORCD_E_ABORTED : b->fail_wait;
     b->fail_wait = 0;
     b->poisoned = fail && b->n_steps > 1;
@@ -430,7 +437,7 @@ int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_erro
     pthread_mutex_unlock(&b->lock);
     if (fail)
         return error_set(err, fail, "injected");
-    result->finished_ns = result->collected_ns = clock_mono_ns();
+    result->finished_ns = result->collected_ns = clock_mono_ns() + ahead_ns;
     reach(b, FAKE_WAITED);
     return 0;
 }

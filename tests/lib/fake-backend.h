@@ -33,6 +33,9 @@ void fake_hang(struct backend *b, bool hang);
 enum fake_point { FAKE_SEQ_OPEN, FAKE_SUBMIT, FAKE_WAIT, FAKE_WAITED, FAKE_POINTS };
 void fake_on(struct backend *b, enum fake_point point, void (*fn)(void *arg), void *arg);
 
+/* Steps say that they finished so much later than now. */
+void fake_finish_ahead(struct backend *b, uint64_t ns);
+
 /* Doomed rows keep this many of their tokens. */
 void fake_kept_on_abort(struct backend *b, uint32_t n);
 void fake_fail_next_wait(struct backend *b, int code);

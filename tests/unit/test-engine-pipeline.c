@@ -1,6 +1,7 @@
 /* Two steps in flight: what a plugin that samples on its device is given, and how jobs
  * end with a row still on its way. test-engine and test-engine-abort run over the same
  * pipeline as well. */
+#include "engine/engine-internal.h"
 #include "lib/engine-harness.h"
 
 #include <setjmp.h>
@@ -8,6 +9,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "base/clock.h"
 
 static char expected[64];
 
@@ -151,6 +154,53 @@ static void a_cancel_dooms_both_rows(void **state)
     harness_stop(&h);
 }
 
+static void the_next_step_is_composed_late(void **state)
+{
+    (void)state;
+    struct pace p = {.from_ns = 1000};
+    assert_int_equal(pace_due_ns(&p), 0);
+    for (int i = 0; i < PACE_STEPS; i++)
+        pace_learn(&p, 20 * NS_PER_MS);
+    assert_int_equal(pace_due_ns(&p), 1000 + 15 * NS_PER_MS);
+    pace_learn(&p, 3 * NS_PER_MS); /* the shortest counts, and the margin is 1 ms at least */
+    assert_int_equal(pace_due_ns(&p), 1000 + 2 * NS_PER_MS);
+    for (int i = 0; i < PACE_STEPS; i++)
+        pace_learn(&p, NS_PER_MS / 2);
+    assert_int_equal(pace_due_ns(&p), 0);
+    for (int i = 0; i < PACE_STEPS; i++)
+        pace_learn(&p, 3600 * NS_PER_S);
+    assert_int_equal(pace_due_ns(&p), 1000 + PACE_MOST_NS);
+}
+
+/* While the engine waits to compose the next step, it sees what comes and goes. */
+static void news_come_before_the_next_step(void **state)
+{
+    (void)state;
+    struct harness h;
+    harness_start(&h, NULL);
+    for (int i = 0; i < PACE_STEPS; i++)
+        pace_learn(&h.engine->pace, 2 * NS_PER_MS);
+    fake_finish_ahead(h.backend, 3600 * NS_PER_S); /* the step behind is begun in an hour */
+    fake_gate_close(h.backend);
+    struct job *a = harness_submit(&h, harness_request("a", "first", 20));
+    fake_gate_reached(h.backend); /* the prefill, and the row behind it, which waits for no pace */
+    fake_gate_pass(h.backend);
+    harness_wait_tokens(a, 1);
+    struct job *b = harness_submit(&h, harness_request("b", "alone", 20));
+    harness_wait_started(b); /* it has a slot while a's step is in flight ... */
+    assert_false(job_ended(b));
+    assert_int_equal(fake_steps_in_flight(h.backend), 1);
+    fake_finish_ahead(h.backend, 0);
+    engine_cancel(h.engine, "a"); /* ... which nobody wants any more now */
+    fake_gate_reached(h.backend);
+    fake_gate_open(h.backend);
+    harness_wait_end(b);
+    assert_string_equal(harness_text(b), expected);
+    job_unref(a);
+    job_unref(b);
+    harness_stop(&h);
+}
+
 /* A failed step ends its jobs; one that was only behind it in the pipeline goes on. */
 static void the_step_behind_a_failure_runs_again(void **state)
 {
@@ -202,6 +252,8 @@ int main(void)
         cmocka_unit_test(slices_follow_at_once),
         cmocka_unit_test(an_end_drops_the_row_in_flight),
         cmocka_unit_test(a_cancel_dooms_both_rows),
+        cmocka_unit_test(the_next_step_is_composed_late),
+        cmocka_unit_test(news_come_before_the_next_step),
         cmocka_unit_test(the_step_behind_a_failure_runs_again),
         cmocka_unit_test(a_lost_device_ends_all),
     };
