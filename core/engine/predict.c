@@ -75,8 +75,9 @@ void predict_slot_holds(struct engine *e, const struct slot *s)
 
 void predict_slots(struct engine *e)
 {
-    /* Another step is submitted at once. */
-    atomic_store_explicit(&e->predict.in_flight, e->n_steps + 1, memory_order_relaxed);
+    /* With none left another is submitted at once; the one behind is composed late (pace.h),
+     * so that a job that comes now is in it. */
+    atomic_store_explicit(&e->predict.in_flight, e->n_steps ? e->n_steps : 1, memory_order_relaxed);
     for (uint32_t i = 0; i < e->params.n_slots; i++)
         if (e->slots[i].job)
             predict_slot(e, &e->slots[i]);
