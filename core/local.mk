@@ -3,7 +3,7 @@ noinst_LIBRARIES += libcore.a
 libcore_a_SOURCES = \
 	core/base/error.c core/base/error.h \
 	core/base/log.c core/base/log.h \
-	core/base/clock.c core/base/clock.h \
+	core/base/clock.c core/base/clock.h core/base/thread.c core/base/thread.h \
 	core/base/util.h
 CORE_LIBS = libcore.a $(JSONC_LIBS) $(YAML_LIBS) $(MHD_LIBS)
 

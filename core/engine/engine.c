@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "observe/metrics.h"
 
 static void cond_init_monotonic(pthread_cond_t *cond)
@@ -114,6 +115,7 @@ bool engine_turn(struct engine *e)
 static void *engine_main(void *arg)
 {
     struct engine *e = arg;
+    thread_wakes_early();
     for (;;) {
         if (engine_turn(e))
             continue;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "observe/metrics.h"
 
 static enum metric_outcome outcome_of(const struct job_end *end)
@@ -275,6 +276,7 @@ static bool is_due(const struct job *j, uint64_t now)
 void *engine_timer_main(void *arg)
 {
     struct engine *e = arg;
+    thread_wakes_early();
     pthread_mutex_lock(&e->lock);
     while (!e->stop) {
         struct job *j = live_pick(e, is_due, clock_mono_ns());

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "base/util.h"
 #include "http/internal.h"
 
@@ -418,6 +419,7 @@ static void *loop_main(void *arg)
 {
     struct loop *l = arg;
     struct epoll_event events[64];
+    thread_wakes_early();
     for (;;) {
         int n = epoll_wait(l->epoll_fd, events, (int)ARRAY_LEN(events), timeout_ms(l));
         bool acceptable = false;
