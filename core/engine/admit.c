@@ -228,8 +228,7 @@ static bool drop_late(struct engine *e, struct job *j, uint32_t shared)
     }
     if (!predict_is_doomed(e, j, shared))
         return false;
-    if (engine_finish(e, j, API_DEADLINE_EXCEEDED, FINISH_NONE, "the deadline cannot be met any more"))
-        metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_QUEUE, 1);
+    engine_finish(e, j, API_DEADLINE_EXCEEDED, FINISH_NONE, "the deadline cannot be met any more");
     return true;
 }
 

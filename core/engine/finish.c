@@ -40,6 +40,8 @@ static void count(const struct job *j, uint64_t now)
     uint64_t arrived = j->request.arrived_ns, admitted = atomic_load(&j->admitted_ns);
     uint64_t first = atomic_load(&j->first_token_ns);
     metric_add_labelled(MC_REQUESTS, outcome_of(&j->end), 1);
+    if (j->end.code == API_DEADLINE_EXCEEDED && j->end.phase == JOB_QUEUED)
+        metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_QUEUE, 1);
     metric_observe(MH_QUEUE_TIME, seconds_between(arrived, admitted ? admitted : now));
     metric_observe(MH_PREFILL_TIME, admitted ? seconds_between(admitted, first ? first : now) : 0);
     metric_observe(MH_TTFT, seconds_between(arrived, first ? first : now));
@@ -282,8 +284,6 @@ void *engine_timer_main(void *arg)
         struct job *j = live_pick(e, is_due, clock_mono_ns());
         if (j) {
             pthread_mutex_unlock(&e->lock);
-            if (!atomic_load(&j->admitted_ns))
-                metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_QUEUE, 1);
             engine_job_abort(e, j, ABORT_DEADLINE);
             job_unref(j);
             pthread_mutex_lock(&e->lock);

@@ -30,7 +30,7 @@ static uint32_t survivors(const struct seen *s, uint32_t n, uint32_t from, doubl
 
 void lengths_learn(struct lengths *l, uint32_t tokens, bool ended)
 {
-    struct seen s[LENGTHS_RING];
+    struct seen s[LENGTHS_RING] = {{0, false}};
     uint32_t at = l->n_ring % LENGTHS_RING;
     l->ring[at].tokens = tokens;
     l->ring[at].ended = ended;
