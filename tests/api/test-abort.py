@@ -420,6 +420,39 @@ def _():
             check(time.monotonic() < end + PATIENCE, "never healthy again")
 
 
+@case("a plugin that hangs for ever: cancels and disconnects are answered and counted, health tells")
+def _():
+    t = Worker("health.stall_ms=100", "model.slots=2", "shutdown.drain_ms=0", "shutdown.grace_ms=500", token_ms=2,
+               fault="wait.hang@20")
+    a = t.stream(job_id="a", params=LONG).open()
+    equal(a.event()[0], "started")
+    b = t.connect()
+    b.sendall(request("POST", "/v2/execute", {"job_id": "b", "prompt": "b", "stream": False, "params": LONG}))
+    end = time.monotonic() + PATIENCE
+    while t.call("GET", "/health/ready").json["status"] != "unhealthy":
+        check(time.monotonic() < end, "never unhealthy")
+    queued, left = t.stream(job_id="c", params=LONG), t.stream(job_id="d", params=LONG)
+    while True:  # all four are jobs; b has a slot unless the hang was faster
+        m = t.metrics()
+        if m["orcd_requests_running"] + m["orcd_requests_waiting"] == 4:
+            break
+        check(time.monotonic() < end + PATIENCE, "not all of them came")
+    left.close()
+    t.wait_metric('orcd_requests_total{outcome="disconnected"}', lambda v: v == 1)
+    for job in "abc":
+        equal(t.call("POST", "/v2/cancel", {"job_id": job}).json["status"], "cancelling", job)
+        equal(t.call("POST", "/v2/cancel", {"job_id": job}).json["status"], "finished", job)
+    equal(a.rest()[-1][2]["code"], "CANCELLED")
+    equal(read_response(b).code, "CANCELLED")
+    equal(queued.open().status, 499)
+    equal({k: v for k, v in outcomes(t.metrics()).items() if v}, {"cancelled": 3, "disconnected": 1})
+    check(t.metrics()["orcd_requests_running"] >= 1)  # the slot is the plugin's until it answers
+    equal(t.call("GET", "/health/live").status, 200)
+    equal(t.call("GET", "/health/ready").status, 503)
+    equal(t.stop(), 79)
+    a.close(), b.close(), queued.close()
+
+
 @case("a slow memory query delays no answer of health")
 def _():
     with Worker("health.refresh_ms=100", fault="memory.slow!") as t:
