@@ -135,22 +135,28 @@ void json_out_text(struct json_out *o, const char *key, const char *s)
         json_out_null(o, key);
 }
 
-void json_out_u64(struct json_out *o, const char *key, uint64_t v)
+void json_out_digits(struct json_out *o, uint64_t v)
 {
     char digits[20];
     size_t n = sizeof(digits);
-    begin(o, key);
     do
         digits[--n] = (char)('0' + v % 10);
     while (v /= 10);
     json_out_raw(o, digits + n, sizeof(digits) - n);
 }
 
+void json_out_u64(struct json_out *o, const char *key, uint64_t v)
+{
+    begin(o, key);
+    json_out_digits(o, v);
+}
+
 void json_out_i64(struct json_out *o, const char *key, int64_t v)
 {
-    char text[24];
     begin(o, key);
-    json_out_raw(o, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)v));
+    if (v < 0)
+        json_out_raw(o, "-", 1);
+    json_out_digits(o, v < 0 ? -(uint64_t)v : (uint64_t)v);
 }
 
 void json_out_f64(struct json_out *o, const char *key, double v, int decimals)

@@ -31,6 +31,7 @@ void json_out_i64(struct json_out *o, const char *key, int64_t v);
 void json_out_f64(struct json_out *o, const char *key, double v, int decimals); /* not finite: null */
 void json_out_bool(struct json_out *o, const char *key, bool v);
 void json_out_null(struct json_out *o, const char *key);
+void json_out_digits(struct json_out *o, uint64_t v); /* a number as it is, without a comma */
 /* The inside of a string: escaped, without quotes. */
 void json_out_escaped(struct json_out *o, const char *s, size_t n);
 

@@ -14,8 +14,9 @@ static void begin(struct json_out *o, const char *event)
 
 static void id(struct json_out *o, uint32_t n)
 {
-    char text[24];
-    json_out_raw(o, text, (size_t)snprintf(text, sizeof(text), "id: %u\n", n));
+    json_out_raw(o, "id: ", 4);
+    json_out_digits(o, n);
+    json_out_raw(o, "\n", 1);
 }
 
 /* Strings are escaped, so a newline never gets into the data line. */
