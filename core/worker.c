@@ -81,6 +81,7 @@ static int start_engine(struct worker *w, struct orcd_error *err)
     struct engine_params params = {
         .n_slots = (uint32_t)c->model.slots,
         .n_ctx = w->n_ctx,
+        .max_step_rows = (uint32_t)c->model.max_step_rows,
         .max_batch_tokens = (uint32_t)c->model.max_batch_tokens,
         .queue_capacity = (uint32_t)c->queue.capacity,
         .check_every_tokens = (uint32_t)c->checks.every_tokens,

@@ -173,8 +173,6 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
         return run_model(b, r, err);
     for (size_t i = 0; i < n; i++) {
         bench_progress(b, "per_token_latency", (double)i / (double)n);
-        if (patterns[i].spread)
-            continue;
         int rc = run_pattern(b, r, &patterns[i], err);
         if (rc)
             return rc;

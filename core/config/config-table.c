@@ -51,6 +51,8 @@ const struct config_key config_keys[] = {
     INT("model.context", 0, 1 << 20, "4096", "tokens",
         "of a slot, clamped to the model's; 0: the model's own", model.context),
     INT("model.slots", 1, 1024, "4", "", "sequences decoded together", model.slots),
+    INT("model.max_step_rows", 0, 1024, "0", "sequences",
+        "decoded in one step at most, the others take turns; 0: all", model.max_step_rows),
     INT("model.max_batch_tokens", 1, 65536, "512", "tokens", "of a step at most", model.max_batch_tokens),
 
     INT("deadlines.default_ms", 0, DAY_MS, "0", "ms", "when a request names none; 0: none",

@@ -21,7 +21,7 @@ struct config {
     } plugin;
     struct {
         char *path, *ref;
-        int64_t context, slots, max_batch_tokens;
+        int64_t context, slots, max_step_rows, max_batch_tokens;
     } model;
     struct {
         int64_t default_ms, max_ms, min_remaining_ms;

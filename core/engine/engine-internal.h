@@ -92,6 +92,7 @@ struct engine {
     uint32_t first_step, n_steps, max_steps;
     bool poisoned; /* the step in flight follows one that failed */
     uint64_t next_ticket;
+    uint32_t turn; /* the slot whose decode row comes first */
     uint64_t flushed_ns;
     struct pace pace;
 

@@ -17,6 +17,7 @@ enum admission { ADMISSION_PREDICTIVE, ADMISSION_SIMPLE, ADMISSION_OFF };
 
 struct engine_params {
     uint32_t n_slots, n_ctx; /* sequences, tokens each */
+    uint32_t max_step_rows;  /* decode rows of a step; more slots take turns; 0: all */
     uint32_t max_batch_tokens;
     uint32_t queue_capacity;
     uint32_t check_every_tokens, check_every_ms, prefill_slice_ms;

@@ -53,6 +53,7 @@ void rates_learn_length(struct rates *r, uint32_t tokens, bool ended)
 
 void rates_read(const struct rates *r, struct rates_view *out)
 {
+    out->max_rows = r->max_rows;
     curve_read(&r->decode, true, &out->decode);
     curve_read(&r->alone, false, &out->alone);
     curve_read(&r->mixed, false, &out->mixed);
@@ -68,7 +69,8 @@ void rates_read(const struct rates *r, struct rates_view *out)
 
 double rates_step_ns(const struct rates_view *v, uint32_t n_decode, uint32_t n_prefill)
 {
-    double ns = n_decode ? curve_at(&v->decode, n_decode) : 0;
+    uint32_t rows = v->max_rows && n_decode > v->max_rows ? v->max_rows : n_decode;
+    double ns = n_decode ? curve_at(&v->decode, rows) * n_decode / rows : 0;
     if (n_prefill)
         ns += curve_at(n_decode ? &v->mixed : &v->alone, n_prefill) * n_prefill;
     return ns;

@@ -9,6 +9,7 @@
 #include "engine/lengths.h"
 
 struct rates {
+    uint32_t max_rows;         /* decode rows of a step, set before any use; 0: any number */
     struct curve decode;       /* ns of a step's decode rows, by their number */
     struct curve alone, mixed; /* ns of a prompt token in a step without and with decode rows,
                                   by prompt tokens of the step */
@@ -26,6 +27,7 @@ void rates_learn_length(struct rates *r, uint32_t tokens, bool ended);
 
 /* The rates at one moment. */
 struct rates_view {
+    uint32_t max_rows; /* of a step; more take turns, and a step is a round of them all; 0: any number */
     struct curve_view decode, alone, mixed;
     uint64_t last_ns;
     bool known; /* there are samples enough to tell anything from */

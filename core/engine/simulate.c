@@ -82,7 +82,7 @@ static void decode(struct sim *m, uint32_t i, uint32_t tokens)
 {
     const struct sim_job *j = &m->s->jobs[i];
     if (i != m->p->job && j->deadline_ns < INFINITY) {
-        double room = (j->deadline_ns - m->now) / curve_at(&m->p->rates->decode, m->n_decoding + 1);
+        double room = (j->deadline_ns - m->now) / rates_step_ns(m->p->rates, m->n_decoding + 1, 0);
         double most = room > 1 ? ceil(room) : 1;
         if (most < tokens)
             tokens = (uint32_t)most;

@@ -237,12 +237,17 @@ static void add_decode_rows(struct engine *e)
 {
     static const int32_t chained = ORCD_TOKEN_CHAINED;
     struct step *st = step_next(e);
-    for (uint32_t i = 0; i < e->params.n_slots; i++) {
-        struct slot *s = &e->slots[i];
-        if (!may_run(st, s) || is_prefilling(s))
+    uint32_t n = e->params.n_slots, most = e->params.max_step_rows ? e->params.max_step_rows : n;
+    uint32_t first = most < n ? e->turn % n : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = first + i < n ? first + i : first + i - n;
+        struct slot *s = &e->slots[at];
+        /* Every slot gets the ticket, by which its prompt is found. */
+        if (!may_run(st, s) || is_prefilling(s) || st->n_decode == most)
             continue;
         row_add(st, s, s->rows_in_flight ? &chained : &s->next_token, 1, true);
         st->n_decode++;
+        e->turn = at + 1;
     }
 }
 

@@ -73,6 +73,7 @@ void harness_start(struct harness *h, const struct harness_params *p)
         .n_slots = p->slots ? p->slots : 4,
         .n_ctx = p->ctx ? p->ctx : 2048,
         .max_batch_tokens = p->batch ? p->batch : 256,
+        .max_step_rows = p->step_rows,
         .queue_capacity = p->queue ? p->queue : 16,
         .check_every_tokens = 10,
         .check_every_ms = 20,

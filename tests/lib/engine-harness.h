@@ -13,7 +13,7 @@ struct harness {
 /* One thing to change per test; zeros mean: 4 slots, context 2048, 256 batch tokens,
  * queue of 16, KV for all. */
 struct harness_params {
-    uint32_t slots, ctx, batch, queue;
+    uint32_t slots, ctx, batch, queue, step_rows;
     uint64_t kv_tokens;
 };
 

@@ -366,6 +366,57 @@ static void logprobs_come_with_tokens(void **state)
     harness_stop(&h);
 }
 
+#define TURNS 4
+
+struct turns {
+    struct job *jobs[TURNS];
+    uint32_t from[TURNS]; /* tokens when all had begun; 0: not yet */
+    uint32_t most_apart;
+};
+
+/* How far the jobs have come apart since all of them had a token. */
+static void on_turn(struct job *j, void *arg)
+{
+    struct turns *t = arg;
+    uint32_t least = UINT32_MAX, most = 0;
+    (void)j;
+    for (int i = 0; i < TURNS; i++)
+        if (!t->jobs[i] || !job_published(t->jobs[i]) || job_ended(t->jobs[i]))
+            return;
+    for (int i = 0; i < TURNS; i++) {
+        uint32_t n = job_published(t->jobs[i]);
+        t->from[i] = t->from[i] ? t->from[i] : n;
+        least = n - t->from[i] < least ? n - t->from[i] : least;
+        most = n - t->from[i] > most ? n - t->from[i] : most;
+    }
+    t->most_apart = most - least > t->most_apart ? most - least : t->most_apart;
+}
+
+/* Fewer rows a step than slots: they take turns, and a prompt is not held up. */
+static void slots_take_turns(void **state)
+{
+    (void)state;
+    static const char *const prompts[TURNS] = {"abcd", "bcde", "cdef", "defg"};
+    struct harness h;
+    struct turns t = {.most_apart = 0};
+    harness_start(&h, &(struct harness_params){.batch = TURNS, .step_rows = 1});
+    fake_gate_close(h.backend);
+    for (int i = 0; i < TURNS; i++)
+        t.jobs[i] = harness_submit(&h, harness_request(prompts[i], prompts[i], 60));
+    harness_on_news(on_turn, &t);
+    fake_gate_open(h.backend);
+    for (int i = 0; i < TURNS; i++) {
+        harness_wait_end(t.jobs[i]);
+        assert_int_equal(t.jobs[i]->end.tokens_out, 60);
+    }
+    harness_on_news(NULL, NULL);
+    assert_in_range(fake_most_rows(h.backend), 1, 3); /* one that decodes, parts of two prompts */
+    assert_in_range(t.most_apart, 1, 2);
+    for (int i = 0; i < TURNS; i++)
+        job_unref(t.jobs[i]);
+    harness_stop(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +432,7 @@ int main(void)
         cmocka_unit_test(out_of_kv),
         cmocka_unit_test(failed_steps),
         cmocka_unit_test(logprobs_come_with_tokens),
+        cmocka_unit_test(slots_take_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "lib/echo.h"
+#include "lib/fleet.h"
 #include "lib/load-reply.h"
 #include "lib/load.h"
 
@@ -701,6 +703,105 @@ static void test_free_open(void **state)
     assert_int_equal(two.n_done + three.n_done, 0);
 }
 
+/* --- a fleet against the echo server --------------------------------------------------------- */
+
+#define FLEET 6
+
+struct crew {
+    unsigned n[FLEET];
+    uint32_t next[FLEET];
+    uint64_t at[FLEET]; /* when the last was sampled */
+    unsigned n_at_once; /* tokens with the stamp of the token before */
+    uint64_t last_ns;
+};
+
+static void on_crew_token(void *arg, const struct fleet_token *t)
+{
+    struct crew *c = arg;
+    const struct load_event *e = t->event;
+    assert_in_range(t->stream, 0, FLEET - 1);
+    if (c->n[t->stream]++) {
+        assert_int_equal(t->index, c->next[t->stream]);
+        assert_int_not_equal(t->before_ns, 0);
+        assert_true(e->sampled_ns > c->at[t->stream]);
+    }
+    c->next[t->stream] = t->index + 1;
+    c->at[t->stream] = e->sampled_ns;
+    c->n_at_once += e->sampled_ns == c->last_ns;
+    c->last_ns = e->sampled_ns;
+    assert_in_range(e->sampled_ns, 1, e->recv_ns + 2000);
+    assert_int_not_equal(t->sent_ns, 0);
+}
+
+static void fleet_against_echo(unsigned groups, struct crew *crew)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct echo_pattern pattern = {.n_streams = FLEET, .interval_ns = 3 * NS_PER_MS, .groups = groups};
+    struct echo *echo;
+    struct fleet *fleet;
+    struct load *l = load_open();
+    memset(crew, 0, sizeof(*crew));
+    assert_int_equal(echo_start(&echo, &pattern, &err), 0);
+    struct fleet_spec spec = {.url = echo_url(echo), .n_streams = FLEET, .token = on_crew_token, .arg = crew};
+    assert_int_equal(fleet_start(&fleet, l, &spec, &err), 0);
+    assert_int_equal(fleet_run(fleet, NS_PER_MS, NS_PER_MS, &err), 0);
+    unsigned least = 0, sum = 0;
+    while (least < 10) { /* until all have had ten */
+        assert_int_equal(fleet_go_on(fleet, 5 * NS_PER_MS, &err), 0);
+        least = crew->n[0];
+        sum = 0;
+        for (unsigned i = 0; i < FLEET; i++) {
+            least = crew->n[i] < least ? crew->n[i] : least;
+            sum += crew->n[i];
+        }
+    }
+    assert_int_equal(fleet_tokens(fleet), sum);
+    fleet_stop(fleet);
+    echo_stop(echo);
+    load_free(l);
+}
+
+static void test_echo(void **state)
+{
+    (void)state;
+    struct crew crew;
+    fleet_against_echo(1, &crew); /* all six at one instant, that is with one stamp */
+    unsigned sum = 0;
+    for (unsigned i = 0; i < FLEET; i++)
+        sum += crew.n[i];
+    assert_in_range(crew.n_at_once, sum / 2, sum);
+    fleet_against_echo(FLEET, &crew);
+    assert_in_range(crew.n_at_once, 0, 2);
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct echo *echo;
+    assert_int_equal(echo_start(&echo, &(struct echo_pattern){5, NS_PER_MS, 6}, &err), ORCD_E_INVALID);
+}
+
+/* A server that refuses, or ends a stream with an error, ends the fleet with its words. */
+static void test_fleet_fails(void **state)
+{
+    (void)state;
+    static const char *const scripts[][5] = {
+        {ACCEPT, REQUEST, "HTTP/1.1 429 No\r\nContent-Length: 8\r\n\r\ntoo many", GONE, NULL},
+        {ACCEPT, REQUEST, SSE_HEAD "1f\r\nevent: error\ndata: \"too many\"\n\n\r\n", GONE, NULL},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct orcd_error err = ORCD_ERROR_INIT;
+        struct server s;
+        struct crew crew = {.n = {0}};
+        struct fleet *fleet;
+        struct load *l = load_open();
+        server_start(&s, scripts[i]);
+        struct fleet_spec spec = {.url = s.url, .n_streams = 1, .token = on_crew_token, .arg = &crew};
+        assert_int_equal(fleet_start(&fleet, l, &spec, &err), 0);
+        assert_int_equal(fleet_run(fleet, 0, NS_PER_MS, &err), ORCD_E_IO);
+        assert_non_null(strstr(err.msg, "too many"));
+        fleet_stop(fleet);
+        load_free(l);
+        server_stop(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -723,6 +824,8 @@ int main(void)
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_timers),
         cmocka_unit_test(test_free_open),
+        cmocka_unit_test(test_echo),
+        cmocka_unit_test(test_fleet_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,6 +63,10 @@ static void rates_converge(void **state)
     assert_true(v.decode.n && v.mixed.n && v.alone.n);
     assert_near(rates_step_ns(&v, 4, 64) / MS, 8 + 6.4, 0.1);
     assert_near(rates_step_ns(&v, 0, 256) / MS, 12.8, 0.01);
+    r->max_rows = 4; /* a round of eight is two steps */
+    rates_read(r, &v);
+    assert_near(rates_step_ns(&v, 8, 0) / MS, 2 * 8, 0.1);
+    assert_near(rates_step_ns(&v, 3, 0) / MS, 4 + 3, 0.1);
     free(r);
 }
 
