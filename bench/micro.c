@@ -69,7 +69,7 @@ static void calibrate(uint64_t n)
     micro_sink = x;
 }
 const struct micro_case micro_calibration = {
-    "calibration", "one turn of a loop over a volatile number", 100000, NULL, calibrate};
+    "calibration", "one turn of a loop over a volatile number", 1000000, NULL, calibrate};
 
 #define ROW(name, runs, title) {#name, title, runs, micro_setup_##name, micro_run_##name},
 const struct micro_case micro_cases[] = {MICRO_CASES(ROW){NULL, NULL, 0, NULL, NULL}};
