@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "cases/slot.h"
+#include "lib/echo.h"
 
 #define PATIENCE_MS 60000
 
@@ -106,6 +107,36 @@ static int run_variant(const struct bench_run *b, struct bench_result *r, const 
     return rc;
 }
 
+/* One plain process that sees a connection end and answers on another at once. */
+static int run_echo(const struct bench_run *b, struct bench_result *r, struct bench_measure **out, size_t n,
+    struct orcd_error *err)
+{
+    struct echo_pattern pattern = {.n_streams = 1, .interval_ns = 10 * NS_PER_MS, .groups = 1};
+    struct bench_measure *m = bench_measure_new(r, "echo", "close_to_answer", "", "ms");
+    struct slot s = {.random = b->seed};
+    struct ask holder = {0}, next = {.keep = true};
+    struct echo *e = NULL;
+    int rc = echo_start(&e, &pattern, err);
+    rc = rc ? rc : load_new(&s.load, err);
+    for (size_t i = 0; i < n && !rc; i++) {
+        rc = ask_url(&holder, s.load, echo_url(e), "POST", "/", "{}", err);
+        rc = rc ? rc : ask_url(&next, s.load, echo_url(e), "GET", "/wait", NULL, err);
+        if (rc)
+            break;
+        bool streams = ask_until(&holder, ASK_TOKEN, 2, PATIENCE_MS);
+        ask_pass(s.load, clock_mono_ns() + (uint64_t)(slot_random(&s) * 10e6));
+        uint64_t left_ns = ask_close(&holder, LOAD_CLOSE);
+        if (!streams || !ask_until(&next, ASK_DONE, 0, PATIENCE_MS))
+            rc = error_set(err, ORCD_E_BUSY, "the echo server does not answer");
+        else
+            bench_add(m, next.head_ns > left_ns ? (double)(next.head_ns - left_ns) / 1e6 : 0);
+    }
+    load_free(s.load);
+    echo_stop(e);
+    *out = m;
+    return rc;
+}
+
 /* --- in the queue: no slot becomes free, but health says how many wait ------------------- */
 
 static int queue_is_empty(struct slot *s, uint64_t *at_ns, struct orcd_error *err)
@@ -167,13 +198,19 @@ static int run_mock(const struct bench_run *b, struct bench_result *r, struct or
         bench_measure_new(r, b->target->name, "server_detection", "its own histogram, upper bounds", "ms");
     size_t n = bench_count(b, 40, 500);
     bench_bar(detection, BENCH_P99, 1, "bar");
-    int rc = run_queued(b, r, CLOSE, "close in the queue", detection, n, err);
+    struct bench_measure *echo = NULL;
+    int rc = run_echo(b, r, &echo, n, err);
+    if (!rc)
+        rc = run_queued(b, r, CLOSE, "close in the queue", detection, n, err);
     if (!rc)
         rc = run_queued(b, r, RESET, "reset in the queue", detection, n, err);
     if (!rc)
         rc = run_queued(b, r, HALF_CLOSE, "half-close in the queue", detection, n, err);
     for (size_t i = 0; i < sizeof(mock_variants) / sizeof(mock_variants[0]) && !rc; i++)
         rc = run_variant(b, r, &mock_variants[i], detection, n, err);
+    for (struct bench_measure *m = r->measures; m; m = m->next)
+        if (m != echo)
+            m->echo = echo;
     return rc;
 }
 

@@ -11,10 +11,11 @@
 #include "base/clock.h"
 #include "lib/ask.h"
 #include "lib/bench.h"
+#include "lib/echo.h"
 
 #define PATIENCE_MS 60000
 #define MAX_STREAMS 300
-#define MAX_OPEN 256
+#define MAX_OPEN 700
 
 struct variant {
     const char *name;
@@ -49,6 +50,7 @@ static const struct variant peer_variants[] = {
 struct rig {
     const struct bench_run *b;
     const struct variant *v;
+    const char *url; /* of the server, or of an echo server with the same streams */
     struct target *target;
     struct load *load;
     struct ask streams[MAX_STREAMS];
@@ -119,7 +121,7 @@ static void health_begin(void *arg)
     static const struct load_handlers handlers = {.head = health_head, .done = health_done};
     struct rig *g = arg;
     struct orcd_error err = ORCD_ERROR_INIT;
-    struct load_spec spec = {.url = target_url(g->target),
+    struct load_spec spec = {.url = g->url,
         .method = "GET",
         .path = "/health",
         .headers = g->v->fresh ? "Connection: close\r\n" : NULL,
@@ -203,6 +205,8 @@ static int measure(struct rig *g, size_t n, struct orcd_error *err)
             if (g->streams[i].done && stream_begin(g, &g->streams[i], err))
                 return -1;
     }
+    while (g->n_idle)
+        load_conn_close(g->idle[--g->n_idle]);
     if (g->failed || g->left || g->n_open)
         return error_set(err, ORCD_E_BUSY, "%s: /health was not answered, or not with 200", g->v->name);
     return 0;
@@ -218,12 +222,38 @@ static int run_variant(struct rig *g, struct bench_result *r, size_t n, struct o
     if (g->v->bar_ms > 0 && g->v->bar_ms < 10)
         bench_bar(g->m, BENCH_P99, g->v->bar_ms, "bar");
     int rc = target_start(&g->target, g->b->target, &tp, err);
+    g->url = rc ? "" : target_url(g->target);
     rc = rc ? rc : load_new(&g->load, err);
     rc = rc ? rc : streams_begin(g, err);
     rc = rc ? rc : measure(g, n, err);
     load_free(g->load);
+    g->load = NULL;
     target_stop(g->target);
     free(g->prompt);
+    return rc;
+}
+
+/* The same requests to a plain server with the same streams, all of them in step. */
+static int run_echo(struct rig *g, struct bench_result *r, size_t n, struct orcd_error *err)
+{
+    struct echo_pattern pattern = {.n_streams = g->v->streams, .interval_ns = 20 * NS_PER_MS, .groups = 1};
+    struct echo *e = NULL;
+    struct bench_measure *of = g->m;
+    memset(g->streams, 0, sizeof(g->streams));
+    g->m = bench_measure_new(r, "echo", "health", g->v->name, "ms");
+    of->echo = g->m;
+    int rc = echo_start(&e, &pattern, err);
+    rc = rc ? rc : load_new(&g->load, err);
+    if (!rc)
+        g->url = echo_url(e);
+    for (unsigned i = 0; i < g->v->streams && !rc; i++)
+        rc = ask_url(&g->streams[i], g->load, g->url, "POST", "/v2/execute", "{}", err);
+    for (unsigned i = 0; i < g->v->streams && !rc; i++)
+        if (!ask_until(&g->streams[i], ASK_TOKEN, 2, PATIENCE_MS))
+            rc = error_set(err, ORCD_E_BUSY, "a stream of the echo server does not run");
+    rc = rc ? rc : measure(g, n, err);
+    load_free(g->load);
+    echo_stop(e);
     return rc;
 }
 
@@ -243,6 +273,8 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
         g->b = b;
         g->v = &v[i];
         rc = run_variant(g, r, n, err);
+        if (!rc && mock && g->v->streams)
+            rc = run_echo(g, r, n, err);
         free(g);
     }
     return rc;

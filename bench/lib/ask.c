@@ -125,11 +125,14 @@ int ask_job(struct ask *a, struct load *l, const struct target *t, const struct 
 int ask_path(struct ask *a, struct load *l, const struct target *t, const char *method, const char *path,
     const char *body, struct orcd_error *err)
 {
-    struct load_spec spec = {.url = target_url(t),
-        .method = method,
-        .path = path,
-        .body = body,
-        .n_body = body ? strlen(body) : 0};
+    return ask_url(a, l, target_url(t), method, path, body, err);
+}
+
+int ask_url(struct ask *a, struct load *l, const char *url, const char *method, const char *path,
+    const char *body, struct orcd_error *err)
+{
+    struct load_spec spec = {
+        .url = url, .method = method, .path = path, .body = body, .n_body = body ? strlen(body) : 0};
     return begin(a, l, &spec, err);
 }
 

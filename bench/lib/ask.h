@@ -43,6 +43,9 @@ int ask_job(struct ask *a, struct load *l, const struct target *t, const struct 
 int ask_path(struct ask *a, struct load *l, const struct target *t, const char *method, const char *path,
     const char *body, struct orcd_error *err);
 
+int ask_url(struct ask *a, struct load *l, const char *url, const char *method, const char *path,
+    const char *body, struct orcd_error *err);
+
 enum ask_point { ASK_HEAD, ASK_STARTED, ASK_TOKEN, ASK_END, ASK_DONE };
 /* Runs the load until this came of the call (ASK_TOKEN: n tokens). False: it did not
  * within the time, or the call ended without it. */

@@ -27,8 +27,11 @@ struct echo {
 /* In the child. */
 struct line {
     int fd; /* -1: none */
-    bool asked;
+    bool stream;
+    unsigned order;          /* of a stream, by which it has its turn */
     unsigned n_sent, n_tail; /* of the request's end seen so far */
+    char first[16];          /* of the request, NUL-terminated */
+    unsigned n_first;
 };
 
 struct echoer {
@@ -36,6 +39,7 @@ struct echoer {
     int listener, epoll_fd, timer_fd;
     struct line lines[MAX_STREAMS];
     unsigned n_lines, n_asked, group; /* group: whose turn it is */
+    int waiting;                      /* fd of who waits for a connection to end; -1: nobody */
     uint64_t next_ns, tick_ns;
 };
 
@@ -56,9 +60,9 @@ static void tick(struct echoer *e)
 {
     char text[320];
     uint64_t at_us = (clock_mono_ns() + (uint64_t)clock_real_offset_ns()) / 1000;
-    for (unsigned i = e->group; i < e->n_lines; i += e->p.groups) {
+    for (unsigned i = 0; i < e->n_lines; i++) {
         struct line *l = &e->lines[i];
-        if (l->fd >= 0)
+        if (l->fd >= 0 && l->stream && l->order % e->p.groups == e->group)
             (void)!send(l->fd, text, format_event(text, sizeof(text), l->n_sent++, at_us),
                 MSG_NOSIGNAL | MSG_DONTWAIT);
     }
@@ -76,42 +80,81 @@ static void on_timer(struct echoer *e)
 {
     uint64_t waste;
     (void)!read(e->timer_fd, &waste, sizeof(waste));
-    while (clock_mono_ns() >= e->next_ns) {
-        tick(e);
-        e->next_ns += e->tick_ns;
-    }
+    tick(e);
+    e->next_ns += e->tick_ns; /* one that is late comes at once, but after what else waits */
     arm(e);
 }
 
 static void on_connection(struct echoer *e)
 {
     int one = 1, fd = accept4(e->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    unsigned at = 0;
     if (fd < 0)
         return;
-    if (e->n_lines == e->p.n_streams) {
+    while (at < e->n_lines && e->lines[at].fd >= 0)
+        at++;
+    if (at == MAX_STREAMS) {
         close(fd);
         return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    struct epoll_event ev = {.events = EPOLLIN, .data.u32 = e->n_lines};
+    struct epoll_event ev = {.events = EPOLLIN, .data.u32 = at};
     epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
-    e->lines[e->n_lines++] = (struct line){.fd = fd};
+    e->lines[at] = (struct line){.fd = fd};
+    e->n_lines = at == e->n_lines ? at + 1 : e->n_lines;
+}
+
+static void answer(int fd, bool last)
+{
+    static const char body[] = "{\"status\":\"healthy\",\"echo\":true}\n";
+    char buf[256];
+    int n = snprintf(buf, sizeof(buf),
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+        "%sContent-Length: %zu\r\n\r\n%s",
+        last ? "Connection: close\r\n" : "", sizeof(body) - 1, body);
+    (void)!send(fd, buf, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void line_end(struct echoer *e, struct line *l)
+{
+    if (e->waiting == l->fd)
+        e->waiting = -1;
+    close(l->fd);
+    l->fd = -1;
+    if (e->waiting >= 0)
+        answer(e->waiting, false);
+    e->waiting = -1;
 }
 
 static void on_request(struct echoer *e, struct line *l)
 {
     char buf[4096];
-    ssize_t n = recv(l->fd, buf, sizeof(buf), 0);
+    ssize_t n = recv(l->fd, buf, sizeof(buf) - 1, 0);
     if (n <= 0) {
-        close(l->fd);
-        l->fd = -1;
+        line_end(e, l);
         return;
     }
+    for (ssize_t i = 0; i < n && l->n_first + 1 < sizeof(l->first); i++)
+        l->first[l->n_first++] = buf[i];
     for (ssize_t i = 0; i < n && l->n_tail < 4; i++)
         l->n_tail = buf[i] == "\r\n\r\n"[l->n_tail] ? l->n_tail + 1 : buf[i] == '\r';
-    if (l->n_tail < 4 || l->asked)
+    if (l->n_tail < 4 || l->stream)
         return;
-    l->asked = true;
+    if (strncmp(l->first, "GET ", 4) == 0) {
+        buf[n] = 0;
+        bool last = strstr(buf, "Connection: close") != NULL, waits = strncmp(l->first, "GET /wait", 9) == 0;
+        memset(l->first, 0, sizeof(l->first));
+        l->n_first = l->n_tail = 0;
+        if (waits)
+            e->waiting = l->fd;
+        else
+            answer(l->fd, last);
+        if (last)
+            line_end(e, l);
+        return;
+    }
+    l->stream = true;
+    l->order = e->n_asked;
     (void)!send(l->fd, head, sizeof(head) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (++e->n_asked < e->p.n_streams)
         return;
@@ -128,6 +171,7 @@ static _Noreturn void child(struct echoer *e, pid_t parent)
     e->listener = STDIN_FILENO;
     close_range(STDERR_FILENO + 1, ~0u, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    e->waiting = -1;
     e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     e->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     e->tick_ns = max_u64(e->p.interval_ns / e->p.groups, 1);
