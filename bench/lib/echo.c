@@ -140,9 +140,10 @@ static void on_request(struct echoer *e, struct line *l)
         l->n_tail = buf[i] == "\r\n\r\n"[l->n_tail] ? l->n_tail + 1 : buf[i] == '\r';
     if (l->n_tail < 4 || l->stream)
         return;
-    if (strncmp(l->first, "GET ", 4) == 0) {
+    bool health = strncmp(l->first, "GET /health", 11) == 0, waits = strncmp(l->first, "GET /wait", 9) == 0;
+    if (health || waits) {
         buf[n] = 0;
-        bool last = strstr(buf, "Connection: close") != NULL, waits = strncmp(l->first, "GET /wait", 9) == 0;
+        bool last = strstr(buf, "Connection: close") != NULL;
         memset(l->first, 0, sizeof(l->first));
         l->n_first = l->n_tail = 0;
         if (waits)
