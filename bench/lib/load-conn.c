@@ -178,7 +178,9 @@ static void conn_read(struct load_conn *c)
         return;
     }
     call->recv_ns = now;
-    call->kernel_ns = load_from_real(l, stamp_of(&m));
+    /* The kernel begins to stamp a moment after the first socket has asked for it. */
+    uint64_t stamp = load_from_real(l, stamp_of(&m));
+    call->kernel_ns = stamp && stamp < now ? stamp : now;
     size_t used = reply_feed(&call->reply, l->buf, (size_t)n, &call_sink, call);
     if (call->ending)
         return; /* closed by a callback */

@@ -2,8 +2,8 @@
  * The load generator: HTTP/1.1 and SSE over one epoll set on one thread, made to hold
  * 1000 streams on one core. A call is one request on one connection. Times are
  * CLOCK_MONOTONIC nanoseconds. `kernel_ns` is when the kernel received the bytes
- * (SO_TIMESTAMPNS, brought over to the monotonic clock), `recv_ns` when recv() returned
- * them; several events in one read share both.
+ * (SO_TIMESTAMPNS, brought over to the monotonic clock; recv_ns where it gave no stamp),
+ * `recv_ns` when recv() returned them; several events in one read share both.
  *
  * Callbacks run inside load_run() and may start, close and free calls, their own too.
  * Nothing here is thread safe; a process may have several loads.

@@ -354,9 +354,7 @@ static void on_event(struct load_call *c, const struct load_event *e)
     struct seen *s = load_call_arg(c);
     uint64_t sent = load_call_sent_ns(c);
     assert_int_not_equal(s->how, LOAD_CLOSED); /* nothing after it was closed */
-    /* The first packets may come before the kernel has begun to stamp. */
-    s->on_time = sent && sent < e->recv_ns &&
-                 (!e->kernel_ns || (sent < e->kernel_ns && e->kernel_ns < e->recv_ns + 1000));
+    s->on_time = sent && sent < e->kernel_ns && e->kernel_ns <= e->recv_ns;
     if (e->sampled_ns)
         s->sampled_ns = e->sampled_ns;
     if (++s->n_events == s->close_at) {
