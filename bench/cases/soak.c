@@ -39,6 +39,7 @@ struct soak {
     struct load *load;
     struct soak_clients *clients;
     uint64_t from_ns, until_ns, every_ns;
+    bool dead;
     double last[N_OUTCOMES], last_s;
     struct bench_series *rates[N_OUTCOMES], *rss, *own_rss, *fds;
 };
@@ -82,6 +83,11 @@ static void look(void *arg)
     struct soak *s = arg;
     uint64_t now = clock_mono_ns();
     double at_s = (double)(now - s->from_ns) / 1e9;
+    s->dead = target_fds(s->target) == 0;
+    if (s->dead) {
+        load_stop(s->load);
+        return;
+    }
     char *text = target_metrics(s->target);
     bench_point(s->rss, at_s, (double)target_rss_bytes(s->target) / 1048576);
     bench_point(s->own_rss, at_s, own_rss_mib());
@@ -206,6 +212,23 @@ static void account(struct soak *s, const char *text)
             (unsigned long long)c.wrong, c.first_wrong);
 }
 
+static int server_died(struct soak *s, struct orcd_error *err)
+{
+    char line[160] = "";
+    const char *log = target_log(s->target);
+    size_t n = strlen(log);
+    while (n && log[n - 1] == '\n')
+        n--;
+    size_t from = n;
+    while (from && log[from - 1] != '\n' && n - from < sizeof(line) - 1)
+        from--;
+    memcpy(line, log + from, n - from);
+    int status = target_stop(s->target);
+    s->target = NULL;
+    return error_set(err, ORCD_E_STOPPED, "the server ended after %.0f s with status %d; its last line: %s",
+        (double)(clock_mono_ns() - s->from_ns) / 1e9, status, line);
+}
+
 static int run_load(struct soak *s, double seconds, struct orcd_error *err)
 {
     int rc = soak_clients_new(&s->clients, s->load, s->target, CLIENTS, s->b->seed, err);
@@ -216,8 +239,10 @@ static int run_load(struct soak *s, double seconds, struct orcd_error *err)
     s->every_ns = (s->until_ns - s->from_ns) / 300;
     s->every_ns = s->every_ns < NS_PER_S / 5 ? NS_PER_S / 5 : s->every_ns;
     look(s);
-    while (clock_mono_ns() < s->until_ns)
+    while (clock_mono_ns() < s->until_ns && !s->dead)
         load_run(s->load, s->until_ns);
+    if (s->dead)
+        return server_died(s, err);
     soak_clients_stop(s->clients);
     load_run(s->load, clock_mono_ns() + 3 * QUIET_MS * NS_PER_MS); /* all calls and timers end */
     return 0;
@@ -253,7 +278,7 @@ static int soak(struct soak *s, double seconds, struct orcd_error *err)
 static int run(const struct bench_run *b, struct bench_result *r, struct orcd_error *err)
 {
     struct soak s = {.b = b, .r = r};
-    struct target_params tp = {.settings = settings};
+    struct target_params tp = {.settings = settings, .keep_log = true};
     double seconds = (b->quick ? 60 : 1800) * b->scale;
     plots_new(&s);
     int rc = target_start(&s.target, b->target, &tp, err);
