@@ -110,7 +110,7 @@ static int run_pattern(
     snprintf(token_ms, sizeof(token_ms), "plugin.options.token_ms=%.6f",
         p->spread ? p->interval_ms / p->n_streams : p->interval_ms);
     snprintf(batch, sizeof(batch), "model.max_batch_tokens=%u", p->n_streams > 512 ? p->n_streams : 512);
-    snprintf(rows, sizeof(rows), "model.max_step_rows=%u", p->spread ? 1 : 0);
+    snprintf(rows, sizeof(rows), "model.max_step_rows=%u", p->spread ? 1u : 0u);
     const char *const settings[] = {slots, token_ms, batch, p->spread ? rows : "model.context=32768",
         "model.context=32768", "queue.capacity=1024", "log.level=warn", "plugin.options.memory_mb=65536",
         "http.max_connections=2048", NULL};
