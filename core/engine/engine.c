@@ -96,6 +96,7 @@ bool engine_turn(struct engine *e)
     pthread_mutex_unlock(&e->lock);
     engine_reap(e);
     engine_admit(e);
+    engine_flush(e); /* heads of answers go out before their prompts are handed in */
     if (e->n_steps == 0)
         step_submit(e);
     engine_flush(e);
