@@ -17,6 +17,10 @@
 
 #define LOADER_MS 1000 /* for a load to notice that it is not wanted any more */
 
+/* The watch leaves this much before the grace is over (a tenth of a short one): waking up,
+ * the last line of the log and the end of the process take time too. */
+#define LEAVE_MS 50
+
 struct watch {
     uint64_t began_ns, grace_ms;
     int signal_fd;
@@ -41,12 +45,13 @@ static _Noreturn void leave(const struct watch *watch, int status, const char *w
 static void *watch_main(void *arg)
 {
     struct watch *watch = arg;
+    const uint64_t patience_ms = watch->grace_ms - min_u64(LEAVE_MS, watch->grace_ms / 10);
     for (;;) {
         uint64_t gone = elapsed_ms(watch->began_ns);
-        if (gone >= watch->grace_ms)
+        if (gone >= patience_ms)
             leave(watch, WORKER_EXIT_HUNG, "not over within shutdown.grace_ms (a hung plugin?); leaving");
         struct pollfd p = {.fd = watch->signal_fd, .events = POLLIN};
-        poll(&p, 1, (int)(watch->grace_ms - gone));
+        poll(&p, 1, (int)(patience_ms - gone));
         struct signalfd_siginfo info;
         if (read(watch->signal_fd, &info, sizeof(info)) != sizeof(info))
             continue;

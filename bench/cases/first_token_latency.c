@@ -108,7 +108,8 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
     int rc = target_start(&t, b->target, &params, err);
     if (rc)
         return rc;
-    for (int keep = 1; keep >= 0 && rc == 0; keep--) {
+    /* llama.cpp announces that it keeps a connection, and closes it after a stream. */
+    for (int keep = ours; keep >= 0 && rc == 0; keep--) {
         struct bench_measure *m = bench_measure_new(
             r, b->target->name, "first_token", keep ? "kept connection" : "new connection", "ms");
         if (mock) {
