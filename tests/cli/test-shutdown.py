@@ -132,7 +132,7 @@ def a_plugin_that_hangs_is_left_behind():
         contains(read_all(s).decode(), "SHUTTING_DOWN")
         equal(w.wait(), HUNG)
         contains(w.stderr(), "grace_ms")
-        check(1000 <= duration(w) < 5000, duration(w))
+        check(900 <= duration(w) < 5000, duration(w))  # a little before the grace is over
         s.close()
 
 
