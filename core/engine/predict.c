@@ -16,7 +16,8 @@
 #define MARGIN_FIRST 0.05
 #define MARGIN_LEAST (-0.2)
 #define MARGIN_MOST 0.5
-#define GROUP 64 /* of expected arrivals */
+#define QUEUED 1024 /* that are looked at */
+#define GROUP 64    /* of expected arrivals */
 
 int predict_init(struct engine *e)
 {
@@ -25,10 +26,9 @@ int predict_init(struct engine *e)
     atomic_store(&p->margin, MARGIN_FIRST);
     p->stride = reuse_stride(e->params.n_ctx);
     p->slots = calloc(e->params.n_slots, sizeof(*p->slots));
-    return p->slots && !sim_scratch_init(
-                           &p->scratch, e->params.n_slots + e->params.queue_capacity + 1 + PREDICT_ARRIVALS)
-               ? 0
-               : -1;
+    uint32_t queued = e->params.queue_capacity < QUEUED ? e->params.queue_capacity : QUEUED;
+    uint32_t n_jobs = e->params.n_slots + queued + 1 + PREDICT_ARRIVALS;
+    return p->slots && !sim_scratch_init(&p->scratch, n_jobs) ? 0 : -1;
 }
 
 void predict_release(struct engine *e)
@@ -144,27 +144,35 @@ static struct sim_job of_job(
     return out;
 }
 
-/* The queue's lock is held for a few instructions a job. Returns the new one's index. */
-static uint32_t snapshot_queue(struct engine *e, const struct sim_job *new, const struct usual *usual,
-    uint64_t now, struct sim_job *out, uint32_t *n_out)
+struct waiting {
+    uint32_t n, at; /* jobs, the new one with them; its index */
+    double more;    /* jobs before the new one that were left out, as a part of those taken */
+};
+
+/* The lock is held for a few instructions a job. Of a queue that is longer than QUEUED,
+ * its head and the new job: what is between is taken to be like the head. */
+static struct waiting snapshot_queue(
+    struct engine *e, const struct sim_job *new, const struct usual *usual, uint64_t now, struct sim_job *out)
 {
-    uint32_t n = 0, at = UINT32_MAX;
+    struct waiting w = {.at = UINT32_MAX};
     pthread_mutex_lock(&e->lock);
-    for (uint32_t i = e->queue.n; i-- > 0;) {
-        const struct job *j = e->queue.jobs[i];
-        if (at == UINT32_MAX && j->rank_ns > new->rank_ns) {
-            at = n;
-            out[n++] = *new;
+    uint32_t n = e->queue.n < QUEUED ? e->queue.n : QUEUED;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct job *j = e->queue.jobs[e->queue.n - 1 - i];
+        if (w.at == UINT32_MAX && j->rank_ns > new->rank_ns) {
+            w.at = w.n;
+            out[w.n++] = *new;
         }
-        out[n++] = of_job(j, j->expected_cached, j->rank_ns, now, usual);
+        out[w.n++] = of_job(j, j->expected_cached, j->rank_ns, now, usual);
+    }
+    if (w.at == UINT32_MAX) {
+        if (n)
+            w.more = (double)(queue_ahead(&e->queue, new->rank_ns) - n) / n;
+        w.at = w.n;
+        out[w.n++] = *new;
     }
     pthread_mutex_unlock(&e->lock);
-    if (at == UINT32_MAX) {
-        at = n;
-        out[n++] = *new;
-    }
-    *n_out = n;
-    return at;
+    return w;
 }
 
 /* Tokens of the prompt that the slot which the job gets will hold. Of several idle slots
@@ -263,10 +271,10 @@ static bool predict(struct engine *e, const struct job *j, uint64_t now, struct 
     if (!rates.known || quiet > STALE_NS)
         return false;
     lengths_read(&e->rates.lengths, &lengths);
-    uint32_t n_running = snapshot_slots(e, &lengths, now, p->scratch.jobs), n_queued;
+    uint32_t n_running = snapshot_slots(e, &lengths, now, p->scratch.jobs);
     struct usual usual = usual_lengths(&lengths);
     const struct sim_job mine = of_job(j, j->expected_cached, queue_rank(&j->request), now, &usual);
-    uint32_t at = snapshot_queue(e, &mine, &usual, now, p->scratch.jobs + n_running, &n_queued);
+    struct waiting queue = snapshot_queue(e, &mine, &usual, now, p->scratch.jobs + n_running);
     struct sim_params sim = {
         .rates = &rates,
         .n_slots = e->params.n_slots,
@@ -275,11 +283,15 @@ static bool predict(struct engine *e, const struct job *j, uint64_t now, struct 
         .in_flight = pending ? atomic_load(&p->in_flight) : 0,
         .elapsed_ns = pending && now > pending ? (double)(now - pending) : 0,
         .n_running = n_running,
-        .n_queued = n_queued,
-        .n_later = snapshot_later(p, now, p->scratch.jobs + n_running + n_queued),
-        .job = n_running + at,
+        .n_queued = queue.n,
+        .n_later = snapshot_later(p, now, p->scratch.jobs + n_running + queue.n),
+        .job = n_running + queue.at,
     };
     sim_run(&sim, &p->scratch, &out->times);
+    double more_ns = out->times.slot_ns * queue.more;
+    out->times.slot_ns += more_ns;
+    out->times.first_ns += more_ns;
+    out->times.end_ns += more_ns;
     sim_alone(
         &rates, sim.max_batch_tokens, mine.prompt, mine.tokens, &out->alone_first_ns, &out->alone_end_ns);
     return true;

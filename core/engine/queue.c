@@ -64,3 +64,16 @@ void queue_remove(struct queue *q, struct job *j)
     q->n--;
     memmove(q->jobs + i, q->jobs + i + 1, (q->n - i) * sizeof(struct job *));
 }
+
+uint32_t queue_ahead(const struct queue *q, uint64_t rank_ns)
+{
+    uint32_t low = 0, high = q->n; /* the first that is not after it */
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if (q->jobs[mid]->rank_ns > rank_ns)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return q->n - low;
+}

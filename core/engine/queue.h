@@ -18,6 +18,8 @@ bool queue_full(const struct queue *q);
 void queue_push(struct queue *q, struct job *j); /* not full */
 struct job *queue_peek(const struct queue *q);   /* NULL: empty */
 void queue_remove(struct queue *q, struct job *j);
+/* Jobs that would be served before one of this rank. */
+uint32_t queue_ahead(const struct queue *q, uint64_t rank_ns);
 uint64_t queue_rank(const struct request *r);
 
 #endif

@@ -192,6 +192,45 @@ static void long_waits_say_for_how_long(void **state)
     harness_stop(&h);
 }
 
+/* More wait than are looked at. */
+static void a_queue_without_end(void **state)
+{
+    (void)state;
+    struct harness h;
+    struct engine_refusal why;
+    harness_start(&h, &(struct harness_params){.slots = 1, .queue = 2000});
+    h.engine->params.admission = ADMISSION_PREDICTIVE;
+    atomic_store(&h.engine->predict.margin, 0);
+    fake_gate_close(h.backend);
+    struct job *running = harness_submit(&h, harness_request("r", "x", 500));
+    fake_gate_reached(h.backend);
+    teach(&h, 1);
+    for (int i = 0; i < 1500; i++) { /* 20 + 190 ms each */
+        char id[16];
+        snprintf(id, sizeof(id), "q%d", i);
+        h.engine->params.admission = ADMISSION_SIMPLE;
+        job_unref(harness_submit(&h, due_in(id, 20, 500, 1000000)));
+    }
+    h.engine->params.admission = ADMISSION_PREDICTIVE;
+    assert_int_equal(queue_ahead(&h.engine->queue, UINT64_MAX), 1500);
+    assert_int_equal(queue_ahead(&h.engine->queue, 0), 0);
+    struct request r = due_in("late", 20, 500, 1000001);
+    r.deadline_ns += NS_PER_S;
+    r.deadline_partial = true;
+    assert_int_equal(try(&h, r, &why), API_OK); /* after 315 s it has 1000 */
+    r = due_in("urgent", 20, 500, 100);
+    assert_int_equal(try(&h, r, &why), API_DEADLINE_EXCEEDED);
+    assert_true(fabs(why.queue_ms - 200) < 30);
+    teach(&h, 4);
+    r = due_in("later", 20, 500, 1001000);
+    assert_int_equal(try(&h, r, &why), API_DEADLINE_EXCEEDED);
+    assert_true(fabs(why.queue_ms - 1501 * 840) < 0.05 * 1501 * 840);
+    engine_abort_all(h.engine, ABORT_CANCEL);
+    job_unref(running);
+    fake_gate_open(h.backend);
+    harness_stop(&h);
+}
+
 /* It was feasible when it came; then the device became slower. */
 static void the_doomed_get_no_slot(void **state)
 {
@@ -347,6 +386,7 @@ int main(void)
         cmocka_unit_test(the_whole_answer_or_its_first_token),
         cmocka_unit_test(waiting_helps_when_others_are_in_the_way),
         cmocka_unit_test(long_waits_say_for_how_long),
+        cmocka_unit_test(a_queue_without_end),
         cmocka_unit_test(the_doomed_get_no_slot),
         cmocka_unit_test(probes_are_taken_and_counted),
         cmocka_unit_test(the_margin_learns),
