@@ -9,6 +9,8 @@
 int sim_scratch_init(struct sim_scratch *s, uint32_t n_jobs)
 {
     memset(s, 0, sizeof(*s));
+    if (n_jobs > SIM_MAX_JOBS)
+        return -1;
     s->n_jobs = n_jobs;
     s->jobs = calloc(n_jobs, sizeof(*s->jobs));
     s->left = calloc(n_jobs, sizeof(*s->left));
@@ -30,37 +32,47 @@ void sim_scratch_release(struct sim_scratch *s)
     memset(s, 0, sizeof(*s));
 }
 
-/* --- heaps: the smallest key first, ties by index ------------------------------------ */
+/* --- heaps: the smallest key first, ties by job; one number, so that to compare is cheap --- */
 
-/* Without a branch, which nobody could foresee. */
-static bool less(const struct sim_item *a, const struct sim_item *b)
+#define MOST_KEY (UINT64_MAX >> SIM_JOB_BITS)
+
+static uint64_t key_of(uint64_t item)
 {
-    return (a->key < b->key) | ((a->key == b->key) & (a->job < b->job));
+    return item >> SIM_JOB_BITS;
 }
 
-static void heap_push(struct sim_item *h, uint32_t *n, double key, uint32_t job)
+static uint32_t job_of(uint64_t item)
 {
-    struct sim_item item = {key, job};
+    return (uint32_t)(item & (SIM_MAX_JOBS - 1));
+}
+
+static void heap_push(uint64_t *h, uint32_t *n, uint64_t key, uint32_t job)
+{
+    uint64_t item = (key < MOST_KEY ? key : MOST_KEY) << SIM_JOB_BITS | job;
     uint32_t i = (*n)++;
-    for (; i > 0 && less(&item, &h[(i - 1) / 2]); i = (i - 1) / 2)
+    for (; i > 0 && item < h[(i - 1) / 2]; i = (i - 1) / 2)
         h[i] = h[(i - 1) / 2];
     h[i] = item;
 }
 
 /* The hole goes down to a leaf, then the last item up from there: that is rarely far. */
-static uint32_t heap_pop(struct sim_item *h, uint32_t *n)
+static uint32_t heap_pop(uint64_t *h, uint32_t *n)
 {
-    uint32_t top = h[0].job, i = 0, child = 1;
-    struct sim_item last = h[--*n];
-    for (; child < *n; child = 2 * i + 1) {
-        child += child + 1 < *n ? less(&h[child + 1], &h[child]) : 0;
+    uint64_t top = h[0], last = h[--*n];
+    uint32_t i = 0, child = 1;
+    for (; child + 1 < *n; child = 2 * i + 1) {
+        child += h[child + 1] < h[child];
         h[i] = h[child];
         i = child;
     }
-    for (; i > 0 && less(&last, &h[(i - 1) / 2]); i = (i - 1) / 2)
+    if (child < *n) {
+        h[i] = h[child];
+        i = child;
+    }
+    for (; i > 0 && last < h[(i - 1) / 2]; i = (i - 1) / 2)
         h[i] = h[(i - 1) / 2];
     h[i] = last;
-    return top;
+    return job_of(top);
 }
 
 /* --- the run ------------------------------------------------------------------------- */
@@ -69,11 +81,13 @@ struct sim {
     const struct sim_params *p;
     struct sim_scratch *s;
     struct sim_times *out;
-    double now, steps; /* steps with decode rows that ended so far */
+    double now;
+    uint64_t steps;     /* with decode rows that ended so far */
+    uint64_t base_rank; /* the most urgent one's */
     uint32_t n_decoding, n_prefilling, n_waiting;
     uint32_t next, n_next, later, n_jobs; /* of the queue; of those that come later */
     uint32_t in_flight;
-    uint32_t slice, slice_rows; /* a budget and for how many rows it is; 0: none yet */
+    uint32_t slice, slice_of; /* a budget, and 1 + the bucket of rows that it is for; 0: none yet */
     bool done;
 };
 
@@ -100,6 +114,11 @@ static bool is_dropped(const struct sim *m, uint32_t i)
            (j->least && sim_is_doomed(m->p->rates, m->p->max_batch_tokens, j->prompt, j->least, left));
 }
 
+static uint64_t rank(const struct sim *m, uint32_t i)
+{
+    return m->s->jobs[i].rank_ns - m->base_rank;
+}
+
 static bool has_free_slot(const struct sim *m)
 {
     return m->n_decoding + m->n_prefilling < m->p->n_slots;
@@ -110,10 +129,10 @@ static bool next_waiting(struct sim *m, uint32_t *i)
 {
     const struct sim_job *jobs = m->s->jobs;
     while (m->later < m->n_jobs && jobs[m->later].arrives_ns <= m->now) {
-        heap_push(m->s->waiting, &m->n_waiting, (double)jobs[m->later].rank_ns, m->later);
+        heap_push(m->s->waiting, &m->n_waiting, rank(m, m->later), m->later);
         m->later++;
     }
-    if (m->n_waiting && (m->next == m->n_next || m->s->waiting[0].key < (double)jobs[m->next].rank_ns)) {
+    if (m->n_waiting && (m->next == m->n_next || key_of(m->s->waiting[0]) < rank(m, m->next))) {
         *i = heap_pop(m->s->waiting, &m->n_waiting);
         return true;
     }
@@ -130,7 +149,7 @@ static void admit(struct sim *m)
             continue;
         if (i == m->p->job)
             m->out->slot_ns = m->now;
-        heap_push(m->s->prefilling, &m->n_prefilling, (double)m->s->jobs[i].rank_ns, i);
+        heap_push(m->s->prefilling, &m->n_prefilling, rank(m, i), i);
     }
 }
 
@@ -139,8 +158,8 @@ static uint32_t budget(struct sim *m)
     const struct sim_params *p = m->p;
     if (!m->n_decoding)
         return p->max_batch_tokens;
-    if (m->slice_rows != m->n_decoding) {
-        m->slice_rows = m->n_decoding;
+    if (m->slice_of != curve_bucket(m->n_decoding) + 1) {
+        m->slice_of = curve_bucket(m->n_decoding) + 1;
         m->slice = rates_budget(p->rates, m->n_decoding, p->slice_ns);
     }
     uint32_t room = p->max_batch_tokens > m->n_decoding ? p->max_batch_tokens - m->n_decoding : 0;
@@ -155,9 +174,9 @@ static double step_ns(const struct sim *m, uint32_t n_prefill)
 /* Takes all the steps before the one in which something ends. */
 static void run_ahead(struct sim *m, uint32_t room)
 {
-    double n = m->n_decoding ? m->s->decoding[0].key - m->steps - 1 : INFINITY;
+    double n = m->n_decoding ? (double)(key_of(m->s->decoding[0]) - m->steps) - 1 : INFINITY;
     double ns = step_ns(m, m->n_prefilling ? room : 0);
-    uint32_t *left = m->n_prefilling ? &m->s->left[m->s->prefilling[0].job] : NULL;
+    uint32_t *left = m->n_prefilling ? &m->s->left[job_of(m->s->prefilling[0])] : NULL;
     if (left)
         n = fmin(n, room ? (*left - 1) / room : INFINITY);
     if (has_free_slot(m) && m->later < m->n_jobs) /* it would join the step after its arrival */
@@ -167,7 +186,7 @@ static void run_ahead(struct sim *m, uint32_t room)
     if (left)
         *left -= (uint32_t)n * room;
     m->now += n * ns;
-    m->steps += m->n_decoding ? n : 0;
+    m->steps += m->n_decoding ? (uint64_t)n : 0;
 }
 
 /* The prompts, most urgent first, in one step; how many end in it. */
@@ -175,7 +194,7 @@ static uint32_t prefill(struct sim *m, uint32_t room, uint32_t *n_prefill)
 {
     uint32_t through = 0, had = room;
     while (room && m->n_prefilling) {
-        uint32_t *left = &m->s->left[m->s->prefilling[0].job], n = *left < room ? *left : room;
+        uint32_t *left = &m->s->left[job_of(m->s->prefilling[0])], n = *left < room ? *left : room;
         *left -= n;
         room -= n;
         if (*left == 0)
@@ -203,7 +222,7 @@ static void step(struct sim *m)
     m->steps += m->n_decoding ? 1 : 0;
     if (m->in_flight && --m->in_flight == 0 && m->now < 0)
         m->now = 0; /* it was to be over already */
-    while (m->n_decoding && m->s->decoding[0].key <= m->steps)
+    while (m->n_decoding && key_of(m->s->decoding[0]) <= m->steps)
         ends(m, heap_pop(m->s->decoding, &m->n_decoding));
     for (uint32_t k = 0; k < through; k++) {
         uint32_t i = m->s->through[k];
@@ -223,15 +242,18 @@ void sim_run(const struct sim_params *p, struct sim_scratch *s, struct sim_times
     m.next = p->n_running;
     m.n_next = m.later = p->n_running + p->n_queued;
     m.n_jobs = m.later + p->n_later;
-    for (uint32_t i = 0; i < m.n_jobs; i++)
+    m.base_rank = UINT64_MAX;
+    for (uint32_t i = 0; i < m.n_jobs; i++) {
         s->left[i] = s->jobs[i].prompt ? s->jobs[i].prompt : 1;
+        m.base_rank = s->jobs[i].rank_ns < m.base_rank ? s->jobs[i].rank_ns : m.base_rank;
+    }
     if (p->n_running && p->in_flight) {
         m.in_flight = p->in_flight;
         m.now = -p->elapsed_ns;
     }
     for (uint32_t i = 0; i < p->n_running; i++)
         if (s->jobs[i].prompt)
-            heap_push(s->prefilling, &m.n_prefilling, (double)s->jobs[i].rank_ns, i);
+            heap_push(s->prefilling, &m.n_prefilling, rank(&m, i), i);
         else
             decode(&m, i, s->jobs[i].tokens);
     while (!m.done) {

@@ -22,20 +22,17 @@ struct sim_job {
                            come in time: sim_is_doomed(); 0: never */
 };
 
-struct sim_item {
-    double key;
-    uint32_t job;
-};
-
-/* Memory for n_jobs, made once. */
+/* Memory for n_jobs, at most SIM_MAX_JOBS, made once. */
+#define SIM_JOB_BITS 16
+#define SIM_MAX_JOBS (UINT32_C(1) << SIM_JOB_BITS)
 struct sim_scratch {
     uint32_t n_jobs;
     struct sim_job *jobs;
-    uint32_t *left; /* prompt tokens */
-    struct sim_item *decoding, *prefilling, *waiting;
-    uint32_t *through; /* prompts that end in one step */
+    uint32_t *left;                            /* prompt tokens */
+    uint64_t *decoding, *prefilling, *waiting; /* heaps: a key, then the job in SIM_JOB_BITS */
+    uint32_t *through;                         /* prompts that end in one step */
 };
-int sim_scratch_init(struct sim_scratch *s, uint32_t n_jobs); /* 0, or -1: out of memory */
+int sim_scratch_init(struct sim_scratch *s, uint32_t n_jobs); /* 0, or -1: out of memory, too many */
 void sim_scratch_release(struct sim_scratch *s);
 
 struct sim_params {
