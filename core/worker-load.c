@@ -107,6 +107,7 @@ static int32_t progress(uint64_t done, uint64_t total)
     if (total == 0 || done > total)
         done = total = 1;
     uint64_t now = clock_mono_ns();
+    atomic_store(&w->load_moved_ns, now);
     if (now - w->progress_told_ns >= PROGRESS_EVERY_NS || done == total) {
         double fraction = (double)done / (double)total;
         w->progress_told_ns = now;
@@ -282,6 +283,7 @@ static int load_weights(struct worker *w, bool *config_fault, struct orcd_error 
     if (rc)
         return rc;
     w->device_ms = ms_since(began);
+    atomic_store(&w->load_moved_ns, clock_mono_ns());
     metric_set(MG_DEVICE_INIT_MS, w->device_ms);
     metric_build_info(PACKAGE_VERSION, ORCD_ABI_MAJOR, plugin_table(w->plugin)->name);
     rc = stopped(w, err);
@@ -340,6 +342,7 @@ int worker_load_start(struct worker *w, struct orcd_error *err)
 {
     loading = w;
     w->load_started_ns = clock_mono_ns();
+    atomic_store(&w->load_moved_ns, w->load_started_ns);
     int rc = pthread_create(&w->loader, NULL, loader_main, w);
     if (rc)
         return error_set_errno(err, ORCD_E_NOMEM, rc, "loader thread");

@@ -35,10 +35,11 @@ struct worker {
 
     pthread_t loader;
     bool loader_running;
-    atomic_bool load_stop;     /* main -> loader: give up */
-    atomic_bool vocab_failed;  /* vocabulary thread -> loader: the load is in vain */
-    atomic_bool load_done;     /* loader -> main: load_status and load_error may be read */
-    atomic_uint load_permille; /* for the supervisor */
+    atomic_bool load_stop;              /* main -> loader: give up */
+    atomic_bool vocab_failed;           /* vocabulary thread -> loader: the load is in vain */
+    atomic_bool load_done;              /* loader -> main: load_status and load_error may be read */
+    atomic_uint load_permille;          /* for the supervisor */
+    atomic_uint_fast64_t load_moved_ns; /* when a phase ended or progress was told last */
     uint64_t load_started_ns, progress_told_ns;
     double http_ms;                        /* process start to listening */
     double device_ms, load_ms, warm_up_ms; /* valid when load_done */

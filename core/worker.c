@@ -165,10 +165,11 @@ static void keep_supervisor_patient(struct worker *w, uint64_t *next_ns)
     uint64_t every_ms = notify_watchdog_ms();
     struct engine_state state = {0};
     engine_state(w->engine, &state);
-    if (loading)
+    bool loads = now - atomic_load(&w->load_moved_ns) < (uint64_t)w->config->health.stall_ms * NS_PER_MS;
+    if (loading && loads)
         notify("EXTEND_TIMEOUT_USEC=%d\nSTATUS=loading, %u %%", 3 * EXTEND_EVERY_MS * 1000,
             atomic_load(&w->load_permille) / 10);
-    else if (every_ms && makes_progress(w, &state))
+    else if (!loading && every_ms && makes_progress(w, &state))
         notify("WATCHDOG=1");
     *next_ns = now + (every_ms ? min_u64(every_ms, EXTEND_EVERY_MS) : EXTEND_EVERY_MS) * NS_PER_MS;
 }

@@ -229,6 +229,16 @@ class Supervisor:
         self.s.close()
         self.dir.__exit__()
 
+    def drop(self):
+        """What came so far."""
+        self.s.setblocking(False)
+        try:
+            while True:
+                self.s.recv(4096)
+        except BlockingIOError:
+            pass
+        self.s.settimeout(TIMEOUT)
+
     def until(self, part, without=None):
         while True:
             text = self.s.recv(4096).decode()
@@ -251,6 +261,49 @@ def the_supervisor_is_told():
             equal(w.wait(), 0)
 
 
+def a_load_that_stands_still_gets_no_more_time():
+    """With tests/seams.so its clock moves on when the test says so."""
+    seams = os.path.join(os.environ.get("ORCD_BUILDDIR", "build"), "tests", "seams.so")
+    if not os.path.exists(seams):
+        raise Skip("no tests/seams.so")
+    with Supervisor() as sup:
+        clock = os.path.join(sup.dir.path, "clock")
+
+        def ahead(seconds):
+            with open(clock, "r+b") as f:
+                f.write((seconds * 1000).to_bytes(8, "little"))
+
+        def rounds(w):
+            """Two rounds of the worker's main loop have seen the clock."""
+            for _ in range(2):
+                told = w.stderr().count("SIGHUP ignored")
+                w.signal(signal.SIGHUP)
+                while w.stderr().count("SIGHUP ignored") == told:
+                    pass
+
+        with open(clock, "wb") as f:
+            f.write(bytes(8))
+        env = {"LD_PRELOAD": seams, "SEAM_CLOCK": clock, "ASAN_OPTIONS": "verify_asan_link_order=0",
+               "NOTIFY_SOCKET": sup.path}
+        with Worker("--set", "plugin.options.fault=ctx_new.hang", env=env, until="orcd: listening") as w:
+            while json.loads(run("health", "-u", w.url)[1])["load_progress"] < 1:
+                pass
+            rounds(w)
+            sup.drop()
+            ahead(10)  # within health.stall_ms of 30 s
+            sup.until("EXTEND_TIMEOUT_USEC")
+            ahead(50)  # beyond it
+            rounds(w)
+            sup.drop()
+            for seconds in (60, 100):
+                ahead(seconds)
+                rounds(w)
+            w.signal(signal.SIGTERM)
+            said = sup.until("")
+            contains(said, "STOPPING=1")
+            w.wait()
+
+
 def a_hung_step_starves_the_watchdog():
     with Supervisor() as sup:
         env = {"NOTIFY_SOCKET": sup.path, "WATCHDOG_USEC": "100000"}
@@ -262,13 +315,7 @@ def a_hung_step_starves_the_watchdog():
             while run("health", "-u", w.url)[0] == 0:
                 pass
             # Unhealthy: from here on nothing feeds the watchdog.
-            sup.s.setblocking(False)
-            try:
-                while True:
-                    sup.s.recv(4096)
-            except BlockingIOError:
-                pass
-            sup.s.settimeout(TIMEOUT)
+            sup.drop()
             for _ in range(3):
                 run("health", "-u", w.url)
             w.signal(signal.SIGTERM)
@@ -314,4 +361,5 @@ main([idle, hangup_is_ignored, a_running_job_ends_with_its_event, a_short_job_ma
       a_plugin_that_hangs_is_left_behind, a_memory_query_that_hangs_is_left_behind, while_loading,
       a_load_that_hangs_is_left_behind, a_lifeline_that_closes, a_lost_device_ends_the_worker,
       shutdown_by_request_is_not_there_without_keys, shutdown_by_request_needs_a_key, the_supervisor_is_told,
+      a_load_that_stands_still_gets_no_more_time,
       a_hung_step_starves_the_watchdog, the_supervisor_learns_of_a_hung_end, the_unit_file_is_sound])
