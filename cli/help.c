@@ -85,16 +85,17 @@ void cli_bash_completion(FILE *out)
         out);
     for (size_t i = 0; i < config_n_keys; i++)
         fprintf(out, "%s%s", i ? " " : "", config_keys[i].name);
-    fputs("' -- \"$cur\"))\n        return ;;\n"
-          "    --plugin|-p)\n"
-          "        COMPREPLY=($(compgen -W 'auto cuda cpu mock' -- \"$cur\"))\n        return ;;\n"
-          "    --on-deadline)\n"
-          "        COMPREPLY=($(compgen -W 'error partial' -- \"$cur\"))\n        return ;;\n"
-          "    --config|-c|--check|--text|--logits|--api-key-file|--model|-m|--json|--html|--baseline|--save)\n"
-          "        compopt -o filenames 2>/dev/null\n"
-          "        COMPREPLY=($(compgen -f -- \"$cur\"))\n        return ;;\n"
-          "    esac\n"
-          "    case $verb:$cur in\n",
+    fputs(
+        "' -- \"$cur\"))\n        return ;;\n"
+        "    --plugin|-p)\n"
+        "        COMPREPLY=($(compgen -W 'auto cuda cpu mock' -- \"$cur\"))\n        return ;;\n"
+        "    --on-deadline)\n"
+        "        COMPREPLY=($(compgen -W 'error partial' -- \"$cur\"))\n        return ;;\n"
+        "    --config|-c|--check|--text|--logits|--api-key-file|--model|-m|--json|--html|--baseline|--save)\n"
+        "        compopt -o filenames 2>/dev/null\n"
+        "        COMPREPLY=($(compgen -f -- \"$cur\"))\n        return ;;\n"
+        "    esac\n"
+        "    case $verb:$cur in\n",
         out);
     for (const struct cli_verb *v = cli_verbs; v->name; v++) {
         fprintf(out, "    %s:-*)\n        COMPREPLY=($(compgen -W '", v->name);
