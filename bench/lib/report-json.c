@@ -46,7 +46,8 @@ double *bench_thin(const double *x, size_t n, size_t max, size_t *n_out)
     double *copy = malloc((n ? n : 1) * sizeof(*copy));
     if (!copy)
         exit(EX_OSERR);
-    memcpy(copy, x, n * sizeof(*copy));
+    if (n)
+        memcpy(copy, x, n * sizeof(*copy));
     *n_out = n;
     if (n <= max)
         return copy;

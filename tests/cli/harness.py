@@ -41,7 +41,10 @@ def run(*args, stdin=b"", env=None, timeout=TIMEOUT):
     e = dict(ENV, **(env or {}))
     p = subprocess.run([ORCD, *map(str, args)], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                        env=e, timeout=timeout)
-    return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
+    err = p.stderr.decode("utf-8", "replace")
+    for words in (": runtime error: ", "Sanitizer: "): # whose exit status may be the one that is expected
+        check(words not in err, "a sanitizer speaks", err)
+    return p.returncode, p.stdout.decode("utf-8", "replace"), err
 
 
 class Worker:
