@@ -201,7 +201,7 @@ static void slot_begin(struct engine *e, struct slot *s, struct job *j)
     if (!s->on_device && sampler_begin(s->sampler, &r->sampling, r->tokens, r->n_tokens, &err))
         engine_finish(e, j, API_INTERNAL, FINISH_NONE, "%s", err.msg);
     else if (j->ready)
-        j->ready(j);
+        j->ready(j, false);
 }
 
 static void admission_failed(

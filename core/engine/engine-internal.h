@@ -43,6 +43,7 @@ struct slot {
 #define ENGINE_MAX_STEPS 2
 /* Sampled tokens wait for no more than this before the HTTP loops are woken. */
 #define ENGINE_FLUSH_NS 50000
+#define ENGINE_FEW 4 /* jobs whose consumers may hand their tokens on at once */
 
 /* One step in the making or in flight; arrays of max_rows and max_batch_tokens. */
 struct step {
@@ -94,6 +95,7 @@ struct engine {
     uint64_t next_ticket;
     uint32_t turn; /* the slot whose decode row comes first */
     uint64_t flushed_ns;
+    bool few; /* the step that is collected has at most ENGINE_FEW rows */
     struct pace pace;
 
     /* For engine_state(). */

@@ -118,7 +118,7 @@ bool engine_finish(
         engine_count_stopped(j, now);
     job_end_publish(j);
     if (j->ready)
-        j->ready(j);
+        j->ready(j, false);
     job_unref(j); /* the live list's */
     return true;
 }

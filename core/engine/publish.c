@@ -74,7 +74,7 @@ static void publish(struct engine *e, struct slot *s, const struct sample_result
     else if (s->n_sampled == j->request.max_tokens)
         finish(e, s, FINISH_LENGTH);
     else if (j->ready)
-        j->ready(j);
+        j->ready(j, e->few);
 }
 
 /* A token was sampled, by the plugin or here. */

@@ -451,6 +451,7 @@ void step_collect(struct engine *e)
     }
     e->poisoned = false;
     e->flushed_ns = now;
+    e->few = st->n_rows <= ENGINE_FEW;
     e->pace.from_ns = result.finished_ns;
     for (uint32_t r = 0; r < st->n_rows; r++)
         row_collect(e, st, r);

@@ -5,6 +5,8 @@
  * without a response and suspends in the next call: suspended in the first, the
  * library would read again when it is resumed, and take a half-closed client for gone.
  */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,7 @@ void exchange_unref(struct exchange *x)
     request_release(&x->request);
     free(x->answer.body);
     free(x->rest);
+    free(x->left);
     free(x->uri);
     free(x);
 }
@@ -157,6 +160,8 @@ static enum MHD_Result queue_stream(struct exchange *x)
     struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, stream_read, x, NULL);
     if (!r)
         return MHD_NO;
+    int on = 1;
+    setsockopt(x->conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* no matter on a unix socket */
     header(r, "Content-Type", "text/event-stream");
     header(r, "X-Accel-Buffering", "no");
     return queue(x, 200, r, X_STREAMING);
@@ -234,11 +239,12 @@ static void body_end(struct exchange *x)
 
 /* --- a job's way ------------------------------------------------------------------------------ */
 
-void exchange_job_ready(struct job *job)
+void exchange_job_ready(struct job *job, bool few)
 {
     struct exchange *x = job->consumer;
-    /* An answer in one piece needs no wake-up for each token. */
-    if (exchange_has_outcome(x) && atomic_exchange(&x->parked, 0) == 1)
+    if (!exchange_has_outcome(x))
+        return; /* an answer in one piece needs no wake-up for each token */
+    if (few ? !direct_send(x) : atomic_exchange(&x->parked, AWAKE) == PARKED)
         wake_push(x->wake, x);
 }
 

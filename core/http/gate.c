@@ -317,6 +317,7 @@ static void check_body(struct head *h)
 void gate_head(struct exchange *x, const char *url, const char *method, const char *version)
 {
     struct head h = {.x = x};
+    x->chunked = strcmp(version, "HTTP/1.1") == 0;
     if (!check_head(&h, url, method, version))
         return;
     take_correlation_id(&h);

@@ -84,12 +84,18 @@ struct answer {
 /*
  * One request and its answer. Loop thread only, but for what is said. Referenced by
  * its connection and by its job. While it is suspended, exactly one of these holds:
- * parked is 1; it is in wake->head or in the loop's runnable list; an intake thread
- * has it. Only a resumed exchange can complete.
+ * it is PARKED; it is LENT to the engine thread; it is in wake->head or in the loop's
+ * runnable list; an intake thread has it; it waits for its client to take what is left
+ * of a chunk (left_waits). Only a resumed exchange can complete.
  */
+enum parked {
+    AWAKE,  /* or some thread is about to put it into a list */
+    PARKED, /* whoever exchanges this for AWAKE puts it into a list */
+    LENT,   /* the engine thread sends; who exchanges this for AWAKE leaves the list to it */
+};
 struct exchange {
     atomic_int refs;
-    atomic_int parked;     /* 1: suspended until somebody exchanges it for 0 */
+    atomic_int parked;     /* enum parked */
     struct exchange *next; /* in wake->head, runnable or the intake queue */
     struct wake *wake;
     struct http_server *server;
@@ -106,6 +112,7 @@ struct exchange {
     uint64_t arrived_ns, deadline_ns; /* monotonic; 0: none */
     uint32_t owner;                   /* the key's number, from 1; 0: none are configured */
     bool deadline_clamped, close, counted;
+    bool chunked; /* HTTP/1.1: so the library sends a stream */
     char allow[48];
 
     /* body */
@@ -128,11 +135,18 @@ struct exchange {
 
     /* stream */
     bool started_sent, held_sent, end_sent, ping_due, metrics_due;
-    uint32_t formatted, handed; /* entries formatted; handed to the kernel */
-    char *rest;                 /* of an event that did not fit, malloc'ed */
+    atomic_uint formatted; /* entries; written by who has the exchange */
+    uint32_t handed;       /* entries handed to the kernel */
+    char *rest;            /* of an event that did not fit, malloc'ed */
     size_t n_rest, rest_at;
     bool chunk_out; /* bytes were given to the library and it has not come back yet */
-    uint64_t sent_ns, metrics_ns;
+    atomic_uint_fast64_t sent_ns;
+    uint64_t metrics_ns;
+    /* of a chunk that the engine thread sent and the kernel did not take whole, malloc'ed */
+    char *left;
+    size_t n_left, left_at;
+    bool left_waits; /* for the socket to take more */
+    bool broken;     /* the client cannot get a whole stream any more */
 };
 
 /* One client connection. Loop thread only. */
@@ -217,7 +231,7 @@ void exchange_completed(
     void *cls, struct MHD_Connection *mhd, void **con_cls, enum MHD_RequestTerminationCode code);
 void exchange_unref(struct exchange *x);
 void exchange_client_gone(struct exchange *x);
-void exchange_job_ready(struct job *job);
+void exchange_job_ready(struct job *job, bool few);
 void exchange_job_release(void *consumer);
 /* Takes body over. */
 void exchange_answer(struct exchange *x, unsigned status, const char *type, char *body, size_t n);
@@ -231,6 +245,15 @@ uint32_t gate_key_owner(const struct http_server *s, const char *presented, size
 /* stream.c */
 ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max);
 bool stream_has_news(const struct exchange *x);
+/* Who has the exchange: all that was formatted is in the kernel. */
+void stream_handed(struct exchange *x, uint64_t now);
+
+/* direct.c */
+/* Engine thread: sends what was published if the exchange is parked. False: the caller
+ * puts it into a list. */
+bool direct_send(struct exchange *x);
+/* Loop thread: sends what is left. False: it waits for the client. */
+bool direct_finish(struct exchange *x);
 
 /* api-native.c */
 void job_log(struct exchange *x);

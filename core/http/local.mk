@@ -1,6 +1,6 @@
 libcore_a_SOURCES += \
 	core/http/server.c core/http/server.h core/http/internal.h \
-	core/http/listen.c core/http/loop.c core/http/exchange.c core/http/stream.c \
+	core/http/listen.c core/http/loop.c core/http/exchange.c core/http/stream.c core/http/direct.c \
 	core/http/gate.c core/http/routes.c core/http/intake.c \
 	core/http/answer.c core/http/answer.h core/http/sse.c core/http/sse.h \
 	core/http/api-native.c core/http/api-native.h core/http/params.c core/http/params.h \

@@ -69,7 +69,7 @@ static void take_wakes(struct loop *l)
 
 void exchange_wake(struct exchange *x)
 {
-    if (x->conn && atomic_exchange(&x->parked, 0) == 1)
+    if (x->conn && atomic_exchange(&x->parked, AWAKE) == PARKED)
         runnable_add(x->conn->loop, x);
 }
 
@@ -78,8 +78,8 @@ void exchange_park(struct exchange *x, bool (*news)(const struct exchange *x))
     MHD_suspend_connection(x->mhd);
     /* A producer publishes and then takes `parked`; we set `parked` and then look for
      * news. Both sides are seq_cst read-modify-writes, so one of them sees the other. */
-    atomic_exchange(&x->parked, 1);
-    if (news(x) && atomic_exchange(&x->parked, 0) == 1)
+    atomic_exchange(&x->parked, PARKED);
+    if (news(x) && atomic_exchange(&x->parked, AWAKE) == PARKED)
         runnable_add(x->conn->loop, x);
 }
 
@@ -130,6 +130,13 @@ static void reading_began(struct conn *c, uint64_t now)
     loop_timer_at(c->loop, c->read_deadline_ns);
 }
 
+static void conn_watch(struct conn *c, int how, uint32_t events)
+{
+    struct epoll_event ev = {.events = events | EPOLLET, .data.ptr = c};
+    if (epoll_ctl(c->loop->epoll_fd, how, c->fd, &ev))
+        log_warn("cannot watch a client: %s", strerror(errno));
+}
+
 static void conn_opened(struct loop *l, struct MHD_Connection *mhd, void **socket_context)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -149,9 +156,7 @@ static void conn_opened(struct loop *l, struct MHD_Connection *mhd, void **socke
     l->conns = c;
     atomic_fetch_add(&l->server->n_connections, 1);
     reading_began(c, clock_mono_ns());
-    struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = c};
-    if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev))
-        log_warn("cannot watch a client: %s", strerror(errno));
+    conn_watch(c, EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP);
 }
 
 static void conn_closed(struct loop *l, struct conn *c)
@@ -187,6 +192,10 @@ static bool has_input(int fd)
 static void conn_event(struct conn *c, uint32_t events, uint64_t now)
 {
     struct exchange *x = c->x;
+    if (x && x->left_waits && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        x->left_waits = false;
+        runnable_add(c->loop, x);
+    }
     if (events & EPOLLRDHUP) {
         c->half_closed = c->loop->half_closed_seen = true;
         if (x && x->state <= X_BODY && !x->rdhup_ns)
@@ -357,6 +366,15 @@ static int timeout_ms(struct loop *l)
     return (int)ms;
 }
 
+static void left_wait(struct loop *l, struct exchange *x)
+{
+    if (!x->chunk_out)
+        x->sent_ns = clock_mono_ns();
+    x->left_waits = x->chunk_out = true;
+    loop_timer_at(l, x->sent_ns + l->server->params.write_stall_ms * NS_PER_MS);
+    conn_watch(x->conn, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+}
+
 /* Eight streams at once: their sends follow soon after their events were formatted,
  * and whoever else wants something (a new connection, a client that left) waits for
  * eight streams at most. The first run formats, the second sends. */
@@ -367,7 +385,10 @@ static void run(struct loop *l)
         l->runnable = x->next;
         if (!l->runnable)
             l->runnable_tail = &l->runnable;
-        MHD_resume_connection(x->mhd);
+        if (x->left && !direct_finish(x))
+            left_wait(l, x);
+        else
+            MHD_resume_connection(x->mhd);
     }
     MHD_run(l->mhd);
     MHD_run(l->mhd);
@@ -400,8 +421,12 @@ static void drain_begin(struct loop *l)
         struct exchange *x = c->x;
         if (x && x->job && !job_ended(x->job))
             engine_job_abort(s->engine, x->job, ABORT_SHUTDOWN);
-        if (x)
+        if (x && x->left_waits) {
+            x->left_waits = false;
+            runnable_add(l, x);
+        } else if (x) {
             exchange_wake(x);
+        }
     }
 }
 

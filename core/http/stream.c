@@ -19,7 +19,8 @@ static uint32_t available(const struct exchange *x)
 
 bool stream_has_news(const struct exchange *x)
 {
-    return job_ended(x->job) || x->formatted < job_published(x->job);
+    return job_ended(x->job) ||
+           atomic_load_explicit(&x->formatted, memory_order_relaxed) < job_published(x->job);
 }
 
 static const char *model_name(const struct exchange *x)
@@ -81,15 +82,15 @@ static void event_taken(struct exchange *x, enum event e, uint64_t now)
     }
 }
 
-static void chunk_was_sent(struct exchange *x, uint64_t now)
+void stream_handed(struct exchange *x, uint64_t now)
 {
-    for (uint32_t i = x->handed; i < x->formatted; i++) {
+    uint32_t formatted = x->formatted;
+    for (uint32_t i = x->handed; i < formatted; i++) {
         uint64_t sampled = x->job->tokens[i].sampled_ns;
         metric_observe(MH_EMISSION, now > sampled ? (double)(now - sampled) / 1e3 : 0);
     }
-    x->handed = x->formatted;
-    atomic_store_explicit(&x->job->delivered, x->handed, memory_order_relaxed);
-    x->chunk_out = false;
+    x->handed = formatted;
+    atomic_store_explicit(&x->job->delivered, formatted, memory_order_relaxed);
 }
 
 static size_t rest_take(struct exchange *x, char *buf, size_t max)
@@ -143,8 +144,9 @@ ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
     uint64_t now = clock_mono_ns();
     (void)pos;
     if (x->chunk_out)
-        chunk_was_sent(x, now);
-    if (x->gone)
+        stream_handed(x, now);
+    x->chunk_out = false;
+    if (x->gone || x->broken)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     size_t n = fill(x, buf, max, now);
     if (n == 0 && x->end_sent)

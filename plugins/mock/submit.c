@@ -111,9 +111,10 @@ int32_t mock_submit(struct orcd_ctx *ctx, const struct orcd_batch *batch, struct
             s->pending_sampled = row->kind == ORCD_KIND_TOKEN && row->want;
         }
         ctx->n_submitted++;
-        pthread_cond_signal(&ctx->work);
     }
     pthread_mutex_unlock(&ctx->lock);
+    if (rc == 0)
+        pthread_cond_signal(&ctx->work);
     return rc;
 }
 

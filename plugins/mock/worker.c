@@ -259,7 +259,9 @@ void *mock_worker(void *arg)
         run_step(ctx, step);
         step->state = MOCK_STEP_DONE;
         ctx->n_done++;
+        pthread_mutex_unlock(&ctx->lock); /* who waits finds it free */
         pthread_cond_broadcast(&ctx->done);
+        pthread_mutex_lock(&ctx->lock);
     }
     pthread_mutex_unlock(&ctx->lock);
     return NULL;

@@ -181,6 +181,93 @@ def _():
     os.unlink(gate)
 
 
+class Sends:
+    """How many sends past the HTTP library were cut."""
+
+    def __init__(self, **env):
+        path = os.path.join(folder.name, "sends")
+        with open(path, "wb") as f:
+            f.write(bytes(8))
+        self.file = open(path, "rb")
+        self.env = dict(ENV, SEAM_SENDS=path, **env)
+
+    def cut(self):
+        self.file.seek(0)
+        return struct.unpack("<Q", self.file.read(8))[0]
+
+
+def told(worker, n=40):
+    s = Stream(worker, job_id="a", params={"max_tokens": n, "seed": 1, "ignore_eos": True}).open()
+    events = s.rest()
+    s.close()
+    return events
+
+
+@case("a chunk that the kernel takes in pieces arrives whole")
+def _():
+    with Worker(token_ms=1) as t:
+        plain = told(t)
+    sends = Sends(SEAM_SEND_CUT="5")
+    with Worker(token_ms=1, env=sends.env) as t:
+        pieces = told(t)
+        equal(outcomes(t.metrics())["length"], 1)
+    equal([e[0] for e in pieces], ["started"] + ["token"] * 40 + ["end"])
+    equal([e[1:] for e in pieces[1:-1]], [e[1:] for e in plain[1:-1]])
+    check(sends.cut() > 20, "the tokens took another way: %d were cut" % sends.cut())
+
+
+@case("HTTP/1.0 gets its stream without chunks")
+def _():
+    sends = Sends(SEAM_SEND_CUT="5")
+    with Worker(token_ms=1, env=sends.env) as t:
+        s = t.connect()
+        s.sendall(request("POST", "/v2/execute", {"job_id": "a", "prompt": "x", "params": {"max_tokens": 5}}).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        r = parse_response(read_all(s))
+        s.close()
+    check("transfer-encoding" not in r.headers, r.headers)
+    check(r.body.startswith(b"event: started\n") and r.body.endswith(b"}\n\n"), r.body)
+    equal(r.body.count(b"event: token\n"), 5)
+    equal(sends.cut(), 0)
+
+
+def stuck(**more):
+    """A worker and a stream of which the kernel took five bytes of a token."""
+    sends = Sends(SEAM_SEND_STUCK="5", **more)
+    t = Worker("http.write_stall_ms=200", "model.slots=1", token_ms=1, env=sends.env)
+    s = Stream(t, job_id="a", params={"max_tokens": 1000, "ignore_eos": True}).open()
+    equal(s.event()[0], "started")
+    while not sends.cut():
+        check(t.process.poll() is None, "the worker ended")
+    return t, s
+
+
+@case("a client that takes no more of a chunk is aborted in time, its slot is free")
+def _():
+    t, s = stuck()
+    with t:
+        e = t.wait_log(lambda e: e.get("job_id") == "a" and e.get("outcome"))
+        equal(e["outcome"], "CLIENT_DISCONNECTED")
+        check(not s.socket.recv(100).endswith(b"\n\n\r\n"), "the chunk was ended")
+        r = t.call("POST", "/v2/execute", {"job_id": "b", "prompt": "x", "stream": False, "params": {"max_tokens": 3}})
+        equal(r.status, 200)
+
+
+@case("one that leaves in the middle of a chunk")
+def _():
+    t, s = stuck()
+    with t:
+        s.reset()
+        equal(t.wait_log(lambda e: e.get("job_id") == "a" and e.get("outcome"))["outcome"], "CLIENT_DISCONNECTED")
+
+
+@case("the worker ends in the middle of a chunk")
+def _():
+    t, s = stuck()
+    with t:
+        t.process.terminate()
+        equal(t.process.wait(PATIENCE), 0)
+
+
 if not os.path.exists(SEAMS):
     print("1..0 # SKIP no tests/seams.so")
     sys.exit(77)

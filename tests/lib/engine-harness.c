@@ -50,8 +50,9 @@ double harness_metric(const char *series)
     return value;
 }
 
-static void on_ready(struct job *j)
+static void on_ready(struct job *j, bool few)
 {
+    (void)few;
     pthread_mutex_lock(&news_lock);
     void (*fn)(struct job * j, void *arg) = on_news;
     void *arg = on_news_arg;

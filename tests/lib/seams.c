@@ -7,15 +7,22 @@
  * SEAM_NO_PAUSES=1     nanosleep() returns at once.
  * SEAM_PARSE_GATE=FIFO json_tokener_parse_ex() of a megabyte or more waits until somebody
  *                      has opened the FIFO for writing and closed it.
+ * SEAM_SEND_CUT=N      a send() with MSG_DONTWAIT takes N bytes at most, and the next one
+ *                      EAGAIN. The program sends so what bypasses its HTTP library.
+ * SEAM_SEND_STUCK=N    as above, and from the first that was cut on EAGAIN for ever.
+ * SEAM_SENDS=FILE      eight bytes: how many were cut.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,9 +34,21 @@ struct json_tokener;
 struct json_object;
 
 static const volatile int64_t *ahead_ms;
+static uint64_t *n_cut;
+static ssize_t (*real_send)(int, const void *, size_t, int);
 static int (*real_epoll_wait)(int, struct epoll_event *, int, int);
 static int (*real_cond_timedwait)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
 static struct json_object *(*real_parse)(struct json_tokener *, const char *, int);
+
+static void *map_word(const char *path, int how, int access)
+{
+    int fd = path ? open(path, how | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return NULL;
+    void *p = mmap(NULL, sizeof(uint64_t), access, MAP_SHARED, fd, 0);
+    close(fd);
+    return p == MAP_FAILED ? NULL : p;
+}
 
 __attribute__((constructor)) static void seams_open(void)
 {
@@ -37,12 +56,9 @@ __attribute__((constructor)) static void seams_open(void)
     *(void **)&real_epoll_wait = dlsym(RTLD_NEXT, "epoll_wait");
     *(void **)&real_cond_timedwait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
     *(void **)&real_parse = dlsym(RTLD_NEXT, "json_tokener_parse_ex");
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd < 0)
-        return;
-    void *p = mmap(NULL, sizeof(*ahead_ms), PROT_READ, MAP_SHARED, fd, 0);
-    ahead_ms = p == MAP_FAILED ? NULL : p;
-    close(fd);
+    *(void **)&real_send = dlsym(RTLD_NEXT, "send");
+    ahead_ms = map_word(path, O_RDONLY, PROT_READ);
+    n_cut = map_word(getenv("SEAM_SENDS"), O_RDWR, PROT_READ | PROT_WRITE);
 }
 
 static int64_t ahead(void)
@@ -113,4 +129,24 @@ struct json_object *json_tokener_parse_ex(struct json_tokener *tok, const char *
         close(fd);
     }
     return real_parse(tok, text, n);
+}
+
+ssize_t send(int fd, const void *p, size_t n, int flags)
+{
+    static atomic_bool cut;
+    const char *most = getenv("SEAM_SEND_CUT"), *stuck = getenv("SEAM_SEND_STUCK");
+    if (!(flags & MSG_DONTWAIT) || !(most || stuck))
+        return real_send(fd, p, n, flags);
+    if (atomic_load(&cut)) {
+        atomic_store(&cut, stuck != NULL);
+        errno = EAGAIN;
+        return -1;
+    }
+    size_t max = strtoul(stuck ? stuck : most, NULL, 10);
+    if (n <= max)
+        return real_send(fd, p, n, flags);
+    atomic_store(&cut, true);
+    if (n_cut)
+        __atomic_fetch_add(n_cut, 1, __ATOMIC_SEQ_CST);
+    return real_send(fd, p, max, flags);
 }
