@@ -107,6 +107,10 @@ bool tokenizer_special_init(struct tokenizer *t);
 
 /* tokenizer-load.c: the vocabulary's side of tokenizer_from_gguf. t is zeroed. */
 int tokenizer_load_vocab(struct tokenizer *t, const struct gguf *g, struct orcd_error *err);
+/* The bytes that a token of byte-level BPE's alphabet stands for; out has room for n.
+ * False: it has other characters. */
+bool tokenizer_alphabet_decode(const char *p, size_t n, char *out, size_t *n_out);
+/* tokenizer-merges.c: after the vocabulary. */
 int tokenizer_load_merges(struct tokenizer *t, const struct gguf *g, struct orcd_error *err);
 /* Flags that depend on tokens' texts and the model's name. */
 void tokenizer_mark_tokens(struct tokenizer *t, const struct gguf *g);

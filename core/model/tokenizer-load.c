@@ -22,9 +22,7 @@ static int alphabet_byte(uint32_t cp)
     return cp < 33 ? (int)cp : cp < 33 + 34 ? (int)(cp - 33 + 127) : 173;
 }
 
-/* Writes the bytes that a token of the alphabet stands for; out has room for n.
- * False: it has other characters. */
-static bool alphabet_decode(const char *p, size_t n, char *out, size_t *n_out)
+bool tokenizer_alphabet_decode(const char *p, size_t n, char *out, size_t *n_out)
 {
     size_t used = 0;
     while (n) {
@@ -138,7 +136,7 @@ static void write_piece(
 {
     *n_out = 0;
     if (t->kind == KIND_BPE) {
-        if (alphabet_decode(raw.p, raw.n, out, n_out))
+        if (tokenizer_alphabet_decode(raw.p, raw.n, out, n_out))
             return;
         t->flags[i] |= NO_TEXT;
         memcpy(out, raw.p, raw.n);
@@ -252,42 +250,4 @@ int tokenizer_load_vocab(struct tokenizer *t, const struct gguf *g, struct orcd_
         return rc;
     tokenizer_mark_tokens(t, g);
     return index_words(t, err);
-}
-
-int tokenizer_load_merges(struct tokenizer *t, const struct gguf *g, struct orcd_error *err)
-{
-    struct gguf_array merges;
-    int rc = gguf_get_array(g, "tokenizer.ggml.merges", &merges, err);
-    if (rc == ORCD_E_NOT_FOUND)
-        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.merges is absent: a gpt2 vocabulary needs it");
-    if (rc)
-        return rc;
-    if (merges.type != GGUF_STRING || merges.n >= NO_RANK)
-        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.merges: not an array of strings");
-    char *both = malloc(t->max_piece);
-    if (!both || !pair_map_init(&t->merges, (size_t)merges.n)) {
-        free(both);
-        return out_of_memory(err);
-    }
-    struct gguf_array_cursor c = gguf_array_strings(&merges);
-    struct gguf_str m;
-    rc = 0;
-    for (uint32_t rank = 0; !rc && gguf_array_next(&c, &m); rank++) {
-        /* A merge may begin with a space. What names no tokens is ignored. */
-        const char *space = m.n > 1 ? memchr(m.p + 1, ' ', m.n - 1) : NULL;
-        if (!space || m.n - 1 > t->max_piece)
-            continue;
-        size_t n_left, n_right, raw_left = (size_t)(space - m.p);
-        if (!alphabet_decode(m.p, raw_left, both, &n_left) ||
-            !alphabet_decode(space + 1, m.n - raw_left - 1, both + n_left, &n_right))
-            continue;
-        int32_t left = word_map_find(&t->words, t->piece_bytes, t->piece_off, both, n_left);
-        int32_t right = word_map_find(&t->words, t->piece_bytes, t->piece_off, both + n_left, n_right);
-        int32_t id = word_map_find(&t->words, t->piece_bytes, t->piece_off, both, n_left + n_right);
-        if (left >= 0 && right >= 0 && id >= 0 &&
-            !pair_map_add(&t->merges, (uint32_t)left, (uint32_t)right, rank, id))
-            rc = out_of_memory(err);
-    }
-    free(both);
-    return rc;
 }

@@ -53,7 +53,7 @@ void pair_map_clear(struct pair_map *m)
 
 static struct pair_slot *pair_slot_for(struct pair_map *m, uint64_t key)
 {
-    size_t i = map_mix(key ^ m->seed, UINT64_C(0x9e3779b97f4a7c15)) & m->mask;
+    size_t i = pair_map_home(m, key);
     while (m->slots[i].key != key && m->slots[i].key != PAIR_FREE)
         i = (i + 1) & m->mask;
     return &m->slots[i];

@@ -57,12 +57,23 @@ void pair_map_clear(struct pair_map *m);
 /* Keeps what is there. False: out of memory. */
 bool pair_map_add(struct pair_map *m, uint32_t a, uint32_t b, uint32_t x, int32_t y);
 
+static inline size_t pair_map_home(const struct pair_map *m, uint64_t key)
+{
+    return map_mix(key ^ m->seed, UINT64_C(0x9e3779b97f4a7c15)) & m->mask;
+}
+
+/* Before a lookup. */
+static inline void pair_map_prefetch(const struct pair_map *m, uint32_t a, uint32_t b)
+{
+    __builtin_prefetch(&m->slots[pair_map_home(m, (uint64_t)a << 32 | b)]);
+}
+
 static inline const struct pair_slot *pair_map_find(const struct pair_map *m, uint32_t a, uint32_t b)
 {
     if (!m->slots)
         return NULL;
     uint64_t key = (uint64_t)a << 32 | b;
-    size_t i = map_mix(key ^ m->seed, UINT64_C(0x9e3779b97f4a7c15)) & m->mask;
+    size_t i = pair_map_home(m, key);
     for (;; i = (i + 1) & m->mask) {
         if (m->slots[i].key == key)
             return &m->slots[i];
@@ -98,6 +109,19 @@ static inline int32_t word_map_find_hashed(
             !memcmp(bytes + off[s.id], p, n))
             return s.id;
     }
+}
+
+/* Before a lookup of that hash. */
+static inline void word_map_prefetch(const struct word_map *m, uint64_t h)
+{
+    __builtin_prefetch(&m->slots[h & m->mask]);
+}
+
+/* The id in the first place of a hash if it may be the one, else -1. */
+static inline int32_t word_map_home(const struct word_map *m, uint64_t h)
+{
+    struct word_slot s = m->slots[h & m->mask];
+    return s.hash == (uint32_t)(h >> 32) ? s.id : -1;
 }
 
 static inline int32_t word_map_find(

@@ -1,6 +1,6 @@
 libcore_a_SOURCES += \
 	core/model/tokenizer.c core/model/tokenizer.h core/model/tokenizer-internal.h \
-	core/model/tokenizer-load.c core/model/tokenizer-mark.c \
+	core/model/tokenizer-load.c core/model/tokenizer-merges.c core/model/tokenizer-mark.c \
 	core/model/tokenizer-encode.c core/model/tokenizer-merge.c \
 	core/model/tokenizer-special.c core/model/tokenizer-decode.c \
 	core/model/tokenizer-pre.c core/model/tokenizer-pre.h \

@@ -147,6 +147,12 @@ static void block_pack(
     }
 }
 
+static void fetch_ahead(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i += 64)
+        __builtin_prefetch(p + i);
+}
+
 void kernels_pack(
     uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1, void *dst)
 {
@@ -165,8 +171,14 @@ void kernels_pack(
             rows[r] = real ? (const uint8_t *)src + ((size_t)p * ROWS + r) * row_bytes : zero_block;
             step[r] = real;
         }
+        /* Sixteen places read in turn are more than the processor's own prefetch follows; the
+         * next panel's rows lie one behind the other. */
+        const bool more = (size_t)(p + 2) * ROWS <= n_rows;
+        const uint8_t *next = (const uint8_t *)src + (more ? (size_t)(p + 1) * ROWS * row_bytes : 0);
         if (t.block_elems > 1) {
-            for (size_t at = 0; at < row_bytes; at += t.block_bytes, out += (size_t)t.block_bytes * ROWS) {
+            const size_t each = (size_t)t.block_bytes * ROWS;
+            for (size_t at = 0; at < row_bytes; at += t.block_bytes, out += each, next += more ? each : 0) {
+                fetch_ahead(next, each);
                 block_pack(type, &t, rows, full ? at : 0, out);
                 for (uint32_t r = 0; r < ROWS && !full; r++)
                     rows[r] += step[r] * t.block_bytes;
@@ -178,6 +190,8 @@ void kernels_pack(
             const uint32_t n = n_cols - k < 64 ? n_cols - k : 64;
             units_interleave(rows, 0, n, t.block_bytes, out);
             out += (size_t)n * t.block_bytes * ROWS;
+            fetch_ahead(next, (size_t)n * t.block_bytes * ROWS);
+            next += more ? (size_t)n * t.block_bytes * ROWS : 0;
             for (uint32_t r = 0; r < ROWS; r++)
                 rows[r] += step[r] * n * t.block_bytes;
             k += n;
