@@ -8,8 +8,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 from orcd_api import *  # noqa: E402,F403
 
 # One slot; steps of 16 prompt tokens, 16 ms each; 5 ms a token.
-w = Worker("model.slots=1", "model.context=8192", "model.max_batch_tokens=16", "http.ping_ms=3600000", token_ms=5,
-           prefill_us_per_token=1000)
+w = Worker("http.threads=" + os.environ.get("DISCONNECT_THREADS", "1"), "model.slots=1", "model.context=8192",
+           "model.max_batch_tokens=16", "http.ping_ms=3600000", token_ms=5, prefill_us_per_token=1000)
 serial = 0
 STEPS = "orcd_step_rows_count"
 DETECTED = "orcd_client_disconnect_detection_ms_count"
