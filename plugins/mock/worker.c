@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/thread.h"
 #include "mock.h"
 
 /* Under the lock. */
@@ -249,6 +250,7 @@ static void run_step(struct orcd_ctx *ctx, struct mock_step *step)
 void *mock_worker(void *arg)
 {
     struct orcd_ctx *ctx = arg;
+    thread_wakes_early(); /* a device shares no processor with who waits for it */
     pthread_mutex_lock(&ctx->lock);
     for (;;) {
         while (ctx->n_done == ctx->n_submitted && !ctx->stop)
