@@ -183,7 +183,9 @@ int model_read_hparams(struct model *m, struct orcd_error *err)
     if (rc == 0)
         rc = model_get_count(m, "context_length", 1, INT32_MAX, 0, &hp->n_ctx_train, err);
     if (rc == 0)
-        rc = model_get_float(m, "attention.layer_norm_rms_epsilon", 0, 1, (double)NAN, &hp->norm_eps, err);
+        rc = model_get_float(m,
+            hp->norm == ORCD_NORM_LAYER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+            0, 1, (double)NAN, &hp->norm_eps, err);
     if (rc == 0)
         rc = read_vocab(m, err);
     if (rc != 0)
@@ -202,7 +204,9 @@ int model_read_hparams(struct model *m, struct orcd_error *err)
         rc = read_per_layer(m, "feed_forward_length", &l->n_ff, NULL, err);
     if (rc == 0)
         rc = read_head_sizes(m, err);
-    if (rc == 0)
+    if (rc == 0 && hp->rope != ORCD_ROPE_NONE)
         rc = model_read_rope(m, err);
+    if (rc == 0)
+        rc = model_read_windows(m, err);
     return rc;
 }

@@ -56,11 +56,16 @@ struct model_family {
     enum orcd_activation activation;
     uint64_t features; /* always needed */
     unsigned scalings; /* 1 << orcd_rope_scaling of those it may have */
+    /* Of files that do not say it: keys that a sliding window has (0: none), and the number of
+     * layers of which the last has no window (0: all have one). */
+    uint32_t window, window_period;
     const struct model_use *global, *layer;
     size_t n_global, n_layer;
 };
 
 const struct model_family *model_family_find(struct gguf_str arch); /* NULL: unknown */
+/* What an architecture that we know of needs and we lack; NULL: never heard of it. */
+const char *model_family_needs(struct gguf_str arch);
 
 struct model {
     struct gguf *g;
@@ -82,6 +87,8 @@ struct model {
 int model_read_hparams(struct model *m, struct orcd_error *err);
 /* The rotary part of hp; head_dim_k and n_ctx_train are set. */
 int model_read_rope(struct model *m, struct orcd_error *err);
+/* The layers' sliding windows; n_ctx_train is set. */
+int model_read_windows(struct model *m, struct orcd_error *err);
 /* Fills in roles, checks shapes and types, sets features. */
 int model_bind_tensors(struct model *m, struct orcd_error *err);
 const char *model_find_kind(const struct model *m);

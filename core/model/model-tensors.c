@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "model/gguf-internal.h"
 #include "model/model-internal.h"
 #include "model/quant-types.h"
@@ -104,6 +105,23 @@ static int bind(struct model *m, const struct orcd_layer *l, const char *name, c
     return 0;
 }
 
+/* Queries, keys and values come as one matrix or as three. */
+static int check_qkv(const struct model *m, uint32_t n, struct orcd_error *err)
+{
+    static const int parts[] = {ORCD_L_Q, ORCD_L_K, ORCD_L_V};
+    const int32_t *tensor = m->layers[n].tensor;
+    const bool fused = tensor[ORCD_L_QKV] >= 0;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (fused && tensor[parts[i]] >= 0)
+            return error_set(err, ORCD_E_INVALID, "tensor '%s' stands beside 'blk.%" PRIu32 ".%s'",
+                m->tensors[tensor[parts[i]]].name, n, model_layer_roles[ORCD_L_QKV].name);
+        if (!fused && tensor[parts[i]] < 0)
+            return error_set(err, ORCD_E_INVALID, "tensor 'blk.%" PRIu32 ".%s' is missing", n,
+                model_layer_roles[tensor[ORCD_L_Q] < 0 ? (int)ORCD_L_QKV : parts[i]].name);
+    }
+    return 0;
+}
+
 static int bind_layer(struct model *m, uint32_t n, struct orcd_error *err)
 {
     struct orcd_layer *l = &m->layers[n];
@@ -118,7 +136,7 @@ static int bind_layer(struct model *m, uint32_t n, struct orcd_error *err)
         snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", n, role->name);
         rc = bind(m, l, name, role, use, &l->tensor[use->role], err);
     }
-    return rc;
+    return rc == 0 ? check_qkv(m, n, err) : rc;
 }
 
 static int bind_global(struct model *m, struct orcd_error *err)
@@ -137,9 +155,8 @@ static int bind_global(struct model *m, struct orcd_error *err)
 }
 
 /* Angles are divided by these. */
-static int check_rope_freqs(const struct model *m, struct orcd_error *err)
+static int check_factors(const struct model *m, int32_t i, struct orcd_error *err)
 {
-    int32_t i = m->global[ORCD_G_ROPE_FREQS];
     if (i < 0)
         return 0;
     const unsigned char *p = (const unsigned char *)gguf_data(m->g) + m->tensors[i].offset;
@@ -152,6 +169,14 @@ static int check_rope_freqs(const struct model *m, struct orcd_error *err)
                 (double)f);
     }
     return 0;
+}
+
+static int check_rope_factors(const struct model *m, struct orcd_error *err)
+{
+    int rc = check_factors(m, m->global[ORCD_G_ROPE_FREQS], err);
+    if (rc == 0)
+        rc = check_factors(m, m->global[ORCD_G_ROPE_LONG], err);
+    return rc == 0 ? check_factors(m, m->global[ORCD_G_ROPE_SHORT], err) : rc;
 }
 
 /* The directory with NUL-terminated names. */
@@ -192,7 +217,7 @@ int model_bind_tensors(struct model *m, struct orcd_error *err)
     for (uint32_t i = 0; i < m->hp.n_layers && rc == 0; i++)
         rc = bind_layer(m, i, err);
     if (rc == 0)
-        rc = check_rope_freqs(m, err);
+        rc = check_rope_factors(m, err);
     /* A tensor without a role would change the answers if it were left out. */
     for (uint64_t i = 0; i < gguf_n_tensors(m->g) && rc == 0; i++)
         if (!m->used[i])

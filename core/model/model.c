@@ -47,8 +47,9 @@ static int find_family(struct model *m, struct orcd_error *err)
         size_t n = strlen(list);
         snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "", *name);
     }
-    return error_set(err, ORCD_E_UNSUPPORTED, "architecture '%s' is not supported; this version runs %s",
-        gguf_label(arch).text, list);
+    const char *needs = model_family_needs(arch);
+    return error_set(err, ORCD_E_UNSUPPORTED, "architecture '%s' is not supported%s%s; this version runs %s",
+        gguf_label(arch).text, needs ? ", it needs " : "", needs ? needs : "", list);
 }
 
 /* general.name as one line of valid UTF-8 that fits, or "". */

@@ -13,11 +13,12 @@
 #include "tests/lib/gguf-writer.h"
 
 struct model_spec {
-    const char *family; /* "llama", "qwen2", "qwen3" */
+    const char *family; /* "llama", "qwen2", "qwen3", "phi3", "gpt2" */
     const char *name;   /* general.name */
     uint32_t layers, embd, heads, kv_heads;
     uint32_t head_dim; /* 0: embd / heads */
     uint32_t ff, vocab, ctx;
+    uint32_t window; /* sliding window; 0: none */
     float rope_base, eps;
     float rope_factor;     /* of linear scaling; 0: none */
     float rope_freqs;      /* llama: factor of a rope_freqs tensor (8: Llama 3.1, 32: 3.2); 0: none */

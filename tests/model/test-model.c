@@ -103,7 +103,10 @@ static const char *role_name(const struct orcd_model_source *s, uint32_t layer, 
 static void test_families(void **state)
 {
     (void)state;
-    const uint64_t features[] = {0, ORCD_F_QKV_BIAS, ORCD_F_QK_NORM};
+    const uint64_t features[] = {0, ORCD_F_QKV_BIAS, ORCD_F_QK_NORM, ORCD_F_FUSED_QKV | ORCD_F_FUSED_GATE,
+        ORCD_F_LAYER_NORM | ORCD_F_GELU | ORCD_F_FUSED_QKV | ORCD_F_QKV_BIAS | ORCD_F_POSITION_EMBD |
+            ORCD_F_BIASES};
+    const uint32_t rope[] = {ORCD_ROPE_NORM, ORCD_ROPE_NEOX, ORCD_ROPE_NEOX, ORCD_ROPE_NEOX, ORCD_ROPE_NONE};
     for (int f = 0; model_supported_archs()[f]; f++) {
         struct model_spec spec = spec_of(model_supported_archs()[f]);
         struct orcd_error err = ORCD_ERROR_INIT;
@@ -121,10 +124,12 @@ static void test_families(void **state)
         assert_int_equal(hp->n_layers, 3);
         assert_int_equal(hp->n_vocab, 300);
         assert_int_equal(hp->head_dim_k, 16);
-        assert_int_equal(hp->rope_dims, 16);
-        assert_int_equal(hp->rope, f == 0 ? ORCD_ROPE_NORM : ORCD_ROPE_NEOX);
+        assert_int_equal(hp->rope_dims, rope[f] == ORCD_ROPE_NONE ? 0 : 16);
+        assert_int_equal(hp->rope, rope[f]);
+        assert_int_equal(hp->norm, f == 4 ? ORCD_NORM_LAYER : ORCD_NORM_RMS);
+        assert_int_equal(hp->activation, f == 4 ? ORCD_ACT_GELU : ORCD_ACT_SILU_GATED);
         assert_int_equal(hp->rope_scaling, ORCD_SCALING_NONE);
-        assert_true(hp->rope_scale == 1);
+        assert_true(rope[f] == ORCD_ROPE_NONE || hp->rope_scale == 1);
         assert_true(hp->attn_scale == 0.25f);
         assert_int_equal(s->layers[2].n_kv_heads, 2);
         assert_int_equal(s->layers[2].n_ff, 96);
@@ -132,7 +137,7 @@ static void test_families(void **state)
         assert_string_equal(role_name(s, 1, ORCD_L_ATTN_OUT), "blk.1.attn_output.weight");
         assert_true((role_name(s, 1, ORCD_L_Q_B) != NULL) == (f == 1));
         assert_true((role_name(s, 1, ORCD_L_K_NORM) != NULL) == (f == 2));
-        assert_null(role_name(s, 1, ORCD_L_QKV));
+        assert_true((role_name(s, 1, ORCD_L_QKV) != NULL) == (f > 2));
         assert_string_equal(
             s->tensors[s->global[ORCD_G_OUTPUT]].name, spec.tied ? "token_embd.weight" : "output.weight");
         assert_int_equal(model_kv_bytes_per_token(m), 3 * 2 * (16 + 16) * 2);
@@ -144,7 +149,7 @@ static void test_families(void **state)
         assert_int_equal(s->meta_u64(s->meta, "general.name", &u), ORCD_E_NOT_FOUND);
         assert_int_equal(s->meta_f64(s->meta, "general.quantization_version", &d), 0);
         assert_int_equal(s->meta_str(s->meta, "general.architecture", &text, &n), 0);
-        assert_int_equal(n, 5);
+        assert_int_equal(n, strlen(spec.family));
         model_close(m);
         gw_buf_free(&b);
         free(bytes);
@@ -181,7 +186,7 @@ static void test_variants(void **state)
     set_f32(&b, "llama.rope.scaling.factor", NAN, ORCD_E_INVALID, "rope.scaling.factor");
     set_f32(&b, "llama.rope.scaling.attn_factor", 2, ORCD_E_UNSUPPORTED, "attn_factor");
     set_str(&b, "llama.rope.scaling.type", "none", 0, NULL);
-    set_str(&b, "llama.rope.scaling.type", "longrope", ORCD_E_UNSUPPORTED, "longrope");
+    set_str(&b, "llama.rope.scaling.type", "longrope", ORCD_E_INVALID, "rope_factors_long.weight");
     set_str(&b, "llama.rope.scaling.type", "spiral", ORCD_E_UNSUPPORTED, "spiral");
     gw_buf_free(&b);
 
@@ -204,6 +209,77 @@ static void test_variants(void **state)
     set_f32(&yarn, "qwen2.rope.scaling.yarn_log_multiplier", 0.1f, ORCD_E_UNSUPPORTED, "log multiplier");
     gw_buf_free(&value);
     gw_buf_free(&yarn);
+    gw_buf_free(&b);
+}
+
+/* The windows of spec's layers after one edit; e->key NULL: none. */
+static void expect_windows(
+    const struct model_spec *spec, const struct gguf_edit *e, uint64_t feature, const uint32_t want[3])
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct gw_buf b = make(spec), edited = e->key ? gguf_edited(&b, e) : b;
+    struct model *m;
+    void *bytes;
+    assert_int_equal(open_copy(&m, &edited, &bytes, &err), 0);
+    const struct orcd_model_source *s = model_source(m);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(s->layers[i].window, want[i]);
+    assert_true((s->required_features & ORCD_F_WINDOW) == feature);
+    model_close(m);
+    free(bytes);
+    if (e->key)
+        gw_buf_free(&edited);
+    gw_buf_free(&b);
+}
+
+static void test_windows(void **state)
+{
+    (void)state;
+    struct model_spec spec = spec_of("phi3");
+    const struct gguf_edit none = {0};
+    const uint32_t period = 2, no_period = 0, one = 1;
+    const unsigned char flags[15] = {GGUF_BOOL, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0};
+    struct gguf_edit e = {.key = "phi3.attention.sliding_window_pattern", .type = GGUF_U32, .bytes = 4};
+    expect_windows(&spec, &none, 0, (const uint32_t[]){0, 0, 0});
+    spec.window = 128; /* as long as the context */
+    expect_windows(&spec, &none, 0, (const uint32_t[]){0, 0, 0});
+    spec.window = 100;
+    expect_windows(&spec, &none, ORCD_F_WINDOW, (const uint32_t[]){100, 100, 100});
+    e.value = &period;
+    expect_windows(&spec, &e, ORCD_F_WINDOW, (const uint32_t[]){100, 0, 100});
+    e.value = &no_period;
+    expect_windows(&spec, &e, ORCD_F_WINDOW, (const uint32_t[]){100, 100, 100});
+    e.value = &one;
+    expect_windows(&spec, &e, 0, (const uint32_t[]){0, 0, 0});
+    e = (struct gguf_edit){.key = e.key, .type = GGUF_ARRAY, .value = flags, .bytes = sizeof(flags)};
+    expect_windows(&spec, &e, ORCD_F_WINDOW, (const uint32_t[]){0, 100, 0});
+    struct gw_buf b = make(&spec);
+    e.bytes = 14; /* one flag short; its header must say so */
+    unsigned char two[14];
+    memcpy(two, flags, sizeof(two));
+    two[4] = 2;
+    e.value = two;
+    expect_edit(&b, &e, ORCD_E_INVALID, "2 elements for 3 layers");
+    set_str(&b, "phi3.attention.sliding_window", "wide", ORCD_E_INVALID, "sliding_window");
+    set_f32(&b, "phi3.rope.freq_base_swa", 1e4f, 0, NULL);
+    set_f32(&b, "phi3.rope.freq_base_swa", 5e5f, ORCD_E_UNSUPPORTED, "rope base of their own");
+    gw_buf_free(&b);
+}
+
+/* One matrix for queries, keys and values, or three; never some of both. */
+static void test_fused(void **state)
+{
+    (void)state;
+    struct model_spec spec = spec_of("phi3");
+    struct gw_buf b = make(&spec);
+    expect_edit(&b, &(struct gguf_edit){.tensor = "blk.1.attn_qkv.weight", .rename = "blk.1.attn_q.weight"},
+        ORCD_E_INVALID, "blk.1.attn_q.weight");
+    expect_edit(&b, &(struct gguf_edit){.tensor = "blk.1.attn_qkv.weight", .remove_tensor = true},
+        ORCD_E_INVALID, "blk.1.attn_qkv.weight");
+    expect_edit(&b, &(struct gguf_edit){.tensor = "blk.1.ffn_up.weight", .rename = "blk.1.ffn_gate.weight"},
+        ORCD_E_INVALID, "blk.1.ffn_up.weight");
+    set_u32(&b, "phi3.feed_forward_length", 192, ORCD_E_INVALID, "ffn_up.weight");
+    set_u32(&b, "phi3.attention.head_count_kv", 4, ORCD_E_INVALID, "attn_qkv.weight");
     gw_buf_free(&b);
 }
 
@@ -377,8 +453,14 @@ static void test_arch(void **state)
     (void)state;
     struct model_spec spec = spec_of("llama");
     struct gw_buf b = make(&spec);
-    set_str(&b, "general.architecture", "phi3", ORCD_E_UNSUPPORTED,
-        "architecture 'phi3' is not supported; this version runs llama, qwen2, qwen3");
+    set_str(&b, "general.architecture", "nobody", ORCD_E_UNSUPPORTED,
+        "architecture 'nobody' is not supported; this version runs llama, qwen2, qwen3, phi3, gpt2");
+    set_str(&b, "general.architecture", "gemma2", ORCD_E_UNSUPPORTED,
+        "architecture 'gemma2' is not supported, it needs scaled embeddings");
+    set_str(&b, "general.architecture", "mamba", ORCD_E_UNSUPPORTED, "it needs state-space layers");
+    set_str(&b, "general.architecture", "t5", ORCD_E_UNSUPPORTED, "it needs an encoder");
+    set_str(&b, "general.architecture", "bert", ORCD_E_UNSUPPORTED, "it needs attention in both directions");
+    set_str(&b, "general.architecture", "deepseek2", ORCD_E_UNSUPPORTED, "it needs latent attention");
     set_str(&b, "general.architecture", "", ORCD_E_UNSUPPORTED, "''");
     set_str(&b, "general.architecture", "llam", ORCD_E_UNSUPPORTED, "'llam'");
     set_str(&b, "general.architecture", "llama\n\xff", ORCD_E_UNSUPPORTED,
@@ -476,6 +558,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_families),
         cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_fused),
         cmocka_unit_test(test_per_layer),
         cmocka_unit_test(test_required_keys),
         cmocka_unit_test(test_ranges),

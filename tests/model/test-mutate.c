@@ -120,15 +120,15 @@ static size_t damage(unsigned char *p, size_t n, size_t header)
 
 static void test_mutate(void **state)
 {
-    static const char *const families[] = {"llama", "qwen2", "qwen3"};
+    static const char *const families[] = {"llama", "qwen2", "qwen3", "phi3", "gpt2"};
     size_t taken = 0, refused = 0;
     (void)state;
-    for (int f = 0; f < 3; f++) {
+    for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
         struct gw_buf b = small_model(families[f]);
         uint64_t header = header_bytes(&b);
         unsigned char *work = malloc(b.n);
         assert_non_null(work);
-        for (int i = 0; i < MUTATIONS / 3 + 1; i++) {
+        for (int i = 0; i < MUTATIONS / 5 + 1; i++) {
             memcpy(work, b.p, b.n);
             size_t n = damage(work, b.n, header);
             if (consume_exactly(work, n) == 0)

@@ -57,6 +57,15 @@ static void test_mix(void **state)
     assert_int_equal(count(&p, ORCD_TYPE_Q4_K), 12);
     assert_int_equal(count(&p, ORCD_TYPE_Q6_K), 12);
     model_plan_free(&p);
+    spec = *model_preset("phi-3-mini");
+    spec.quant = "Q4_K_M";
+    assert_null(model_plan_init(&p, &spec));
+    assert_int_equal(p.n, 195);
+    assert_int_equal(count(&p, ORCD_TYPE_F32), 65);
+    assert_int_equal(count(&p, ORCD_TYPE_Q4_K), 81);
+    assert_int_equal(count(&p, ORCD_TYPE_Q5_K), 32);
+    assert_int_equal(count(&p, ORCD_TYPE_Q6_K), 17);
+    model_plan_free(&p);
 }
 
 /* The header of every preset is one that the reader takes, given its data. */
@@ -203,7 +212,8 @@ static void test_alive(void **state)
     static const char *const quants[] = {"F32", "F16", "Q4_K_M", "Q5_K_M", "Q4_0", "Q6_K", "IQ4_XS"};
     (void)state;
     for (size_t i = 0; i < sizeof(quants) / sizeof(quants[0]); i++) {
-        struct model_spec spec = small(i % 3 == 0 ? "llama" : i % 3 == 1 ? "qwen2" : "qwen3", quants[i]);
+        static const char *const families[] = {"llama", "qwen2", "qwen3", "phi3", "gpt2"};
+        struct model_spec spec = small(families[i % 5], quants[i]);
         spec.tied = i % 2;
         check_alive(&spec);
     }
