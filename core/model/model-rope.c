@@ -14,14 +14,14 @@ static const char *const scaling_names[] = {[ORCD_SCALING_NONE] = "none",
     [ORCD_SCALING_YARN] = "yarn",
     [ORCD_SCALING_LONGROPE] = "longrope"};
 
-/* The type that the file names; linear when it names none. */
+/* The type that the file names, or the one that is usual for the family. */
 static int read_type(const struct model *m, uint32_t *type, struct orcd_error *err)
 {
     struct model_key key = model_key(m, "rope.scaling.type");
     struct gguf_str s;
     int rc = gguf_get_str(m->g, key.text, &s, err);
     if (rc == ORCD_E_NOT_FOUND) {
-        *type = ORCD_SCALING_LINEAR;
+        *type = m->family->default_scaling ? m->family->default_scaling : ORCD_SCALING_LINEAR;
         return 0;
     }
     if (rc != 0)

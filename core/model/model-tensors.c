@@ -86,10 +86,17 @@ static int check_type(const struct model_role *role, const struct orcd_tensor *t
     }
 }
 
-static int bind(struct model *m, const struct orcd_layer *l, const char *name, const struct model_role *role,
+/* layer: "blk.N." or "". */
+static int bind(struct model *m, const struct orcd_layer *l, const char *layer, const struct model_role *role,
     const struct model_use *use, int32_t *slot, struct orcd_error *err)
 {
+    char name[MODEL_NAME_ROOM], other[MODEL_NAME_ROOM];
+    snprintf(name, sizeof(name), "%s%s", layer, use->name ? use->name : role->name);
     const struct gguf_tensor *found = gguf_tensor_find(m->g, name);
+    if (!found && use->other) {
+        snprintf(other, sizeof(other), "%s%s", layer, use->other);
+        found = gguf_tensor_find(m->g, other);
+    }
     *slot = -1;
     if (!found)
         return use->required ? error_set(err, ORCD_E_INVALID, "tensor '%s' is missing", name) : 0;
@@ -132,9 +139,9 @@ static int bind_layer(struct model *m, uint32_t n, struct orcd_error *err)
     for (size_t i = 0; i < m->family->n_layer && rc == 0; i++) {
         const struct model_use *use = &m->family->layer[i];
         const struct model_role *role = &model_layer_roles[use->role];
-        char name[MODEL_NAME_ROOM];
-        snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", n, role->name);
-        rc = bind(m, l, name, role, use, &l->tensor[use->role], err);
+        char layer[MODEL_NAME_ROOM];
+        snprintf(layer, sizeof(layer), "blk.%" PRIu32 ".", n);
+        rc = bind(m, l, layer, role, use, &l->tensor[use->role], err);
     }
     return rc == 0 ? check_qkv(m, n, err) : rc;
 }
@@ -147,7 +154,7 @@ static int bind_global(struct model *m, struct orcd_error *err)
     for (size_t i = 0; i < m->family->n_global && rc == 0; i++) {
         const struct model_use *use = &m->family->global[i];
         const struct model_role *role = &model_global_roles[use->role];
-        rc = bind(m, NULL, role->name, role, use, &m->global[use->role], err);
+        rc = bind(m, NULL, "", role, use, &m->global[use->role], err);
     }
     if (rc == 0 && m->global[ORCD_G_OUTPUT] < 0)
         m->global[ORCD_G_OUTPUT] = m->global[ORCD_G_TOKEN_EMBD];

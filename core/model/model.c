@@ -31,6 +31,25 @@ static int32_t meta_str(void *meta, const char *key, const char **text, uint64_t
     return meta_result(rc);
 }
 
+/* Of the two that m may be: dense, or mixed where there is a family of that name with experts. */
+static int choose_experts(struct model *m, const struct model_family *mixed, struct orcd_error *err)
+{
+    struct model_key key = model_key(m, "expert_count");
+    uint64_t n = 0;
+    int rc = gguf_get_u64(m->g, key.text, &n, err);
+    if (rc != 0 && rc != ORCD_E_NOT_FOUND)
+        return rc;
+    if (n == 0 && m->family == mixed)
+        return error_set(err, ORCD_E_INVALID, "key '%s' is missing or 0", key.text);
+    if (n != 0 && !mixed)
+        return error_set(err, ORCD_E_UNSUPPORTED,
+            "a mixture of %llu experts; this version runs dense %s models only", (unsigned long long)n,
+            m->family->arch);
+    if (n != 0)
+        m->family = mixed;
+    return 0;
+}
+
 static int find_family(struct model *m, struct orcd_error *err)
 {
     struct gguf_str arch;
@@ -39,9 +58,12 @@ static int find_family(struct model *m, struct orcd_error *err)
         return error_set(err, ORCD_E_INVALID, "key 'general.architecture' is missing");
     if (rc != 0)
         return rc;
-    m->family = model_family_find(arch);
+    m->family = model_family_find(arch, false);
+    const struct model_family *mixed = model_family_find(arch, true);
+    if (!m->family)
+        m->family = mixed;
     if (m->family)
-        return 0;
+        return choose_experts(m, mixed, err);
     char list[128] = "";
     for (const char *const *name = model_supported_archs(); *name; name++) {
         size_t n = strlen(list);
@@ -94,7 +116,7 @@ static void fill_source(struct model *m)
     s->layers = m->layers;
     s->files = &m->file;
     s->global = m->global;
-    s->architecture = m->family->arch;
+    s->architecture = model_arch(m);
     s->name = m->general_name;
     s->meta = m->g;
     s->meta_u64 = meta_u64;
@@ -176,7 +198,7 @@ const char *model_name(const struct model *m)
 
 const char *model_arch(const struct model *m)
 {
-    return m->family->arch;
+    return m->family->shown ? m->family->shown : m->family->arch;
 }
 
 const char *model_quant_kind(const struct model *m)

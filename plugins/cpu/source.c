@@ -7,7 +7,8 @@
 #define KNOWN_FEATURES                                                                                       \
     (ORCD_F_LAYER_NORM | ORCD_F_QKV_BIAS | ORCD_F_QK_NORM | ORCD_F_FUSED_QKV | ORCD_F_FUSED_GATE |           \
         ORCD_F_GELU | ORCD_F_POSITION_EMBD | ORCD_F_BIASES | ORCD_F_ROPE_FREQS | ORCD_F_YARN |               \
-        ORCD_F_LONGROPE | ORCD_F_WINDOW | ORCD_F_LINEAR_ROPE)
+        ORCD_F_LONGROPE | ORCD_F_WINDOW | ORCD_F_LINEAR_ROPE | ORCD_F_SINKS | ORCD_F_MOE |                   \
+        ORCD_F_SWIGLU_OAI)
 
 static const char *const feature_names[64] = {"layer norm", "q/k/v biases", "q/k norm", "fused q/k/v",
     "fused gate", "GELU", "learned positions", "biases", "rope frequencies", "YaRN", "long rope",

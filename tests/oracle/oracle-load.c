@@ -153,7 +153,9 @@ static void load_layer(struct loader *l, const struct oracle *o, size_t i, struc
     y->kv_heads = get_size_of_layer(l, "attention.head_count_kv", i, y->heads);
     y->ff = get_size_of_layer(l, "feed_forward_length", i, 0);
     bool oss = strcmp(l->arch, "gpt-oss") == 0;
-    if (!oss || i % 2 == 0)
+    /* The last of so many layers sees everything. */
+    size_t period = (size_t)get_number(l, "attention.sliding_window_pattern", oss ? 2 : 0);
+    if (period == 0 || i % period != period - 1)
         y->window = (size_t)get_number(l, "attention.sliding_window", 0);
     size_t e = o->embd;
     y->attn_norm = layer_tensor(l, i, "attn_norm.weight", e, false);

@@ -60,6 +60,18 @@ static const struct variant variants[] = {
         .head_dim = 24, .n_ff = 384, .n_vocab = 200, .type = "F16"}},
     {.name = "gpt2, untied, Q5_0", .t = {.arch = "gpt2", .n_layers = 2, .n_embd = 224, .n_heads = 7, .n_kv_heads = 7,
         .head_dim = 32, .n_ff = 896, .n_vocab = 200, .type = "Q5_0", .untied = true}},
+    {.name = "llama with experts", .t = {.arch = "llama", .n_layers = 2, .n_embd = 96, .n_heads = 4, .n_kv_heads = 2,
+        .head_dim = 24, .n_ff = 72, .n_vocab = 200, .type = "F16", .n_experts = 8, .n_experts_used = 2}},
+    {.name = "llama, all experts used", .t = {.arch = "llama", .n_layers = 2, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2,
+        .head_dim = 16, .n_ff = 40, .n_vocab = 200, .type = "F32", .n_experts = 3, .n_experts_used = 3}},
+    {.name = "qwen3moe, Q8_0", .t = {.arch = "qwen3moe", .n_layers = 2, .n_embd = 96, .n_heads = 4, .n_kv_heads = 2,
+        .head_dim = 32, .n_ff = 64, .n_vocab = 200, .type = "Q8_0", .n_experts = 32, .n_experts_used = 4}},
+    {.name = "gpt-oss", .t = {.arch = "gpt-oss", .n_layers = 4, .n_embd = 96, .n_heads = 8, .n_kv_heads = 2,
+        .head_dim = 32, .n_ff = 80, .n_vocab = 200, .type = "F16", .untied = true, .n_experts = 8,
+        .n_experts_used = 4, .window = 32, .yarn = 16}},
+    {.name = "gpt-oss, Q8_0", .t = {.arch = "gpt-oss", .n_layers = 3, .n_embd = 128, .n_heads = 8, .n_kv_heads = 1,
+        .head_dim = 32, .n_ff = 96, .n_vocab = 200, .type = "Q8_0", .untied = true, .n_experts = 16,
+        .n_experts_used = 4, .window = 50, .yarn = 32}},
 };
 /* clang-format on */
 
@@ -116,7 +128,8 @@ static void test_variant(void **state)
     printf("# %s: median NMSE %.2e, worst %.2e\n", v->name, nmse[n / 2], nmse[n - 1]);
     fflush(stdout);
     assert_true(nmse[n / 2] <= allowed(v->t.type));
-    assert_true(nmse[n - 1] <= 20 * allowed(v->t.type));
+    /* Of experts that are nearly as good, rounding may choose another. */
+    assert_true(nmse[v->t.n_experts ? n * 3 / 4 : n - 1] <= 20 * allowed(v->t.type));
     free(want);
     free(got);
 }
