@@ -70,7 +70,11 @@ static bool inspect(struct gguf *g, uint64_t slots, uint64_t context)
     struct orcd_error err = ORCD_ERROR_INIT, terr = ORCD_ERROR_INIT;
     struct tokenizer *t = NULL;
     struct model *m = NULL;
-    printf("file           GGUF version %u, %.1f MiB\n", gguf_version(g), mib(gguf_bytes(g)));
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < gguf_n_files(g); i++)
+        bytes += gguf_bytes(gguf_file(g, i));
+    printf("file           GGUF version %u, %.1f MiB", gguf_version(g), mib(bytes));
+    printf(gguf_n_files(g) > 1 ? " in %u files\n" : "\n", gguf_n_files(g));
     print_text(g, "name", "general.name");
     print_text(g, "family", "general.architecture");
     print_mix(g);

@@ -79,7 +79,7 @@ struct model {
     const struct model_family *family;
     struct orcd_hparams hp;
     struct orcd_model_source source;
-    struct orcd_file file;
+    struct orcd_file *files;
     struct orcd_tensor *tensors;
     struct orcd_layer *layers;
     int32_t global[ORCD_G_COUNT];

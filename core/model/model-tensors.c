@@ -166,7 +166,7 @@ static int check_factors(const struct model *m, int32_t i, struct orcd_error *er
 {
     if (i < 0)
         return 0;
-    const unsigned char *p = (const unsigned char *)gguf_data(m->g) + m->tensors[i].offset;
+    const unsigned char *p = gguf_tensor_data(m->g, gguf_tensor_at(m->g, (uint64_t)i));
     for (uint64_t k = 0; k < m->tensors[i].dims[0]; k++) {
         float f;
         memcpy(&f, p + k * sizeof(f), sizeof(f));
@@ -205,6 +205,7 @@ static int copy_directory(struct model *m, struct orcd_error *err)
         t->type = from->type;
         t->n_dims = from->n_dims;
         memcpy(t->dims, from->dims, sizeof(t->dims));
+        t->file = from->file;
         t->offset = from->offset;
         t->bytes = from->bytes;
         t->name = at;

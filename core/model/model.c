@@ -98,23 +98,35 @@ static void read_name(struct model *m)
     m->general_name[n] = 0;
 }
 
+static int fill_files(struct model *m, struct orcd_error *err)
+{
+    const uint32_t n = gguf_n_files(m->g);
+    m->files = calloc(n, sizeof(*m->files));
+    if (!m->files)
+        return error_set(err, ORCD_E_NOMEM, "no memory for %lu files", (unsigned long)n);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct gguf *f = gguf_file(m->g, i);
+        m->files[i] = (struct orcd_file){
+            .size = sizeof(m->files[i]), .fd = gguf_fd(f), .mapping = gguf_data(f), .bytes = gguf_bytes(f)};
+    }
+    return 0;
+}
+
 static void fill_source(struct model *m)
 {
-    m->file = (struct orcd_file){
-        .size = sizeof(m->file), .fd = gguf_fd(m->g), .mapping = gguf_data(m->g), .bytes = gguf_bytes(m->g)};
     struct orcd_model_source *s = &m->source;
     s->size = sizeof(*s);
     s->n_tensors = (uint32_t)gguf_n_tensors(m->g);
     s->n_layers = m->hp.n_layers;
-    s->n_files = 1;
+    s->n_files = gguf_n_files(m->g);
     s->tensor_stride = sizeof(*m->tensors);
     s->layer_stride = sizeof(*m->layers);
-    s->file_stride = sizeof(m->file);
+    s->file_stride = sizeof(*m->files);
     s->n_global = ORCD_G_COUNT;
     s->hparams = &m->hp;
     s->tensors = m->tensors;
     s->layers = m->layers;
-    s->files = &m->file;
+    s->files = m->files;
     s->global = m->global;
     s->architecture = model_arch(m);
     s->name = m->general_name;
@@ -137,6 +149,8 @@ int model_from_gguf(struct model **out, struct gguf *g, struct orcd_error *err)
         rc = model_read_hparams(m, err);
     if (rc == 0)
         rc = model_bind_tensors(m, err);
+    if (rc == 0)
+        rc = fill_files(m, err);
     if (rc != 0) {
         model_close(m);
         return rc;
@@ -174,6 +188,7 @@ void model_close(struct model *m)
     if (!m)
         return;
     gguf_close(m->g);
+    free(m->files);
     free(m->tensors);
     free(m->layers);
     free(m->names);

@@ -78,7 +78,7 @@ static float *get_tensor(struct loader *l, const char *name, size_t want, bool o
         return NULL;
     }
     float *x = oracle_alloc(want, sizeof(*x));
-    quant_type_find(t->type)->dequantize((const char *)gguf_data(l->g) + t->offset, x, want);
+    quant_type_find(t->type)->dequantize(gguf_tensor_data(l->g, t), x, want);
     return x;
 }
 

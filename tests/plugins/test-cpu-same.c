@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/model.h"
+#include "tests/lib/gguf-edit.h"
 #include "tests/plugins/cpu-rig.h"
 #include "tests/plugins/cpu-tiny.h"
 
@@ -151,6 +153,26 @@ static void test_one_by_one(void **state)
     }
 }
 
+/* A model in several files is the model. */
+static void test_split_files(void **state)
+{
+    (void)state;
+    char stem[64], first[128];
+    struct rig r;
+    float *got = malloc((size_t)N_TOKENS * models[0].n_vocab * sizeof(*got));
+    assert_non_null(got);
+    snprintf(stem, sizeof(stem), "%s-split", paths[0]);
+    snprintf(first, sizeof(first), "%s-00001-of-00003.gguf", stem);
+    gguf_split_file(paths[0], stem, 3, false);
+    rig_open(&r, first, NULL);
+    assert_int_equal(model_source(r.file)->n_files, 3);
+    rig_logits(&r, tokens[0][0], N_TOKENS, 0, got);
+    check_same(0, 0, 0, N_TOKENS, got);
+    rig_close(&r);
+    gguf_split_unlink(stem, 3);
+    free(got);
+}
+
 static void test_threads_and_kernels(void **state)
 {
     (void)state;
@@ -251,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_by_one),
+        cmocka_unit_test(test_split_files),
         cmocka_unit_test(test_threads_and_kernels),
         cmocka_unit_test(test_mixes),
     };
