@@ -82,6 +82,7 @@ struct orcd_model {
     uint32_t *n_kv_heads;      /* by layer */
     uint32_t max_heads, max_kv_heads, max_ff;
     uint64_t weight_bytes; /* packed and vectors */
+    uint64_t expert_bytes; /* of these, the matrices of all experts */
     struct mapping packed; /* all matrices */
     struct mapping vectors;
 };

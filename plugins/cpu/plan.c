@@ -177,6 +177,7 @@ static int plan_experts(
     const uint64_t embd = hp->n_embd, ff = hp->n_ff_expert, n = hp->n_experts;
     struct part w = whole(s->tensor[ORCD_L_ROUTER], embd, n, "router");
     int rc = plan_matrix(p, &l->router, &w, err);
+    const uint64_t before = p->packed_bytes;
     for (uint64_t e = 0; e < n && rc == 0; e++) {
         struct cpu_expert *x = &l->experts[e];
         w = (struct part){s->tensor[ORCD_L_GATE_EXPS], embd, ff, e * ff, {embd, ff, n}, "experts' gates"};
@@ -189,6 +190,7 @@ static int plan_experts(
         if (rc == 0)
             rc = plan_matrix(p, &x->down, &w, err);
     }
+    p->model->expert_bytes += p->packed_bytes - before;
     w = vector(s->tensor[ORCD_L_ROUTER_B], n, "router bias");
     if (rc == 0)
         rc = plan_vector(p, &l->router_bias, &w, err);

@@ -212,7 +212,8 @@ static void test_bad_models(void **state)
     SPOIL(c.hp.rope_scaling = 4, ORCD_E_UNSUPPORTED, "rope scaling");
     SPOIL(c.hp.rope_scaling = ORCD_SCALING_LONGROPE, ORCD_E_INVALID, "factors");
     SPOIL(c.hp.yarn_attn_factor = NAN, ORCD_E_INVALID, "factor");
-    SPOIL((c.hp.rope_scaling = ORCD_SCALING_YARN, c.hp.rope_base = 1), ORCD_E_INVALID, "rope");
+    SPOIL((c.hp.rope_scaling = ORCD_SCALING_YARN, c.hp.yarn_ext_factor = 1, c.hp.rope_scale = 0),
+        ORCD_E_INVALID, "magnitude");
     SPOIL((c.hp.n_experts = 4, c.hp.n_experts_used = 5, c.hp.n_ff_expert = 64), ORCD_E_INVALID, "experts");
     SPOIL((c.hp.n_experts = 4, c.hp.n_experts_used = 2, c.hp.n_ff_expert = 0), ORCD_E_INVALID, "experts");
     SPOIL((c.hp.n_experts = 4, c.hp.n_experts_used = 2, c.hp.n_ff_expert = 64), ORCD_E_INVALID, "router");
