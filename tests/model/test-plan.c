@@ -293,7 +293,7 @@ static void test_refused(void **state)
 {
     struct model_plan p;
     (void)state;
-    struct model_spec spec = small("gpt2", "Q8_0");
+    struct model_spec spec = small("nobody", "Q8_0");
     assert_non_null(model_plan_init(&p, &spec));
     spec = small("llama", "Q9_9");
     assert_non_null(model_plan_init(&p, &spec));
@@ -305,6 +305,12 @@ static void test_refused(void **state)
     assert_non_null(model_plan_init(&p, &spec));
     spec = small("llama", "Q8_0");
     spec.layers = 0;
+    assert_non_null(model_plan_init(&p, &spec));
+    spec = small("gpt-oss", "Q8_0"); /* without experts */
+    assert_non_null(model_plan_init(&p, &spec));
+    spec = small("qwen2", "Q8_0");
+    spec.experts = 4;
+    spec.experts_used = 2;
     assert_non_null(model_plan_init(&p, &spec));
 }
 
