@@ -72,7 +72,7 @@ static size_t push_token(struct detokenizer *d, int32_t id, bool special, char *
     for (size_t i = 0; i < n; i++)
         push_byte(d, (unsigned char)p[i], &o);
     /* Encoding adds a space after each special token that it finds in a text. */
-    if (t->kind == KIND_SPM && t->add_space_prefix && id >= 0 && id < t->n_vocab &&
+    if (t->kind == KIND_SPM && t->add_space_prefix && !t->prefix_first && id >= 0 && id < t->n_vocab &&
         (t->type[id] == TOKEN_CONTROL || t->type[id] == TOKEN_USER_DEFINED))
         d->strip_space = true;
     return o.n;

@@ -4,6 +4,7 @@
 #include "model/tokenizer-internal.h"
 
 #include "base/util.h"
+#include "model/unicode-nfc.h"
 #include "model/unicode.h"
 
 /* Words seen before in this text: their ids are in the output already. */
@@ -68,10 +69,11 @@ static bool encode_bpe(struct encoder *e, const char *p, size_t n)
  * cross such a place and the words between are merged one by one: the result is that
  * of merging the whole text.
  */
-static bool encode_spm(struct encoder *e, const char *p, size_t n, bool after_special)
+static bool encode_spm(struct encoder *e, const char *p, size_t n, bool first)
 {
     char *start = e->spaced + e->spaced_n, *q = start;
-    if (e->t->add_space_prefix && after_special)
+    bool begins = *p == ' ' || (n >= 3 && !memcmp(p, "\xe2\x96\x81", 3));
+    if (e->t->add_space_prefix && (first || !e->t->prefix_first) && !(begins && e->t->prefix_once))
         *q++ = ' ';
     for (size_t i = 0; i < n;) {
         if (n - i >= 3 && !memcmp(p + i, "\xe2\x96\x81", 3)) {
@@ -97,15 +99,31 @@ static bool encode_spm(struct encoder *e, const char *p, size_t n, bool after_sp
     return true;
 }
 
-static bool encode_plain(struct encoder *e, const char *p, size_t n, bool after_special)
+/* What was seen is known by its place in the text: a copy has no part in that. */
+static bool encode_nfc(struct encoder *e, const char *p, size_t n)
+{
+    char *copy;
+    size_t n_copy;
+    if (!unicode_nfc(p, n, &copy, &n_copy))
+        return false;
+    struct seen_word *seen = e->seen;
+    e->seen = NULL;
+    bool ok = encode_bpe(e, copy, n_copy);
+    e->seen = seen;
+    free(copy);
+    return ok;
+}
+
+/* first: the text begins with it. */
+static bool encode_plain(struct encoder *e, const char *p, size_t n, bool first)
 {
     if (!n)
         return true;
     switch (e->t->kind) {
     case KIND_BPE:
-        return encode_bpe(e, p, n);
+        return e->t->nfc && !unicode_is_nfc(p, n) ? encode_nfc(e, p, n) : encode_bpe(e, p, n);
     case KIND_SPM:
-        return encode_spm(e, p, n, after_special);
+        return encode_spm(e, p, n, first);
     default:
         for (size_t i = 0; i < n; i++)
             if (!id_list_push(&e->out, e->t->byte_id[(unsigned char)p[i]]))
@@ -144,7 +162,6 @@ static bool encode_text(struct encoder *e, const char *text, size_t n, bool pars
 {
     const struct tokenizer *t = e->t;
     size_t start = 0;
-    bool after_special = true;
     if (t->has_special[parse_special])
         for (size_t i = 0; i < n;) {
             size_t k;
@@ -156,15 +173,14 @@ static bool encode_text(struct encoder *e, const char *text, size_t n, bool pars
             size_t plain = i - start;
             if (t->flags[id] & TOKEN_LSTRIP)
                 plain = strip_end(text + start, plain);
-            if (!encode_plain(e, text + start, plain, after_special) || !id_list_push(&e->out, id))
+            if (!encode_plain(e, text + start, plain, start == 0) || !id_list_push(&e->out, id))
                 return false;
-            after_special = true;
             i += k;
             if (t->flags[id] & TOKEN_RSTRIP)
                 i += space_bytes(text + i, n - i);
             start = i;
         }
-    return encode_plain(e, text + start, n - start, after_special);
+    return encode_plain(e, text + start, n - start, start == 0);
 }
 
 static bool encoder_init(struct encoder *e, const struct tokenizer *t, const char *text, size_t n)

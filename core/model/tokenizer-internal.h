@@ -59,6 +59,14 @@ struct tokenizer {
     bool add_bos, add_eos, add_space_prefix;
     bool ignore_merges; /* a whole word of the vocabulary is taken without merging */
     bool split_words;   /* SPM: no token has a space after another character */
+    bool by_merges;     /* merging follows the list of merges, else the scores */
+
+    /* What only a tokenizer.json asks for. */
+    bool from_json;
+    bool nfc;          /* text is put into Unicode's form NFC first */
+    bool prefix_first; /* the added space goes before the text's first fragment only */
+    bool prefix_once;  /* and not before a fragment that begins with a space */
+    bool fuse_unk;     /* neighbouring unknown characters are one unknown token */
 };
 
 static inline const char *token_bytes(const struct tokenizer *t, int32_t id, size_t *n)
@@ -105,15 +113,38 @@ int32_t tokenizer_special_at(
     const struct tokenizer *t, const char *text, size_t n, bool parse_special, size_t *bytes);
 bool tokenizer_special_init(struct tokenizer *t);
 
-/* tokenizer-load.c: the vocabulary's side of tokenizer_from_gguf. t is zeroed. */
+/* The texts of a vocabulary in order of their ids: the strings of a model file, or a list. */
+struct token_source {
+    struct gguf_array_cursor strings;
+    const struct gguf_str *list; /* NULL: strings */
+    size_t left;                 /* of the list */
+};
+
+/* tokenizer-load.c. n_vocab, kind, type and flags of t are set: fills pieces from the
+ * source, which has n_vocab texts. by_pattern: SPM tokens that look like a byte are one. */
+int tokenizer_load_pieces(
+    struct tokenizer *t, struct token_source source, bool by_pattern, struct orcd_error *err);
+/* After the types are final: which token plain text becomes. */
+int tokenizer_index_words(struct tokenizer *t, struct orcd_error *err);
+/* The vocabulary's side of tokenizer_from_gguf. t is zeroed. */
 int tokenizer_load_vocab(struct tokenizer *t, const struct gguf *g, struct orcd_error *err);
 /* The bytes that a token of byte-level BPE's alphabet stands for; out has room for n.
  * False: it has other characters. */
 bool tokenizer_alphabet_decode(const char *p, size_t n, char *out, size_t *n_out);
-/* tokenizer-merges.c: after the vocabulary. */
+/* tokenizer-merges.c: after the vocabulary. A loader takes merges in the order of their
+ * ranks. new: NULL is out of memory; put, end: false is. end frees it, and takes NULL. */
+struct merge_loader;
+struct merge_loader *merge_loader_new(struct tokenizer *t, size_t expected);
+/* What names no tokens is ignored. The texts need not outlive the call. */
+bool merge_loader_put(struct merge_loader *l, struct gguf_str left, struct gguf_str right, uint32_t rank);
+bool merge_loader_end(struct merge_loader *l);
+/* Cuts "left right" at the first space, but for one at the start. False: there is none. */
+bool tokenizer_merge_split(struct gguf_str merge, struct gguf_str *left, struct gguf_str *right);
 int tokenizer_load_merges(struct tokenizer *t, const struct gguf *g, struct orcd_error *err);
-/* Flags that depend on tokens' texts and the model's name. */
+/* Flags that depend on tokens' texts and, unless g is NULL, on the model's name. */
 void tokenizer_mark_tokens(struct tokenizer *t, const struct gguf *g);
+/* tokenizer.c: the ids and flags of tokenizer.ggml.* that the file has; t has defaults. */
+int tokenizer_load_special_ids(struct tokenizer *t, const struct gguf *g, struct orcd_error *err);
 /* The id of a token by its raw text, special ones included; -1: none. */
 int32_t tokenizer_find_raw(const struct tokenizer *t, const char *text);
 

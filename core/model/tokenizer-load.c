@@ -161,14 +161,25 @@ static void write_piece(
     }
 }
 
-static int load_pieces(
-    struct tokenizer *t, const struct gguf_array *tokens, bool has_byte_tokens, struct orcd_error *err)
+static bool source_next(struct token_source *s, struct gguf_str *out)
 {
-    struct gguf_array_cursor c = gguf_array_strings(tokens);
+    if (!s->list)
+        return gguf_array_next(&s->strings, out);
+    if (!s->left)
+        return false;
+    s->left--;
+    *out = *s->list++;
+    return true;
+}
+
+int tokenizer_load_pieces(
+    struct tokenizer *t, struct token_source source, bool by_pattern, struct orcd_error *err)
+{
+    struct token_source s = source;
     struct gguf_str raw;
     size_t total = 0, bytes;
     t->max_piece = 4;
-    while (gguf_array_next(&c, &raw)) {
+    while (source_next(&s, &raw)) {
         if (__builtin_add_overflow(total, raw.n, &total))
             return out_of_memory(err);
         t->max_piece = max_u64(t->max_piece, raw.n);
@@ -180,18 +191,18 @@ static int load_pieces(
     if (!t->piece_off || !t->piece_bytes)
         return out_of_memory(err);
 
-    c = gguf_array_strings(tokens);
+    s = source;
     size_t used = 0;
     for (int32_t i = 0; i < t->n_vocab; i++) {
         size_t n;
-        if (!gguf_array_next(&c, &raw))
-            return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.tokens ends early");
+        if (!source_next(&s, &raw))
+            return error_set(err, ORCD_E_INVALID, "the list of tokens ends early");
         t->piece_off[i] = used;
         if (t->type[i] == TOKEN_CONTROL || t->type[i] == TOKEN_UNKNOWN || t->type[i] == TOKEN_USER_DEFINED) {
             memcpy(t->piece_bytes + used, raw.p, raw.n);
             n = raw.n;
         } else {
-            write_piece(t, i, raw, !has_byte_tokens, t->piece_bytes + used, &n);
+            write_piece(t, i, raw, by_pattern, t->piece_bytes + used, &n);
             /* What only looks like a byte token is a token like others. */
             if (t->type[i] == TOKEN_BYTE && (t->kind == KIND_BPE || n != 1 || byte_token(raw.p, raw.n) < 0))
                 t->type[i] = TOKEN_NORMAL;
@@ -202,8 +213,7 @@ static int load_pieces(
     return 0;
 }
 
-/* After the types are final: which token plain text becomes. */
-static int index_words(struct tokenizer *t, struct orcd_error *err)
+int tokenizer_index_words(struct tokenizer *t, struct orcd_error *err)
 {
     if (!word_map_init(&t->words, (size_t)t->n_vocab))
         return out_of_memory(err);
@@ -245,9 +255,10 @@ int tokenizer_load_vocab(struct tokenizer *t, const struct gguf *g, struct orcd_
     if (!rc && t->kind == KIND_SPM)
         rc = load_scores(t, g, err);
     if (!rc)
-        rc = load_pieces(t, &tokens, has_byte_tokens, err);
+        rc = tokenizer_load_pieces(
+            t, (struct token_source){.strings = gguf_array_strings(&tokens)}, !has_byte_tokens, err);
     if (rc)
         return rc;
     tokenizer_mark_tokens(t, g);
-    return index_words(t, err);
+    return tokenizer_index_words(t, err);
 }

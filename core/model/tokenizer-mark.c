@@ -101,5 +101,6 @@ static void mark_strips(struct tokenizer *t, const struct gguf *g)
 void tokenizer_mark_tokens(struct tokenizer *t, const struct gguf *g)
 {
     mark_ends(t);
-    mark_strips(t, g);
+    if (g)
+        mark_strips(t, g);
 }

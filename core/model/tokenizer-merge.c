@@ -1,7 +1,7 @@
 /*
  * Merging of one word, for BPE and SPM alike: of all neighbouring symbols that make a
  * token together, the pair with the lowest rank (ties: the leftmost) becomes one, until
- * there is no such pair. A rank is a merge's number in BPE, an inverted score in SPM.
+ * there is no such pair. A rank is a merge's number where there are merges, else an inverted score.
  *
  * Short words are scanned. Long ones keep a heap of (rank, position) with those pairs
  * only that come before both of their neighbours: the next pair to merge is always one
@@ -96,7 +96,7 @@ static inline void find_merge(const struct word *w, uint32_t i)
     if (a->next >= w->n)
         return;
     const struct symbol *b = &w->s[a->next];
-    if (w->t->kind == KIND_BPE) {
+    if (w->t->by_merges) {
         if (a->id < 0 || b->id < 0)
             return;
         const struct pair_slot *m = pair_map_find(&w->t->merges, (uint32_t)a->id, (uint32_t)b->id);
@@ -242,8 +242,8 @@ static bool merge_by_heap(const struct word *w, struct merge_room *room)
 }
 
 /* A character that is no token: as byte tokens where the vocabulary has them all, else
- * as the unknown token, else not at all. */
-static bool push_bytes(const struct tokenizer *t, const char *p, size_t n, struct id_list *out)
+ * as the unknown token (fuse: unless that is the last one already), else not at all. */
+static bool push_bytes(const struct tokenizer *t, const char *p, size_t n, bool fuse, struct id_list *out)
 {
     /* Before merging, SPM text had U+2581 for each space. */
     if (t->kind == KIND_SPM && n == 1 && *p == ' ') {
@@ -252,7 +252,7 @@ static bool push_bytes(const struct tokenizer *t, const char *p, size_t n, struc
     }
     for (size_t i = 0; i < n; i++)
         if (t->byte_id[(unsigned char)p[i]] < 0)
-            return t->unk < 0 || id_list_push(out, t->unk);
+            return t->unk < 0 || (fuse && out->v[out->n - 1] == t->unk) || id_list_push(out, t->unk);
     for (size_t i = 0; i < n; i++)
         if (!id_list_push(out, t->byte_id[(unsigned char)p[i]]))
             return false;
@@ -294,11 +294,13 @@ bool tokenizer_merge_word(
     else if (!merge_by_heap(&w, room))
         return false;
 
+    bool fuse = false;
     for (uint32_t i = 0; i < w.n; i = w.s[i].next) {
-        bool ok =
-            w.s[i].id >= 0 ? id_list_push(out, w.s[i].id) : push_bytes(t, word + i, w.s[i].next - i, out);
+        bool ok = w.s[i].id >= 0 ? id_list_push(out, w.s[i].id)
+                                 : push_bytes(t, word + i, w.s[i].next - i, fuse, out);
         if (!ok)
             return false;
+        fuse = t->fuse_unk && w.s[i].id < 0;
     }
     return true;
 }

@@ -1,5 +1,5 @@
 /*
- * The merges of a byte-level BPE vocabulary, which is not trusted. Each is three lookups
+ * The merges of a vocabulary, which are not trusted. Each is three lookups
  * in tables larger than the caches. So they are taken in batches: one step of all before
  * the next step of any, and each step asks the memory for what the next will read.
  */
@@ -22,7 +22,8 @@ struct merge {
     int32_t id[WORDS];
 };
 
-struct batch {
+struct merge_loader {
+    struct tokenizer *t;
     struct merge merges[BATCH];
     unsigned n;
     char *text;
@@ -37,8 +38,9 @@ static int32_t find(const struct tokenizer *t, const struct merge *m, int word)
 }
 
 /* Adds all of them and empties it. False: out of memory. */
-static bool batch_add(struct batch *b, struct tokenizer *t)
+static bool add_batch(struct merge_loader *b)
 {
+    struct tokenizer *t = b->t;
     int32_t at_home[BATCH][WORDS];
     for (unsigned i = 0; i < b->n; i++)
         for (int w = 0; w < WORDS; w++) {
@@ -68,27 +70,84 @@ static bool batch_add(struct batch *b, struct tokenizer *t)
     return ok;
 }
 
-/* "left right"; there is room. A merge may begin with a space. What names no tokens is
- * ignored. */
-static void batch_put(struct batch *b, const struct tokenizer *t, struct gguf_str raw, uint32_t rank)
+/* The bytes that one side of a merge stands for. False: no token has such bytes. */
+static bool side_text(const struct tokenizer *t, struct gguf_str raw, char *out, size_t *n_out)
 {
-    const char *space = raw.n > 1 ? memchr(raw.p + 1, ' ', raw.n - 1) : NULL;
-    char *text = b->text + b->n_text;
-    if (!space)
-        return;
-    size_t n_left, n_right, raw_left = (size_t)(space - raw.p);
-    if (!tokenizer_alphabet_decode(raw.p, raw_left, text, &n_left) ||
-        !tokenizer_alphabet_decode(space + 1, raw.n - raw_left - 1, text + n_left, &n_right))
-        return;
+    if (t->kind == KIND_BPE)
+        return tokenizer_alphabet_decode(raw.p, raw.n, out, n_out);
+    size_t used = 0;
+    for (size_t i = 0; i < raw.n;) {
+        if (raw.n - i >= 3 && !memcmp(raw.p + i, "\xe2\x96\x81", 3)) {
+            out[used++] = ' ';
+            i += 3;
+        } else if (raw.p[i] == ' ') {
+            return false;
+        } else {
+            out[used++] = raw.p[i++];
+        }
+    }
+    *n_out = used;
+    return true;
+}
+
+struct merge_loader *merge_loader_new(struct tokenizer *t, size_t expected)
+{
+    struct merge_loader *l = malloc(sizeof(*l));
+    if (!l)
+        return NULL;
+    l->t = t;
+    l->n = 0;
+    l->n_text = 0;
+    l->size = max_u64(TEXT_BYTES, t->max_piece + 1);
+    l->text = malloc(l->size);
+    if (l->text && pair_map_init(&t->merges, expected))
+        return l;
+    free(l->text);
+    free(l);
+    return NULL;
+}
+
+bool merge_loader_put(struct merge_loader *l, struct gguf_str left, struct gguf_str right, uint32_t rank)
+{
+    const struct tokenizer *t = l->t;
+    if (left.n > t->max_piece || right.n > t->max_piece - left.n)
+        return true; /* longer than any token */
+    if ((l->n == BATCH || left.n + right.n > l->size - l->n_text) && !add_batch(l))
+        return false;
+    char *text = l->text + l->n_text;
+    size_t n_left, n_right;
+    if (!side_text(t, left, text, &n_left) || !side_text(t, right, text + n_left, &n_right))
+        return true;
     const struct word_map *words = &t->words;
-    struct merge *m = &b->merges[b->n++];
+    struct merge *m = &l->merges[l->n++];
     *m = (struct merge){.rank = rank, .text = text, .n_left = n_left, .n = n_left + n_right};
     m->hash[LEFT] = map_hash_bytes(text, n_left, words->seed);
     m->hash[RIGHT] = map_hash_bytes(text + n_left, n_right, words->seed);
     m->hash[BOTH] = map_hash_bytes(text, m->n, words->seed);
     for (int w = 0; w < WORDS; w++)
         word_map_prefetch(words, m->hash[w]);
-    b->n_text += m->n;
+    l->n_text += m->n;
+    return true;
+}
+
+bool merge_loader_end(struct merge_loader *l)
+{
+    bool ok = l && add_batch(l);
+    if (l)
+        free(l->text);
+    free(l);
+    return ok;
+}
+
+/* A merge may begin with a space. */
+bool tokenizer_merge_split(struct gguf_str merge, struct gguf_str *left, struct gguf_str *right)
+{
+    const char *space = merge.n > 1 ? memchr(merge.p + 1, ' ', merge.n - 1) : NULL;
+    if (!space)
+        return false;
+    *left = (struct gguf_str){merge.p, (size_t)(space - merge.p)};
+    *right = (struct gguf_str){space + 1, merge.n - left->n - 1};
+    return true;
 }
 
 int tokenizer_load_merges(struct tokenizer *t, const struct gguf *g, struct orcd_error *err)
@@ -101,20 +160,13 @@ int tokenizer_load_merges(struct tokenizer *t, const struct gguf *g, struct orcd
         return rc;
     if (merges.type != GGUF_STRING || merges.n >= NO_RANK)
         return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.merges: not an array of strings");
-    struct batch b = {.size = max_u64(TEXT_BYTES, t->max_piece + 1)};
-    b.text = malloc(b.size);
-    bool ok = b.text && pair_map_init(&t->merges, (size_t)merges.n);
+    struct merge_loader *l = merge_loader_new(t, (size_t)merges.n);
     struct gguf_array_cursor c = gguf_array_strings(&merges);
-    struct gguf_str raw;
-    for (uint32_t rank = 0; ok && gguf_array_next(&c, &raw); rank++) {
-        if (raw.n > t->max_piece + 1)
-            continue; /* longer than any token */
-        if (b.n == BATCH || raw.n > b.size - b.n_text)
-            ok = batch_add(&b, t);
-        if (ok)
-            batch_put(&b, t, raw, rank);
-    }
-    ok = ok && batch_add(&b, t);
-    free(b.text);
+    struct gguf_str raw, left, right;
+    bool ok = l != NULL;
+    for (uint32_t rank = 0; ok && gguf_array_next(&c, &raw); rank++)
+        if (tokenizer_merge_split(raw, &left, &right))
+            ok = merge_loader_put(l, left, right, rank);
+    ok = merge_loader_end(l) && ok;
     return ok ? 0 : error_set(err, ORCD_E_NOMEM, "no memory for the vocabulary");
 }

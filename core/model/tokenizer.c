@@ -41,7 +41,18 @@ static void mark_end(struct tokenizer *t, int32_t id)
         t->flags[id] |= TOKEN_EOG;
 }
 
-static int load_special_ids(struct tokenizer *t, const struct gguf *g, struct orcd_error *err)
+/* What holds where a model file does not say. */
+static void default_special_ids(struct tokenizer *t)
+{
+    bool spm = t->kind == KIND_SPM;
+    t->unk = spm ? 0 : -1;
+    t->bos = spm && t->n_vocab > 1 ? 1 : -1;
+    t->eos = spm && t->n_vocab > 2 ? 2 : -1;
+    t->add_bos = spm || t->pre == PRE_LLAMA3;
+    t->add_space_prefix = spm;
+}
+
+int tokenizer_load_special_ids(struct tokenizer *t, const struct gguf *g, struct orcd_error *err)
 {
     static const char *const others[] = {
         "tokenizer.ggml.padding_token_id",
@@ -50,18 +61,11 @@ static int load_special_ids(struct tokenizer *t, const struct gguf *g, struct or
         "tokenizer.ggml.cls_token_id",
         "tokenizer.ggml.mask_token_id",
     };
-    bool spm = t->kind == KIND_SPM;
-    t->unk = spm ? 0 : -1;
-    t->bos = spm && t->n_vocab > 1 ? 1 : -1;
-    t->eos = spm && t->n_vocab > 2 ? 2 : -1;
-    t->add_bos = spm || t->pre == PRE_LLAMA3;
-    t->add_space_prefix = spm;
-
     int32_t eot = -1, eom = -1, unused = -1;
     int rc = get_flag(g, "tokenizer.ggml.add_bos_token", &t->add_bos, err);
     if (!rc)
         rc = get_flag(g, "tokenizer.ggml.add_eos_token", &t->add_eos, err);
-    if (!rc)
+    if (!rc && !t->from_json)
         rc = get_flag(g, "tokenizer.ggml.add_space_prefix", &t->add_space_prefix, err);
     if (!rc)
         rc = special_id(t, g, "tokenizer.ggml.bos_token_id", t->add_bos, &t->bos, err);
@@ -113,6 +117,7 @@ static int load_kind(struct tokenizer *t, const struct gguf *g, struct orcd_erro
         return error_set(err, ORCD_E_UNSUPPORTED,
             "tokenizer model \"%.*s\" is not supported (known: llama, gpt2)", (int)min_u64(s.n, 64), s.p);
     t->kind = KIND_BPE;
+    t->by_merges = true;
 
     struct gguf_str arch;
     int pre = PRE_DEFAULT;
@@ -146,8 +151,10 @@ int tokenizer_from_gguf(struct tokenizer **out, const struct gguf *g, struct orc
         rc = tokenizer_load_vocab(t, g, err);
     if (!rc && t->kind == KIND_BPE)
         rc = tokenizer_load_merges(t, g, err);
-    if (!rc)
-        rc = load_special_ids(t, g, err);
+    if (!rc) {
+        default_special_ids(t);
+        rc = tokenizer_load_special_ids(t, g, err);
+    }
     if (!rc && !tokenizer_special_init(t))
         rc = error_set(err, ORCD_E_NOMEM, "no memory for the special tokens");
     if (rc) {
@@ -238,7 +245,10 @@ int32_t tokenizer_n_vocab(const struct tokenizer *t)
 
 const char *tokenizer_kind(const struct tokenizer *t)
 {
-    return t->kind == KIND_SPM ? "gguf-spm" : t->kind == KIND_BPE ? "gguf-bpe" : "bytes";
+    return t->from_json          ? "hf-json"
+           : t->kind == KIND_SPM ? "gguf-spm"
+           : t->kind == KIND_BPE ? "gguf-bpe"
+                                 : "bytes";
 }
 
 const char *tokenizer_pre(const struct tokenizer *t)

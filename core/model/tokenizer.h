@@ -20,6 +20,21 @@ struct tokenizer;
  * INVALID: arrays that don't fit each other, a BOS or EOS in use that is no token. Other
  * special ids out of range are ignored with a warning in the log. */
 int tokenizer_from_gguf(struct tokenizer **out, const struct gguf *g, struct orcd_error *err);
+/* From a tokenizer.json, the file that models are published with: byte-level BPE with a
+ * known expression, or BPE over characters with U+2581 for the space. The tokenizer has as
+ * many tokens as the model's table (g, may be NULL) has rows; special ids and flags that g
+ * has go before those of the file. NOT_FOUND, PERMISSION, IO; INVALID: malformed;
+ * UNSUPPORTED names the model type, normalizer, pre-tokenizer or option. */
+int tokenizer_from_json(
+    struct tokenizer **out, const char *path, const struct gguf *g, struct orcd_error *err);
+/* The same from text, which is overwritten and may be freed afterwards. */
+int tokenizer_from_json_text(
+    struct tokenizer **out, char *text, size_t n, const struct gguf *g, struct orcd_error *err);
+/* As model.tokenizer says. source: "gguf", from g; "hf-json", from the file tokenizer.json
+ * in the model's folder; "auto", from g, or from that file where g has no vocabulary that
+ * is supported. */
+int tokenizer_open(struct tokenizer **out, const struct gguf *g, const char *model_path, const char *source,
+    struct orcd_error *err);
 /* 256 byte tokens with ids 0..255, BOS 256, EOS 257; for plugins without a model.
  * TOKENIZE_ADD_SPECIAL adds the BOS. */
 int tokenizer_new_bytes(struct tokenizer **out, struct orcd_error *err);
@@ -48,7 +63,7 @@ const char *tokenizer_piece(const struct tokenizer *t, int32_t id, bool special,
 size_t tokenizer_max_piece_bytes(const struct tokenizer *t);
 
 int32_t tokenizer_n_vocab(const struct tokenizer *t);
-const char *tokenizer_kind(const struct tokenizer *t); /* "gguf-bpe", "gguf-spm", "bytes" */
+const char *tokenizer_kind(const struct tokenizer *t); /* "gguf-bpe", "gguf-spm", "hf-json", "bytes" */
 const char *tokenizer_pre(const struct tokenizer *t);  /* pre-tokenizer's name, "" if none */
 int32_t tokenizer_bos(const struct tokenizer *t);      /* -1: none */
 int32_t tokenizer_eos(const struct tokenizer *t);

@@ -8,6 +8,12 @@ PROBE = os.path.join(os.environ.get("ORCD_BUILDDIR", "."), "tests/unit/tokenizer
 SHARED = os.environ.get("ORCD_SHARED", "../shared")
 
 
+def complaint(args):
+    """What it says when the tokenizer cannot be made; "" when it can."""
+    p = subprocess.run([PROBE] + args, input=b"", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return p.stderr.decode("utf-8", "replace").strip() if p.returncode == 1 else ""
+
+
 def run(args, texts):
     """One list of numbers per text (bytes)."""
     data = b"".join(struct.pack("<I", len(t)) + t for t in texts)

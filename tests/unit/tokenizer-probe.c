@@ -4,10 +4,13 @@
  *   tokenizer-probe pre NAME          words of each text
  *   tokenizer-probe encode MODEL [special] [parse]
  *                                     ids of each text
+ *   tokenizer-probe encode-json FILE MODEL [special] [parse]
+ *                                     the same by a tokenizer.json; MODEL may be -
+ *   tokenizer-probe nfc               each text in NFC, a byte as a number
  *   tokenizer-probe unicode           the Unicode version of the tables
  *
  * Texts come on standard input, each as a u32 length and its bytes; for each one
- * goes out: a u32 count and that many u32, the words' lengths or the ids.
+ * goes out: a u32 count and that many u32.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +18,7 @@
 
 #include "model/tokenizer-pre.h"
 #include "model/tokenizer.h"
+#include "model/unicode-nfc.h"
 #include "model/unicode.h"
 
 static void put_u32(uint32_t v)
@@ -50,29 +54,55 @@ static int encode(const struct tokenizer *t, const char *text, uint32_t n, unsig
     return 0;
 }
 
-int main(int argc, char **argv)
+static int nfc(const char *text, uint32_t n)
+{
+    char *out = NULL;
+    size_t n_out = n;
+    bool same = unicode_is_nfc(text, n);
+    if (!same && !unicode_nfc(text, n, &out, &n_out))
+        return 1;
+    put_u32((uint32_t)n_out);
+    for (size_t i = 0; i < n_out; i++)
+        put_u32((unsigned char)(same ? text : out)[i]);
+    free(out);
+    return 0;
+}
+
+/* argv[2]: a model, or with json a tokenizer.json and then a model or "-". */
+static struct tokenizer *load(char **argv, bool json)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
     struct tokenizer *t = NULL;
+    struct gguf *g = NULL;
+    const char *model = json ? argv[3] : argv[2];
+    bool ok = (json && !strcmp(model, "-")) || !gguf_open(&g, model, &err);
+    if (ok && (json ? tokenizer_from_json(&t, argv[2], g, &err) : tokenizer_from_gguf(&t, g, &err)))
+        ok = false;
+    gguf_close(g);
+    if (!ok)
+        fprintf(stderr, "%s\n", err.msg);
+    return ok ? t : NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct tokenizer *t = NULL;
     unsigned flags = 0;
     int pre = -1;
+    bool form = argc == 2 && !strcmp(argv[1], "nfc");
     if (argc == 2 && !strcmp(argv[1], "unicode"))
         return puts(unicode_version) < 0;
-    if (argc < 3)
+    bool json = argc > 3 && !strcmp(argv[1], "encode-json");
+    if (argc < 3 && !form)
         return 2;
-    if (!strcmp(argv[1], "pre")) {
+    if (!form && !strcmp(argv[1], "pre")) {
         pre = pretokenizer_find(argv[2], strlen(argv[2]));
         if (pre < 0)
             return 2;
-    } else {
-        struct gguf *g = NULL;
-        bool ok = !gguf_open(&g, argv[2], &err) && !tokenizer_from_gguf(&t, g, &err);
-        gguf_close(g);
-        if (!ok) {
-            fprintf(stderr, "%s\n", err.msg);
+    } else if (!form) {
+        if (!(t = load(argv, json)))
             return 1;
-        }
-        for (int i = 3; i < argc; i++)
+        for (int i = json ? 4 : 3; i < argc; i++)
             flags |= !strcmp(argv[i], "special") ? TOKENIZE_ADD_SPECIAL : TOKENIZE_PARSE_SPECIAL;
     }
     uint32_t n;
@@ -81,6 +111,8 @@ int main(int argc, char **argv)
         char *text = malloc((size_t)n + 1);
         if (!text || fread(text, 1, n, stdin) != n)
             rc = 1;
+        else if (form)
+            rc = nfc(text, n);
         else if (t)
             rc = encode(t, text, n, flags);
         else

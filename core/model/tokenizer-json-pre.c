@@ -1,0 +1,333 @@
+/*
+ * The pipeline of a tokenizer.json: normalizer, pre-tokenizer and post-processor. Each is
+ * an object with a type, or a sequence of such. What is known is recognized as a whole;
+ * everything else is refused by its name, since leaving a part out would change ids.
+ */
+#include <string.h>
+
+#include "base/util.h"
+#include "model/tokenizer-json.h"
+
+#define MARK "\xe2\x96\x81" /* U+2581, which stands for a space */
+#define PARTS_MAX 8
+#define NESTED_MAX 4
+#define SHOWN 160 /* bytes of an unknown expression in a message */
+
+/* The expressions that are scanned by hand in tokenizer-pre.c, as files have them. */
+#define FOLDED "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define TAIL "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define O200K_LEAD "[^\\r\\n\\p{L}\\p{N}]?"
+#define O200K_UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define O200K_LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+static const struct {
+    const char *text;
+    enum pretokenizer pre;
+} expressions[] = {
+    {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", PRE_GPT2},
+    {FOLDED "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" TAIL, PRE_LLAMA3},
+    {FOLDED "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" TAIL, PRE_QWEN2},
+    {O200K_LEAD O200K_UPPER "*" O200K_LOWER "+" FOLDED "?|" O200K_LEAD O200K_UPPER "+" O200K_LOWER "*" FOLDED
+                            "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" TAIL,
+        PRE_GPT4O},
+};
+
+/* One object of the pipeline, with the members that any of them has. */
+struct part {
+    struct json_text type, prepend, content, behavior, replacement, prepend_scheme;
+    struct json_text pattern;
+    bool is_regex, has_scheme;
+    bool add_prefix_space, use_regex, invert, split;
+    char *list, *single; /* of a sequence; of a template */
+};
+
+struct parts {
+    struct part v[PARTS_MAX];
+    size_t n;
+};
+
+static bool read_pattern(struct json_reader *r, struct part *p)
+{
+    struct json_text key;
+    if (json_peek(r) == '"') { /* older files: a string without its kind */
+        p->is_regex = false;
+        return json_string(r, &p->pattern);
+    }
+    json_open(r, '{');
+    for (bool first = true; json_next(r, '}', &first);) {
+        if (!json_key(r, &key))
+            return false;
+        p->is_regex = json_text_is(key, "Regex");
+        json_string(r, &p->pattern);
+    }
+    return !r->error;
+}
+
+static bool read_member(struct json_reader *r, struct part *p, struct json_text key)
+{
+    const struct {
+        const char *name;
+        struct json_text *out;
+    } texts[] = {
+        {"type", &p->type},
+        {"prepend", &p->prepend},
+        {"content", &p->content},
+        {"behavior", &p->behavior},
+        {"replacement", &p->replacement},
+        {"prepend_scheme", &p->prepend_scheme},
+    };
+    const struct {
+        const char *name;
+        bool *out;
+    } flags[] = {
+        {"add_prefix_space", &p->add_prefix_space},
+        {"use_regex", &p->use_regex},
+        {"invert", &p->invert},
+        {"split", &p->split},
+    };
+    if (json_peek(r) == 'n')
+        return json_null(r);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (json_text_is(key, texts[i].name))
+            return json_string(r, texts[i].out);
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (json_text_is(key, flags[i].name))
+            return json_bool(r, flags[i].out);
+    if (json_text_is(key, "pattern"))
+        return read_pattern(r, p);
+    if (json_text_is(key, "normalizers") || json_text_is(key, "pretokenizers") ||
+        json_text_is(key, "processors"))
+        p->list = r->p;
+    else if (json_text_is(key, "single"))
+        p->single = r->p;
+    return json_skip(r);
+}
+
+static bool read_part(struct json_reader *r, struct part *p)
+{
+    struct json_text key;
+    *p = (struct part){.use_regex = true, .split = true};
+    json_open(r, '{');
+    for (bool first = true; json_next(r, '}', &first);)
+        if (!json_key(r, &key) || !read_member(r, p, key))
+            return false;
+    if (!r->error && !p->type.n)
+        return json_fail(r, "an object has no type");
+    p->has_scheme = p->prepend_scheme.n > 0;
+    return !r->error;
+}
+
+/* Adds the part at r and, for a sequence, what it holds. */
+static bool read_parts(const struct json_file *f, struct json_reader *r, struct parts *out, unsigned depth)
+{
+    struct part p;
+    if (!read_part(r, &p))
+        return false;
+    if (!json_text_is(p.type, "Sequence")) {
+        if (out->n == PARTS_MAX)
+            return json_fail(r, "a sequence is too long");
+        out->v[out->n++] = p;
+        return true;
+    }
+    if (depth == NESTED_MAX || !p.list)
+        return json_fail(r, p.list ? "nested too deeply" : "a sequence has no parts");
+    struct json_reader inner = json_file_at(f, p.list);
+    json_open(&inner, '[');
+    for (bool first = true; json_next(&inner, ']', &first);)
+        if (!read_parts(f, &inner, out, depth + 1))
+            break;
+    if (inner.error)
+        *r = inner;
+    return !inner.error;
+}
+
+static int load_parts(const struct json_file *f, char *at, struct parts *out, struct orcd_error *err)
+{
+    struct json_reader r = json_file_at(f, at);
+    out->n = 0;
+    if (!at || read_parts(f, &r, out, 0))
+        return 0;
+    return json_file_error(f, &r, err);
+}
+
+static int unknown_part(const char *what, const struct part *p, const char *why, struct orcd_error *err)
+{
+    return error_set(err, ORCD_E_UNSUPPORTED, "%s \"%.*s\"%s%s is not supported", what,
+        (int)min_u64(p->type.n, 64), p->type.p, *why ? " " : "", why);
+}
+
+/* Whether spaces are U+2581 in the vocabulary is told by *marks. */
+static int load_normalizer(struct tokenizer *t, struct json_file *f, bool *marks, struct orcd_error *err)
+{
+    struct parts parts;
+    int rc = load_parts(f, f->normalizer, &parts, err);
+    for (size_t i = 0; !rc && i < parts.n; i++) {
+        const struct part *p = &parts.v[i];
+        if (json_text_is(p->type, "NFC"))
+            t->nfc = true;
+        else if (json_text_is(p->type, "Prepend") && json_text_is(p->prepend, MARK))
+            t->add_space_prefix = true;
+        else if (json_text_is(p->type, "Replace") && !p->is_regex && json_text_is(p->pattern, " ") &&
+                 json_text_is(p->content, MARK))
+            *marks = true;
+        else if (json_text_is(p->type, "Prepend") || json_text_is(p->type, "Replace"))
+            rc = unknown_part("normalizer", p, "of anything but U+2581 for the space", err);
+        else
+            rc = unknown_part("normalizer", p, "", err);
+    }
+    if (!rc && t->add_space_prefix && !*marks)
+        rc = error_set(err, ORCD_E_UNSUPPORTED,
+            "normalizer \"Prepend\" without \"Replace\" of the space is not supported");
+    return rc;
+}
+
+static int load_expression(struct tokenizer *t, const struct part *p, struct orcd_error *err)
+{
+    /* All of these expressions match every character, so that nothing lies between. */
+    bool cuts = (json_text_is(p->behavior, "Isolated") && !p->invert) ||
+                (json_text_is(p->behavior, "Removed") && p->invert);
+    if (!cuts)
+        return error_set(err, ORCD_E_UNSUPPORTED,
+            "pre-tokenizer \"Split\" with behavior \"%.*s\"%s is not supported",
+            (int)min_u64(p->behavior.n, 32), p->behavior.p ? p->behavior.p : "",
+            p->invert ? ", inverted," : "");
+    for (size_t i = 0; p->is_regex && i < ARRAY_LEN(expressions); i++)
+        if (json_text_is(p->pattern, expressions[i].text)) {
+            t->pre = expressions[i].pre;
+            return 0;
+        }
+    return error_set(err, ORCD_E_UNSUPPORTED, "the pre-tokenizer's expression is none of those of %s: %.*s%s",
+        pretokenizer_names(), (int)min_u64(p->pattern.n, SHOWN), p->pattern.p ? p->pattern.p : "",
+        p->pattern.n > SHOWN ? "..." : "");
+}
+
+static int load_byte_level(struct tokenizer *t, const struct parts *parts, struct orcd_error *err)
+{
+    const struct part *last = &parts->v[parts->n - 1];
+    t->kind = KIND_BPE;
+    t->pre = PRE_GPT2;
+    if (last->add_prefix_space)
+        return unknown_part("pre-tokenizer", last, "with add_prefix_space", err);
+    if (parts->n == 1)
+        return last->use_regex ? 0 : unknown_part("pre-tokenizer", last, "without an expression", err);
+    if (parts->n > 2 || !json_text_is(parts->v[0].type, "Split"))
+        return unknown_part("pre-tokenizer",
+            &parts->v[parts->n > 2 && json_text_is(parts->v[0].type, "Split")], "in a sequence", err);
+    if (last->use_regex)
+        return unknown_part("pre-tokenizer", last, "with use_regex after a Split", err);
+    return load_expression(t, &parts->v[0], err);
+}
+
+static int load_metaspace(struct tokenizer *t, const struct part *p, bool marks, struct orcd_error *err)
+{
+    if (marks || t->nfc)
+        return unknown_part("pre-tokenizer", p, "with this normalizer", err);
+    if (!json_text_is(p->replacement, MARK))
+        return unknown_part("pre-tokenizer", p, "with another replacement than U+2581", err);
+    if (p->split)
+        return unknown_part("pre-tokenizer", p, "with split", err);
+    bool first = json_text_is(p->prepend_scheme, "first");
+    if (p->has_scheme && !first && !json_text_is(p->prepend_scheme, "always") &&
+        !json_text_is(p->prepend_scheme, "never"))
+        return unknown_part("pre-tokenizer", p, "with this prepend_scheme", err);
+    t->prefix_once = true;
+    t->prefix_first = first;
+    t->add_space_prefix = p->has_scheme ? !json_text_is(p->prepend_scheme, "never") : p->add_prefix_space;
+    return 0;
+}
+
+static int load_pre_tokenizer(struct tokenizer *t, struct json_file *f, bool marks, struct orcd_error *err)
+{
+    struct parts parts;
+    int rc = load_parts(f, f->pre_tokenizer, &parts, err);
+    if (rc)
+        return rc;
+    const struct part *last = parts.n ? &parts.v[parts.n - 1] : NULL;
+    if (last && json_text_is(last->type, "ByteLevel"))
+        return marks ? unknown_part("pre-tokenizer", last, "with this normalizer", err)
+                     : load_byte_level(t, &parts, err);
+    t->kind = KIND_SPM;
+    if (parts.n == 1 && json_text_is(last->type, "Metaspace"))
+        return load_metaspace(t, last, marks, err);
+    /* No space is left for it to find. */
+    bool nothing = parts.n == 1 && marks && json_text_is(last->type, "Split") && !last->is_regex &&
+                   json_text_is(last->pattern, " ");
+    if (parts.n && !nothing)
+        return unknown_part("pre-tokenizer", last, parts.n > 1 ? "in a sequence" : "", err);
+    if (t->nfc)
+        return error_set(err, ORCD_E_UNSUPPORTED,
+            "normalizer \"NFC\" without a byte-level pre-tokenizer "
+            "is not supported");
+    if (!marks)
+        return error_set(err, ORCD_E_UNSUPPORTED,
+            "a BPE model with neither a byte-level pre-tokenizer nor U+2581 for the space is not supported");
+    return 0;
+}
+
+/* [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, ...] */
+static bool read_template(struct json_file *f, struct json_reader *r)
+{
+    bool after = false;
+    json_open(r, '[');
+    for (bool first = true; json_next(r, ']', &first);) {
+        struct json_text kind, key, id = {0};
+        bool none = true;
+        json_open(r, '{');
+        for (bool one = true; json_next(r, '}', &one);) {
+            if (!json_key(r, &kind) || !none)
+                return json_fail(r, "a template's element has more than one member");
+            none = false;
+            json_open(r, '{');
+            for (bool member = true; json_next(r, '}', &member);)
+                if (!json_key(r, &key) || !(json_text_is(key, "id") ? json_string(r, &id) : json_skip(r)))
+                    return false;
+        }
+        if (r->error)
+            return false;
+        bool text = !none && json_text_is(kind, "Sequence");
+        struct json_text *put = after ? &f->after : &f->before;
+        if (none || !id.n || (!text && !json_text_is(kind, "SpecialToken")))
+            return json_fail(r, "a template's element is neither a token nor a text");
+        if ((text && after) || (!text && put->n))
+            return json_fail(r, "a template has more than a token before and one after a text");
+        if (text)
+            after = true;
+        else
+            *put = id;
+    }
+    return !r->error;
+}
+
+static int load_post_processor(struct json_file *f, struct orcd_error *err)
+{
+    struct parts parts;
+    int rc = load_parts(f, f->post_processor, &parts, err);
+    for (size_t i = 0; !rc && i < parts.n; i++) {
+        const struct part *p = &parts.v[i];
+        if (json_text_is(p->type, "ByteLevel")) /* changes offsets only */
+            continue;
+        if (!json_text_is(p->type, "TemplateProcessing") || !p->single) {
+            rc = unknown_part("post-processor", p, "", err);
+            continue;
+        }
+        struct json_reader r = json_file_at(f, p->single);
+        if (!read_template(f, &r))
+            rc = json_file_error(f, &r, err);
+    }
+    return rc;
+}
+
+int json_load_pipeline(struct tokenizer *t, struct json_file *f, struct orcd_error *err)
+{
+    bool marks = false;
+    int rc = load_normalizer(t, f, &marks, err);
+    if (!rc)
+        rc = load_pre_tokenizer(t, f, marks, err);
+    if (!rc && t->kind == KIND_SPM && f->ignore_merges)
+        rc = error_set(
+            err, ORCD_E_UNSUPPORTED, "ignore_merges without a byte-level pre-tokenizer is not supported");
+    if (!rc)
+        rc = load_post_processor(f, err);
+    t->pre_name = t->kind == KIND_BPE ? pretokenizer_name(t->pre) : "";
+    t->ignore_merges = f->ignore_merges;
+    return rc;
+}
