@@ -100,7 +100,8 @@ static int open_backend(struct eval *e, const struct config *c)
     if (needs)
         rc = model_open(&e->model, c->model.path, &err);
     if (rc == 0)
-        rc = needs ? tokenizer_from_gguf(&e->tokenizer, model_gguf(e->model), &err)
+        rc = needs ? tokenizer_open(
+                         &e->tokenizer, model_gguf(e->model), c->model.path, c->model.tokenizer, &err)
                    : tokenizer_new_bytes(&e->tokenizer, &err);
     rc = rc ? rc : backend_load(e->backend, needs ? model_source(e->model) : NULL, &err);
     return rc ? failed(rc, &err) : 0;

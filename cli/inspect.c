@@ -45,19 +45,6 @@ static void print_text(const struct gguf *g, const char *label, const char *key)
     putchar('\n');
 }
 
-static void print_windows(const struct model *m)
-{
-    const struct orcd_model_source *s = model_source(m);
-    uint32_t n = 0, window = 0;
-    for (uint32_t i = 0; i < s->n_layers; i++)
-        if (s->layers[i].window) {
-            window = s->layers[i].window;
-            n++;
-        }
-    if (n)
-        printf("window         %u tokens in %u of %u layers\n", window, n, s->n_layers);
-}
-
 static void print_model(const struct model *m, uint64_t slots, uint64_t context)
 {
     const struct orcd_hparams *h = model_source(m)->hparams;
@@ -70,7 +57,6 @@ static void print_model(const struct model *m, uint64_t slots, uint64_t context)
         model_source(m)->layers[0].n_kv_heads);
     if (h->n_experts)
         printf("experts        %u, %u used\n", h->n_experts, h->n_experts_used);
-    print_windows(m);
     printf("context        %u tokens\n", h->n_ctx_train);
     printf("memory         %.1f MiB weights + %.1f MiB KV (%llu slots of %llu tokens, 16 bit) = %.1f MiB and "
            "scratch\n",
@@ -79,20 +65,16 @@ static void print_model(const struct model *m, uint64_t slots, uint64_t context)
 }
 
 /* Prints what can be said; returns whether it can be served. */
-static bool inspect(struct gguf *g, uint64_t slots, uint64_t context)
+static bool inspect(struct gguf *g, const char *path, const char *tokenizer, uint64_t slots, uint64_t context)
 {
     struct orcd_error err = ORCD_ERROR_INIT, terr = ORCD_ERROR_INIT;
     struct tokenizer *t = NULL;
     struct model *m = NULL;
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < gguf_n_files(g); i++)
-        bytes += gguf_bytes(gguf_file(g, i));
-    printf("file           GGUF version %u, %.1f MiB", gguf_version(g), mib(bytes));
-    printf(gguf_n_files(g) > 1 ? " in %u files\n" : "\n", gguf_n_files(g));
+    printf("file           GGUF version %u, %.1f MiB\n", gguf_version(g), mib(gguf_bytes(g)));
     print_text(g, "name", "general.name");
     print_text(g, "family", "general.architecture");
     print_mix(g);
-    int trc = tokenizer_from_gguf(&t, g, &terr);
+    int trc = tokenizer_open(&t, g, path, tokenizer, &terr);
     if (trc == 0)
         printf("tokenizer      %s%s%s, %d tokens, BOS %d, EOS %d\n", tokenizer_kind(t),
             *tokenizer_pre(t) ? ", " : "", tokenizer_pre(t), tokenizer_n_vocab(t), tokenizer_bos(t),
@@ -118,11 +100,17 @@ int verb_inspect(const struct cli_args *a)
     rc = rc ? rc : cli_number(a, "context", 1, 1 << 20, &context);
     if (rc)
         return rc;
+    const char *tokenizer = cli_value(a, "tokenizer");
+    if (!tokenizer)
+        tokenizer = "auto";
+    if (strcmp(tokenizer, "auto") != 0 && strcmp(tokenizer, "gguf") != 0 && strcmp(tokenizer, "hf-json") != 0)
+        return cli_fail(EX_USAGE, "--tokenizer %s: must be auto, gguf or hf-json", tokenizer);
     struct orcd_error err = ORCD_ERROR_INIT;
     struct gguf *g;
     rc = gguf_open(&g, cli_positional(a, 0), &err);
     if (rc)
         return cli_fail(error_exit_status(rc), "%s%s%s", cli_positional(a, 0),
             strstr(err.msg, cli_positional(a, 0)) ? " " : ": ", err.msg);
-    return inspect(g, (uint64_t)slots, (uint64_t)context) ? EX_OK : EX_UNAVAILABLE;
+    return inspect(g, cli_positional(a, 0), tokenizer, (uint64_t)slots, (uint64_t)context) ? EX_OK
+                                                                                           : EX_UNAVAILABLE;
 }

@@ -48,6 +48,7 @@ static const struct cli_option plugins_options[] = {CLI_CONFIG_OPTIONS, END};
 static const struct cli_option inspect_options[] = {
     {"slots", 0, "N", "memory for this many sequences (default: 4)"},
     {"context", 0, "N", "of this many tokens (default: 4096)"},
+    {"tokenizer", 0, "SOURCE", "auto, gguf or hf-json, as model.tokenizer of orcd.yaml(5) (default: auto)"},
     END,
 };
 static const struct cli_option eval_options[] = {

@@ -267,9 +267,11 @@ static void *vocabulary_main(void *arg)
         v->status = tokenizer_new_bytes(&w->tokenizer, &v->error);
         return NULL;
     }
-    v->status = tokenizer_from_gguf(&w->tokenizer, model_gguf(w->model), &v->error);
+    const char *path = w->config->model.path;
+    v->status =
+        tokenizer_open(&w->tokenizer, model_gguf(w->model), path, w->config->model.tokenizer, &v->error);
     if (v->status) {
-        error_prefix(&v->error, "%s", w->config->model.path);
+        error_prefix(&v->error, "%s", path);
         atomic_store(&w->vocab_failed, true);
     }
     return NULL;

@@ -48,6 +48,10 @@ const struct config_key config_keys[] = {
 
     TEXT("model.path", NULL, "the GGUF file; not needed by a plugin without one (mock)", model.path),
     TEXT("model.ref", NULL, "what requests may name; null: the file's general.name", model.ref),
+    CHOICE("model.tokenizer", "auto|gguf|hf-json", "auto",
+        "gguf: the model file's own; hf-json: the file tokenizer.json in the model's folder; auto: that file "
+        "only where the model file has no tokenizer that is known",
+        model.tokenizer),
     INT("model.context", 0, 1 << 20, "4096", "tokens",
         "of a slot, clamped to the model's; 0: the model's own", model.context),
     INT("model.slots", 1, 1024, "4", "", "sequences decoded together", model.slots),
