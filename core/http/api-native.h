@@ -10,8 +10,6 @@ void api_metrics(struct exchange *x);
 void api_model(struct exchange *x);
 void api_execute_parse(struct exchange *x);
 void api_execute(struct exchange *x);
-/* The whole answer of a job that does not stream. */
-void api_execute_answer(struct exchange *x);
 void api_cancel_parse(struct exchange *x);
 void api_cancel(struct exchange *x);
 void api_cancel_by_path(struct exchange *x);

@@ -11,9 +11,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "base/json-out.h"
-#include "http/internal.h"
-#include "http/sse.h"
+#include "http/dialect.h"
 
 #define CHUNK_BYTES 4096
 #define CHUNK_HEAD 8 /* room for the size in hexadecimal digits, CR and LF */
@@ -41,31 +39,69 @@ static bool keep_left(struct exchange *x, const char *p, size_t n)
     return true;
 }
 
+/* Where the choices of an exchange are once a chunk is on its way. */
+struct progress {
+    uint32_t upto[HTTP_MAX_CHOICES];
+    struct cursor at[HTTP_MAX_CHOICES];
+};
+
+/* Formats all that was published. False: there is something else to tell than tokens. */
+static bool format(const struct exchange *x, struct json_out *o, struct progress *p)
+{
+    for (uint32_t i = 0; i < x->n_choices; i++) {
+        const struct choice *c = &x->choices[i];
+        uint32_t from = atomic_load_explicit(&c->formatted, memory_order_relaxed);
+        p->upto[i] = from;
+        p->at[i] = c->cursor;
+        if (c->end_sent)
+            continue;
+        uint32_t n = job_published(c->job);
+        if (job_ended(c->job) ||
+            (!c->started_sent && atomic_load_explicit(&c->job->has_started, memory_order_acquire)))
+            return false;
+        for (uint32_t k = from; k < n; k++)
+            x->dialect->token(o, c, k, &p->at[i]);
+        p->upto[i] = n;
+    }
+    return !o->failed;
+}
+
+static void taken(struct exchange *x, const struct progress *p)
+{
+    for (uint32_t i = 0; i < x->n_choices; i++) {
+        atomic_store_explicit(&x->choices[i].formatted, p->upto[i], memory_order_relaxed);
+        x->choices[i].cursor = p->at[i];
+    }
+}
+
 /* Everything that was published is in the kernel. False: the loop goes on from here. */
 static bool hand_over(struct exchange *x)
 {
     char buf[CHUNK_HEAD + CHUNK_BYTES + 2];
     struct json_out o;
-    uint32_t from = atomic_load_explicit(&x->formatted, memory_order_relaxed), n = job_published(x->job);
+    struct progress p;
     size_t n_chunk;
-    if (x->state != X_STREAMING || !x->chunked || !x->started_sent || x->rest || job_ended(x->job))
+    if (x->state != X_STREAMING || !x->chunked || x->rest || x->closed)
         return false;
     json_out_fixed(&o, buf + CHUNK_HEAD, CHUNK_BYTES);
-    for (uint32_t i = from; i < n; i++)
-        sse_token(&o, x->job, i);
-    if (o.failed || o.n == 0)
+    if (!format(x, &o, &p))
         return false;
-    const char *chunk = frame(buf, o.n, &n_chunk);
-    ssize_t sent = send(x->conn->fd, chunk, n_chunk, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent <= 0)
-        return false; /* the library meets the same, and knows what to do */
-    atomic_store_explicit(&x->formatted, n, memory_order_relaxed);
-    if ((size_t)sent < n_chunk) {
-        x->broken = !keep_left(x, chunk + sent, n_chunk - (size_t)sent);
-        return false;
+    if (o.n) {
+        const char *chunk = frame(buf, o.n, &n_chunk);
+        ssize_t sent = send(x->conn->fd, chunk, n_chunk, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent <= 0)
+            return false; /* the library meets the same, and knows what to do */
+        taken(x, &p);
+        if ((size_t)sent < n_chunk) {
+            x->broken = !keep_left(x, chunk + sent, n_chunk - (size_t)sent);
+            return false;
+        }
+    } else {
+        taken(x, &p); /* tokens without a text, of which this dialect says nothing */
     }
     uint64_t now = clock_mono_ns();
-    atomic_store_explicit(&x->sent_ns, now, memory_order_relaxed);
+    if (o.n)
+        atomic_store_explicit(&x->sent_ns, now, memory_order_relaxed);
     stream_handed(x, now);
     return true;
 }

@@ -14,8 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "http/api-native.h"
-#include "http/internal.h"
+#include "http/dialect.h"
 #include "observe/metrics.h"
 
 /* While its server lives: a job may keep the exchange for longer. */
@@ -32,7 +31,8 @@ void exchange_unref(struct exchange *x)
     if (atomic_fetch_sub(&x->refs, 1) != 1)
         return;
     json_scan_release(&x->scan);
-    request_release(&x->request);
+    choices_free(x);
+    free(x->head);
     free(x->answer.body);
     free(x->rest);
     free(x->left);
@@ -84,10 +84,58 @@ void exchange_answer(struct exchange *x, unsigned status, const char *type, char
     x->answer = (struct answer){.status = status, .body = body, .n = n, .type = type};
 }
 
+void exchange_answer_json(struct exchange *x, unsigned status, struct json_out *o)
+{
+    size_t n = 0;
+    json_out_raw(o, "\n", 1);
+    char *body = json_out_take(o, &n);
+    exchange_answer(x, status, "application/json", body, n);
+}
+
+const struct http_model *exchange_model(struct exchange *x)
+{
+    const struct http_model *m = atomic_load(&x->server->model);
+    if (!m) {
+        http_error_set(&x->error, API_MODEL_LOADING, "the model is still loading");
+        x->error.retry_after_s = 1;
+    }
+    return m;
+}
+
+bool exchange_takes_jobs(struct exchange *x)
+{
+    if (!atomic_load(&x->server->draining))
+        return true;
+    http_error_set(&x->error, API_SHUTTING_DOWN, "this worker is shutting down");
+    return false;
+}
+
+static unsigned hex_digit(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a') + 10;
+}
+
+bool exchange_parameter(const struct exchange *x, char *out, size_t size, size_t *n)
+{
+    size_t k = 0;
+    for (const char *p = x->parameter; *p && *p != '?'; p++) {
+        if (k + 1 >= size)
+            return false;
+        out[k++] = *p;
+        if (*p == '%') { /* the gate saw two hex digits after it, which are not 00 */
+            out[k - 1] = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
+            p += 2;
+        }
+    }
+    out[k] = 0;
+    *n = k;
+    return true;
+}
+
 /* A request for a job that never became one counts as rejected, once. */
 static void count_rejected(struct exchange *x)
 {
-    if (x->counted || !x->error.code || !x->route || !(x->route->flags & ROUTE_JOB) || x->job)
+    if (x->counted || !x->error.code || !x->route || !(x->route->flags & ROUTE_JOB) || x->submitted)
         return;
     x->counted = true;
     metric_add_labelled(MC_REQUESTS, OUTCOME_REJECTED, 1);
@@ -108,6 +156,13 @@ static enum MHD_Result queue(
     if (!r)
         return MHD_NO;
     header(r, "X-Correlation-Id", x->correlation_id);
+    if (x->error.openai) { /* what the official client looks at */
+        header(r, "X-Request-Id", x->correlation_id);
+        /* It repeats requests by itself, but with the same deadline. */
+        bool again = api_code_retriable(x->error.code) && x->error.code != API_DEADLINE_EXCEEDED;
+        if (x->error.code)
+            header(r, "X-Should-Retry", again ? "true" : "false");
+    }
     header(r, "Cache-Control", "no-store");
     if (x->error.code == API_METHOD_NOT_ALLOWED)
         header(r, "Allow", x->allow);
@@ -239,51 +294,39 @@ static void body_end(struct exchange *x)
 
 /* --- a job's way ------------------------------------------------------------------------------ */
 
-void exchange_job_ready(struct job *job, bool few)
-{
-    struct exchange *x = job->consumer;
-    if (!exchange_has_outcome(x))
-        return; /* an answer in one piece needs no wake-up for each token */
-    if (few ? !direct_send(x) : atomic_exchange(&x->parked, AWAKE) == PARKED)
-        wake_push(x->wake, x);
-}
-
-void exchange_job_release(void *consumer)
-{
-    struct exchange *x = consumer;
-    job_log(x); /* where the client left before its job's end */
-    exchange_unref(x);
-}
-
 void exchange_client_gone(struct exchange *x)
 {
     if (x->gone)
         return;
     x->gone = true;
-    if (x->job && !job_ended(x->job))
-        engine_job_abort_noticed(x->server->engine, x->job, ABORT_DISCONNECT, x->rdhup_ns);
+    choices_abort(x, ABORT_DISCONNECT, x->rdhup_ns);
     exchange_wake(x);
+}
+
+/* Some answer has begun, or there will be none. */
+static bool may_stream(const struct exchange *x)
+{
+    for (uint32_t i = 0; x->stream && i < x->n_choices; i++)
+        if (atomic_load_explicit(&x->choices[i].job->has_started, memory_order_acquire))
+            return true;
+    return false;
 }
 
 bool exchange_has_outcome(const struct exchange *x)
 {
-    if (job_ended(x->job))
-        return true;
-    return x->job->request.stream && atomic_load_explicit(&x->job->has_started, memory_order_acquire);
+    return choices_ended(x) || choices_failed(x) || may_stream(x);
 }
 
 static void error_of_end(struct exchange *x, const struct job_end *end)
 {
-    static const char *const phases[] = {"queue", "prefill", "decode", "done"};
     http_error_set(&x->error, end->code, "%s", end->message);
     snprintf(x->error.details, sizeof(x->error.details),
-        "{\"phase\":\"%s\",\"tokens_out\":%u,\"retriable\":%s}", phases[end->phase], end->tokens_out,
+        "{\"phase\":\"%s\",\"tokens_out\":%u,\"retriable\":%s}", choice_phase(end), end->tokens_out,
         api_code_retriable(end->code) ? "true" : "false");
 }
 
-static enum MHD_Result wait_for_job(struct exchange *x)
+static enum MHD_Result wait_for_jobs(struct exchange *x)
 {
-    struct job *j = x->job;
     x->state = X_WAITING;
     if (x->conn->half_closed) {
         x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : clock_mono_ns();
@@ -295,14 +338,17 @@ static enum MHD_Result wait_for_job(struct exchange *x)
         exchange_park(x, exchange_has_outcome);
         return MHD_YES;
     }
-    if (j->request.stream && atomic_load_explicit(&j->has_started, memory_order_acquire))
+    if (may_stream(x))
         return queue_stream(x);
-    if (!job_ended(j))
+    const struct choice *failed = choices_failed(x);
+    if (failed) {
+        error_of_end(x, &failed->job->end);
+        choices_abort(x, ABORT_CANCEL, clock_mono_ns());
+    } else if (!choices_ended(x)) {
         http_error_set(&x->error, API_SHUTTING_DOWN, "this worker is shutting down");
-    else if (j->end.code)
-        error_of_end(x, &j->end);
-    else
-        api_execute_answer(x);
+    } else {
+        x->dialect->answer(x);
+    }
     return queue_answer(x);
 }
 
@@ -313,8 +359,8 @@ static enum MHD_Result parsed(struct exchange *x)
     body_free(x);
     if (!x->error.code && !x->answer.status && x->route->run)
         x->route->run(x);
-    if (x->job && !x->error.code)
-        return wait_for_job(x);
+    if (x->submitted && !x->error.code)
+        return wait_for_jobs(x);
     return queue_answer(x);
 }
 
@@ -363,7 +409,7 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
         x->state = X_PARSED;
         return parsed(x);
     case X_WAITING:
-        return wait_for_job(x);
+        return wait_for_jobs(x);
     default:
         return MHD_NO;
     }
@@ -381,7 +427,7 @@ void exchange_completed(
     if (x->state >= X_COMPLETE && x->state < X_ANSWERED && !x->error.code)
         http_error_set(&x->error, API_CLIENT_DISCONNECTED, "the client was gone before its job began");
     count_rejected(x); /* unless it is a job */
-    if (x->job && !job_ended(x->job)) {
+    if (!choices_ended(x)) {
         x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : clock_mono_ns();
         exchange_client_gone(x);
     }
@@ -395,12 +441,6 @@ void exchange_completed(
         c->read_deadline_ns = clock_mono_ns() + x->server->params.request_read_ms * NS_PER_MS;
         loop_timer_at(c->loop, c->read_deadline_ns);
     }
-    if (x->job) {
-        if (x->state == X_ANSWERED && code == MHD_REQUEST_TERMINATED_COMPLETED_OK && !x->error.code)
-            atomic_store(&x->job->delivered, x->job->end.n_published);
-        if (job_ended(x->job))
-            job_log(x);
-        job_unref(x->job); /* x->job stays readable until exchange_job_release */
-    }
+    choices_drop(x, x->state == X_ANSWERED && code == MHD_REQUEST_TERMINATED_COMPLETED_OK && !x->error.code);
     exchange_unref(x);
 }

@@ -318,6 +318,7 @@ void gate_head(struct exchange *x, const char *url, const char *method, const ch
 {
     struct head h = {.x = x};
     x->chunked = strcmp(version, "HTTP/1.1") == 0;
+    x->error.openai = strncmp(x->uri, "/v1/", 4) == 0;
     if (!check_head(&h, url, method, version))
         return;
     take_correlation_id(&h);

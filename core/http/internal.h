@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#include "base/json-out.h"
 #include "http/answer.h"
 #include "http/json-scan.h"
 #include "http/server.h"
@@ -20,6 +21,9 @@
 #define HTTP_MAX_HEADERS 100
 #define HTTP_KEY_BYTES 513 /* an API key, zero-padded */
 
+#define HTTP_MAX_CHOICES 16 /* jobs of one request */
+
+struct dialect;
 struct exchange;
 struct conn;
 struct loop;
@@ -38,11 +42,12 @@ void wake_kick(struct wake *w);
 
 /* A request's route, from the table in routes.c. */
 enum route_flags {
-    ROUTE_OPEN = 1,   /* needs no key */
-    ROUTE_BODY = 2,   /* a JSON body */
-    ROUTE_JOB = 4,    /* counts in requests_total when it is refused */
-    ROUTE_PREFIX = 8, /* the last part of the path is a parameter */
-    ROUTE_KEYED = 16  /* not there without configured keys */
+    ROUTE_OPEN = 1,    /* needs no key */
+    ROUTE_BODY = 2,    /* a JSON body */
+    ROUTE_JOB = 4,     /* counts in requests_total when it is refused */
+    ROUTE_PREFIX = 8,  /* the last part of the path is a parameter */
+    ROUTE_KEYED = 16,  /* not there without configured keys */
+    ROUTE_SLASHES = 32 /* the parameter may have some */
 };
 struct route {
     const char *method, *path;
@@ -81,9 +86,32 @@ struct answer {
     const char *type;
 };
 
+/* How far the text of a choice was written. What formats an entry moves a copy on, which
+ * counts once the entry is on its way. */
+struct cursor {
+    uint64_t n_chars; /* characters that the tokens before stand for */
+};
+
+/* One job of an exchange: a request may ask for several answers at once. Loop thread
+ * only, or who has the exchange. */
+struct choice {
+    struct exchange *x;
+    uint32_t index;
+    struct request request; /* moved into the job */
+    struct job *job;        /* NULL: there is none yet, or the engine refused it */
+    bool logged;
+    char *echo; /* the prompt's text, with which its own begins; malloc'ed; NULL: none */
+    size_t n_echo;
+    /* stream */
+    bool started_sent, held_sent, end_sent;
+    atomic_uint formatted; /* entries; written by who has the exchange */
+    uint32_t handed;       /* entries handed to the kernel */
+    struct cursor cursor;
+};
+
 /*
  * One request and its answer. Loop thread only, but for what is said. Referenced by
- * its connection and by its job. While it is suspended, exactly one of these holds:
+ * its connection and by its jobs. While it is suspended, exactly one of these holds:
  * it is PARKED; it is LENT to the engine thread; it is in wake->head or in the loop's
  * runnable list; an intake thread has it; it waits for its client to take what is left
  * of a chunk (left_waits). Only a resumed exchange can complete.
@@ -124,9 +152,18 @@ struct exchange {
     /* outcome */
     struct http_error error;
     struct answer answer;
-    struct request request; /* of a job; moved into it */
-    struct job *job;
-    bool logged;
+    char job_id[JOB_ID_MAX + 1]; /* to be cancelled; of OpenAI's requests the id of the answer */
+
+    /* jobs */
+    const struct dialect *dialect;
+    struct choice *choices;     /* calloc'ed when the body is parsed */
+    uint32_t n_choices, n_each; /* the latter of them are answers to the same prompt */
+    bool stream;
+    bool submitted;    /* the engine has taken them all */
+    bool with_usage;   /* OpenAI's stream_options.include_usage */
+    int64_t created_s; /* Unix time that the answer tells */
+    char *head;        /* what all its chunks begin with, malloc'ed; NULL: not needed */
+    size_t n_head;
 
     /* disconnect */
     bool gone;         /* nobody reads any more */
@@ -134,10 +171,9 @@ struct exchange {
     uint64_t rdhup_ns; /* when the event was read, or a stall was due; 0: none */
 
     /* stream */
-    bool started_sent, held_sent, end_sent, ping_due, metrics_due;
-    atomic_uint formatted; /* entries; written by who has the exchange */
-    uint32_t handed;       /* entries handed to the kernel */
-    char *rest;            /* of an event that did not fit, malloc'ed */
+    bool closed; /* its last event is on its way */
+    bool ping_due, metrics_due;
+    char *rest; /* of an event that did not fit, malloc'ed */
     size_t n_rest, rest_at;
     bool chunk_out; /* bytes were given to the library and it has not come back yet */
     atomic_uint_fast64_t sent_ns;
@@ -231,11 +267,17 @@ void exchange_completed(
     void *cls, struct MHD_Connection *mhd, void **con_cls, enum MHD_RequestTerminationCode code);
 void exchange_unref(struct exchange *x);
 void exchange_client_gone(struct exchange *x);
-void exchange_job_ready(struct job *job, bool few);
-void exchange_job_release(void *consumer);
+bool exchange_has_outcome(const struct exchange *x);
 /* Takes body over. */
 void exchange_answer(struct exchange *x, unsigned status, const char *type, char *body, size_t n);
-bool exchange_has_outcome(const struct exchange *x);
+/* application/json; takes what o has. */
+void exchange_answer_json(struct exchange *x, unsigned status, struct json_out *o);
+/* The parameter of its path with escapes undone and NUL-terminated; false: more than fits. */
+bool exchange_parameter(const struct exchange *x, char *out, size_t size, size_t *n);
+/* NULL: x->error says that it is still loading. */
+const struct http_model *exchange_model(struct exchange *x);
+/* False: x->error says that this worker is shutting down. */
+bool exchange_takes_jobs(struct exchange *x);
 
 /* gate.c: refuses by setting x->error; x->close for what may not go on. */
 void gate_head(struct exchange *x, const char *url, const char *method, const char *version);
@@ -255,8 +297,20 @@ bool direct_send(struct exchange *x);
 /* Loop thread: sends what is left. False: it waits for the client. */
 bool direct_finish(struct exchange *x);
 
-/* api-native.c */
-void job_log(struct exchange *x);
+/* choice.c */
+/* n of them, without jobs. False: error is set. */
+bool choices_new(struct exchange *x, uint32_t n);
+void choices_free(struct exchange *x);
+/* Makes a job of each choice and gives them to the engine; all or none: x->error. */
+void choices_submit(struct exchange *x);
+/* Ends those that have not ended. */
+void choices_abort(struct exchange *x, enum abort_reason reason, uint64_t noticed_ns);
+/* The first that ended with an error, or NULL. */
+const struct choice *choices_failed(const struct exchange *x);
+bool choices_ended(const struct exchange *x); /* all of them */
+/* Drops the exchange's references to its jobs. whole: the answer went out in one piece. */
+void choices_drop(struct exchange *x, bool whole);
+const char *choice_phase(const struct job_end *end);
 
 /* intake.c */
 int intake_start(struct intake **out, unsigned n_threads, struct orcd_error *err);

@@ -320,7 +320,7 @@ static uint64_t conn_timers(struct conn *c, uint64_t now)
     struct exchange *x = c->x;
     uint64_t next = UINT64_MAX;
     if (c->read_deadline_ns && now >= c->read_deadline_ns) {
-        struct http_error e = {.code = API_OK};
+        struct http_error e = {.code = API_OK, .openai = x && x->error.openai};
         http_error_set(&e, API_REQUEST_TIMEOUT, "the request did not arrive within %u ms",
             c->loop->server->params.request_read_ms);
         if (x)
@@ -410,7 +410,6 @@ static void end_half_closed(struct loop *l)
 /* From here on nothing is suspended: the library may only be stopped like that. */
 static void drain_begin(struct loop *l)
 {
-    struct http_server *s = l->server;
     l->draining = true;
     if (l->listen_fd >= 0) {
         epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, l->listen_fd, NULL);
@@ -419,8 +418,8 @@ static void drain_begin(struct loop *l)
     }
     for (struct conn *c = l->conns; c; c = c->next) {
         struct exchange *x = c->x;
-        if (x && x->job && !job_ended(x->job))
-            engine_job_abort(s->engine, x->job, ABORT_SHUTDOWN);
+        if (x)
+            choices_abort(x, ABORT_SHUTDOWN, clock_mono_ns());
         if (x && x->left_waits) {
             x->left_waits = false;
             runnable_add(l, x);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "http/json-in.h"
+#include "http/params-internal.h"
 
 /* Without max_tokens: what is left of the context, at most this. */
 #define DEFAULT_MAX_TOKENS 1024
@@ -72,7 +72,7 @@ static void read_u32(
         *out = (uint32_t)value;
 }
 
-static bool read_simple(struct json_in *in, struct request *r, const char *name, json_object *v)
+bool params_simple(struct json_in *in, struct request *r, const char *name, json_object *v)
 {
     for (size_t i = 0; i < ARRAY_LEN(simple_params); i++) {
         const struct param *p = &simple_params[i];
@@ -90,7 +90,22 @@ static bool read_simple(struct json_in *in, struct request *r, const char *name,
     return false;
 }
 
-static void read_stop(struct json_in *in, struct request *r, json_object *v)
+bool params_add_stop(struct json_in *in, struct request *r, json_object *v)
+{
+    const char *s;
+    size_t n;
+    if (!json_in_text(in, "stop", v, &s, &n))
+        return false;
+    if (n < 1 || n > JOB_STOP_BYTES) {
+        json_in_fail(in, "stop", "must hold strings of 1 to %d bytes", JOB_STOP_BYTES);
+        return false;
+    }
+    r->stop[r->n_stop].n = (uint32_t)n;
+    memcpy(r->stop[r->n_stop++].text, s, n);
+    return true;
+}
+
+void params_stop(struct json_in *in, struct request *r, json_object *v)
 {
     if (!json_in_type(in, "stop", v, json_type_array, "an array of strings"))
         return;
@@ -100,18 +115,9 @@ static void read_stop(struct json_in *in, struct request *r, json_object *v)
         return;
     }
     r->n_stop = 0;
-    for (size_t i = 0; i < n; i++) {
-        const char *s;
-        size_t len;
-        if (!json_in_text(in, "stop", json_object_array_get_idx(v, i), &s, &len))
+    for (size_t i = 0; i < n; i++)
+        if (!params_add_stop(in, r, json_object_array_get_idx(v, i)))
             return;
-        if (len < 1 || len > JOB_STOP_BYTES) {
-            json_in_fail(in, "stop", "must hold strings of 1 to %d bytes", JOB_STOP_BYTES);
-            return;
-        }
-        r->stop[r->n_stop].n = (uint32_t)len;
-        memcpy(r->stop[r->n_stop++].text, s, len);
-    }
 }
 
 /* A token id as an object's key: plain decimal, no sign, no leading zero. */
@@ -124,8 +130,7 @@ static bool read_token_key(const char *key, uint32_t n_vocab, int32_t *id)
     return (uint32_t)*id < n_vocab;
 }
 
-static void read_logit_bias(
-    struct json_in *in, const struct http_model *model, struct request *r, json_object *v)
+void params_logit_bias(struct json_in *in, const struct http_model *model, struct request *r, json_object *v)
 {
     if (!json_in_type(in, "logit_bias", v, json_type_object, "an object of token ids"))
         return;
@@ -154,7 +159,7 @@ static void read_logit_bias(
     }
 }
 
-static void read_on_deadline(struct json_in *in, struct request *r, json_object *v)
+void params_on_deadline(struct json_in *in, struct request *r, json_object *v)
 {
     const char *s;
     size_t n;
@@ -168,7 +173,7 @@ static void read_on_deadline(struct json_in *in, struct request *r, json_object 
 static void read_param(struct json_in *in, struct draft *d, const char *name, json_object *v)
 {
     struct request *r = d->r;
-    if (read_simple(in, r, name, v))
+    if (params_simple(in, r, name, v))
         return;
     if (strcmp(name, "max_tokens") == 0) {
         read_u32(in, name, v, 1, d->model->n_ctx, &r->max_tokens);
@@ -181,11 +186,11 @@ static void read_param(struct json_in *in, struct draft *d, const char *name, js
         json_in_u64(in, name, v, 0, UINT64_MAX, &r->sampling.seed);
         d->has_seed = true;
     } else if (strcmp(name, "stop") == 0) {
-        read_stop(in, r, v);
+        params_stop(in, r, v);
     } else if (strcmp(name, "logit_bias") == 0) {
-        read_logit_bias(in, d->model, r, v);
+        params_logit_bias(in, d->model, r, v);
     } else if (strcmp(name, "on_deadline") == 0) {
-        read_on_deadline(in, r, v);
+        params_on_deadline(in, r, v);
     } else if (strcmp(name, "add_special") == 0) {
         json_in_bool(in, name, v, &d->add_special);
     } else if (strcmp(name, "parse_special") == 0) {
@@ -210,21 +215,21 @@ static void read_params(struct http_error *error, struct draft *d, json_object *
 
 /* --- prompt ---------------------------------------------------------------------------------- */
 
-static void too_long(struct http_error *error, uint64_t tokens, uint32_t n_ctx)
+void params_too_long(struct http_error *error, uint64_t tokens, uint32_t n_ctx)
 {
     http_error_set(error, API_CONTEXT_LENGTH_EXCEEDED,
         "prompt and max_tokens need %llu tokens, the context has %u", (unsigned long long)tokens, n_ctx);
     http_error_detail_numbers(error, "tokens", tokens, "context_length", n_ctx);
 }
 
-static void read_tokens(struct json_in *in, struct draft *d)
+void params_tokens(struct json_in *in, const struct http_model *model, struct request *r, const char *field,
+    json_object *list)
 {
-    struct request *r = d->r;
-    if (!json_in_type(in, "tokens", d->tokens, json_type_array, "an array of token ids"))
+    if (!json_in_type(in, field, list, json_type_array, "an array of token ids"))
         return;
-    size_t n = json_object_array_length(d->tokens);
-    if (n > d->model->n_ctx) {
-        too_long(in->error, n, d->model->n_ctx);
+    size_t n = json_object_array_length(list);
+    if (n > model->n_ctx) {
+        params_too_long(in->error, n, model->n_ctx);
         return;
     }
     r->tokens = calloc(n ? n : 1, sizeof(*r->tokens));
@@ -234,37 +239,35 @@ static void read_tokens(struct json_in *in, struct draft *d)
     }
     for (size_t i = 0; i < n; i++) {
         uint64_t id;
-        if (!json_in_u64(
-                in, "tokens", json_object_array_get_idx(d->tokens, i), 0, d->model->n_vocab - 1, &id))
+        if (!json_in_u64(in, field, json_object_array_get_idx(list, i), 0, model->n_vocab - 1, &id))
             return;
         r->tokens[i] = (int32_t)id;
     }
     r->n_tokens = (uint32_t)n;
 }
 
-static void read_prompt(struct json_in *in, struct draft *d)
+void params_prompt(struct json_in *in, const struct http_model *model, struct request *r, json_object *prompt,
+    unsigned flags)
 {
     const char *text;
-    size_t n, n_ids = 0, longest = tokenizer_max_piece_bytes(d->model->tokenizer);
+    size_t n, n_ids = 0, longest = tokenizer_max_piece_bytes(model->tokenizer);
     struct orcd_error err = ORCD_ERROR_INIT;
-    if (!json_in_text(in, "prompt", d->prompt, &text, &n))
+    if (!json_in_text(in, "prompt", prompt, &text, &n))
         return;
     /* No token is longer than `longest` bytes, so this many bytes need more tokens
      * than there are: refused before the work of finding out how many. */
-    if (longest && n / longest > d->model->n_ctx) {
-        too_long(in->error, n / longest, d->model->n_ctx);
+    if (longest && n / longest > model->n_ctx) {
+        params_too_long(in->error, n / longest, model->n_ctx);
         return;
     }
-    unsigned flags =
-        (d->add_special ? TOKENIZE_ADD_SPECIAL : 0u) | (d->parse_special ? TOKENIZE_PARSE_SPECIAL : 0u);
-    if (tokenizer_encode(d->model->tokenizer, text, n, flags, &d->r->tokens, &n_ids, &err)) {
+    if (tokenizer_encode(model->tokenizer, text, n, flags, &r->tokens, &n_ids, &err)) {
         http_error_set(in->error, API_INTERNAL, "the prompt could not be tokenized");
         return;
     }
-    if (n_ids > d->model->n_ctx)
-        too_long(in->error, n_ids, d->model->n_ctx);
+    if (n_ids > model->n_ctx)
+        params_too_long(in->error, n_ids, model->n_ctx);
     else
-        d->r->n_tokens = (uint32_t)n_ids;
+        r->n_tokens = (uint32_t)n_ids;
 }
 
 static void read_input(struct http_error *error, struct draft *d)
@@ -277,10 +280,12 @@ static void read_input(struct http_error *error, struct draft *d)
         http_error_set(error, API_INVALID_REQUEST, "exactly one of prompt and tokens must be given");
         return;
     }
+    unsigned flags =
+        (d->add_special ? TOKENIZE_ADD_SPECIAL : 0u) | (d->parse_special ? TOKENIZE_PARSE_SPECIAL : 0u);
     if (d->prompt)
-        read_prompt(&in, d);
+        params_prompt(&in, d->model, r, d->prompt, flags);
     else
-        read_tokens(&in, d);
+        params_tokens(&in, d->model, r, "tokens", d->tokens);
     if (error->code)
         return;
     if (r->n_tokens == 0) {
@@ -292,16 +297,16 @@ static void read_input(struct http_error *error, struct draft *d)
     if (!d->has_max_tokens)
         r->max_tokens = (uint32_t)min_u64(left, DEFAULT_MAX_TOKENS);
     if (r->max_tokens > left)
-        too_long(error, (uint64_t)r->n_tokens + r->max_tokens, d->model->n_ctx);
+        params_too_long(error, (uint64_t)r->n_tokens + r->max_tokens, d->model->n_ctx);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------- */
 
-static void read_model_ref(struct json_in *in, const struct http_model *model, json_object *v)
+void params_model(struct json_in *in, const struct http_model *model, const char *field, json_object *v)
 {
     const char *s;
     size_t n;
-    if (!json_in_text(in, "model_ref", v, &s, &n))
+    if (!json_in_text(in, field, v, &s, &n))
         return;
     if (strcmp(s, model->ref) != 0 && strcmp(s, model->name) != 0)
         http_error_set(in->error, API_MODEL_NOT_FOUND, "this worker does not serve that model");
@@ -321,7 +326,7 @@ static void read_top(struct http_error *error, struct draft *d, json_object *roo
             read_job_id(&in, v, d->r->job_id);
             has_id = true;
         } else if (strcmp(name, "model_ref") == 0) {
-            read_model_ref(&in, d->model, v);
+            params_model(&in, d->model, name, v);
         } else if (strcmp(name, "prompt") == 0) {
             if (json_in_type(&in, name, v, json_type_string, "a string"))
                 d->prompt = v;
@@ -344,6 +349,11 @@ static void read_top(struct http_error *error, struct draft *d, json_object *roo
         json_in_fail(&in, "job_id", "is required");
 }
 
+uint64_t params_seed(void)
+{
+    return http_random64() >> 11; /* 53 bits: exact in every JSON reader */
+}
+
 bool params_read_job(
     struct request *r, const struct http_model *model, const char *body, size_t n, struct http_error *error)
 {
@@ -357,7 +367,7 @@ bool params_read_job(
     read_input(error, &d);
     json_object_put(root);
     if (!d.has_seed)
-        r->sampling.seed = http_random64() >> 11; /* 53 bits: exact in every JSON reader */
+        r->sampling.seed = params_seed();
     r->sampling.want_logprob = r->sampling.n_logprobs > 0;
     return !error->code;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "http/api-native.h"
+#include "http/api-openai.h"
 #include "http/internal.h"
 
 const struct route http_routes[] = {
@@ -19,6 +20,9 @@ const struct route http_routes[] = {
     {"POST", "/v2/tokenize", ROUTE_BODY, api_tokenize, NULL},
     {"POST", "/v2/detokenize", ROUTE_BODY, api_detokenize, NULL},
     {"POST", "/v2/shutdown", ROUTE_KEYED, NULL, api_shutdown},
+    {"GET", "/v1/models", 0, NULL, api_openai_models},
+    {"GET", "/v1/models/", ROUTE_PREFIX | ROUTE_SLASHES, NULL, api_openai_model},
+    {"POST", "/v1/completions", ROUTE_BODY | ROUTE_JOB, api_openai_completions_parse, api_openai_run},
 };
 const size_t http_n_routes = sizeof(http_routes) / sizeof(http_routes[0]);
 
@@ -27,7 +31,9 @@ static bool path_matches(const struct route *r, const char *path)
     if (!(r->flags & ROUTE_PREFIX))
         return strcmp(path, r->path) == 0;
     size_t n = strlen(r->path);
-    return strncmp(path, r->path, n) == 0 && path[n] && !strchr(path + n, '/');
+    if (strncmp(path, r->path, n) != 0 || !path[n])
+        return false;
+    return r->flags & ROUTE_SLASHES || !strchr(path + n, '/');
 }
 
 bool route_path_is_open(const char *path)
@@ -57,6 +63,9 @@ const struct route *route_find(const char *method, const char *path, const char 
     }
     if (n)
         http_error_set(error, API_METHOD_NOT_ALLOWED, "this route does not take that method");
+    else if (error->openai)
+        http_error_set(error, API_NOT_FOUND,
+            "no such route; there are GET /v1/models, GET /v1/models/ID and POST /v1/completions");
     else
         http_error_set(error, API_NOT_FOUND, "no such route");
     return NULL;

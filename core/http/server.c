@@ -199,6 +199,7 @@ void http_server_set_model(struct http_server *s, const struct http_model *model
         return;
     }
     *m = *model;
+    m->since_s = (int64_t)(clock_real_ns() / NS_PER_S);
     m->name = strdup(model->name ? model->name : "");
     m->ref = strdup(model->ref ? model->ref : "");
     m->quant_kind = strdup(model->quant_kind ? model->quant_kind : "");

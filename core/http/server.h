@@ -36,6 +36,7 @@ struct http_model {
     uint32_t n_ctx;                             /* tokens of a sequence */
     uint32_t n_vocab;
     uint64_t weight_bytes;
+    int64_t since_s; /* Unix time; told by http_server_set_model */
 };
 void http_server_set_model(struct http_server *s, const struct http_model *model);
 

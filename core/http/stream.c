@@ -7,26 +7,70 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json-out.h"
-#include "http/internal.h"
-#include "http/sse.h"
+#include "http/dialect.h"
 #include "observe/metrics.h"
 
-static uint32_t available(const struct exchange *x)
+static bool has_started(const struct choice *c)
 {
-    return job_ended(x->job) ? x->job->end.n_published : job_published(x->job);
+    return atomic_load_explicit(&c->job->has_started, memory_order_acquire);
 }
 
 bool stream_has_news(const struct exchange *x)
 {
-    return job_ended(x->job) ||
-           atomic_load_explicit(&x->formatted, memory_order_relaxed) < job_published(x->job);
+    for (uint32_t i = 0; i < x->n_choices; i++) {
+        const struct choice *c = &x->choices[i];
+        if (c->end_sent)
+            continue;
+        if (job_ended(c->job) || (!c->started_sent && has_started(c)) ||
+            atomic_load_explicit(&c->formatted, memory_order_relaxed) < job_published(c->job))
+            return true;
+    }
+    return false;
 }
 
-static const char *model_name(const struct exchange *x)
+enum event_kind {
+    EVENT_NONE,
+    EVENT_STARTED,
+    EVENT_TOKEN,
+    EVENT_HELD,
+    EVENT_END,
+    EVENT_ERROR,
+    EVENT_CLOSING,
+    EVENT_METRICS
+};
+struct event {
+    enum event_kind kind;
+    struct choice *choice;
+    struct cursor at; /* of the choice, once the event is on its way */
+};
+
+/* Formats what is due of a choice, if anything is. */
+static enum event_kind choice_event(
+    const struct dialect *d, const struct choice *c, struct json_out *o, struct cursor *at)
 {
-    const struct http_model *m = atomic_load(&x->server->model);
-    return m ? m->ref : "";
+    const struct job *j = c->job;
+    bool ended = job_ended(j); /* first: what it says is then all there is */
+    uint32_t formatted = atomic_load_explicit(&c->formatted, memory_order_relaxed);
+    if (!c->started_sent && has_started(c)) {
+        d->started(o, c);
+        return EVENT_STARTED;
+    }
+    if (formatted < (ended ? j->end.n_published : job_published(j))) {
+        d->token(o, c, formatted, at);
+        return EVENT_TOKEN;
+    }
+    if (!ended)
+        return EVENT_NONE;
+    if (j->end.n_held && !c->held_sent) {
+        d->held(o, c, at);
+        return EVENT_HELD;
+    }
+    if (j->end.code) {
+        d->error(o, c);
+        return EVENT_ERROR;
+    }
+    d->end(o, c, at);
+    return EVENT_END;
 }
 
 static double decode_ms(const struct job *j, uint64_t now)
@@ -35,62 +79,83 @@ static double decode_ms(const struct job *j, uint64_t now)
     return first && now > first ? (double)(now - first) / (double)NS_PER_MS : 0;
 }
 
-enum event { EVENT_NONE, EVENT_STARTED, EVENT_TOKEN, EVENT_HELD, EVENT_END, EVENT_METRICS };
-
 /* Formats the next event that is due. */
-static enum event next_event(const struct exchange *x, struct json_out *o, uint64_t now)
+static void next_event(const struct exchange *x, struct event *e, struct json_out *o, uint64_t now)
 {
-    const struct job *j = x->job;
-    bool ended = job_ended(j); /* before `available`: what it says is then all there is */
-    if (!x->started_sent) {
-        sse_started(o, j, model_name(x));
-        return EVENT_STARTED;
+    bool all = true;
+    *e = (struct event){.kind = EVENT_NONE};
+    if (x->closed)
+        return;
+    for (uint32_t i = 0; i < x->n_choices; i++) {
+        struct choice *c = &x->choices[i];
+        if (c->end_sent)
+            continue;
+        all = false;
+        e->at = c->cursor;
+        e->kind = choice_event(x->dialect, c, o, &e->at);
+        e->choice = c;
+        if (e->kind != EVENT_NONE)
+            return;
     }
-    if (x->formatted < available(x)) {
-        sse_token(o, j, x->formatted);
-        return EVENT_TOKEN;
+    if (all) {
+        e->kind = EVENT_CLOSING;
+        x->dialect->closing(o, x);
+    } else if (x->metrics_due && x->dialect->metrics) {
+        const struct choice *c = &x->choices[0];
+        e->kind = EVENT_METRICS;
+        x->dialect->metrics(o, c->formatted, decode_ms(c->job, now), health_memory_used(x->server->health));
     }
-    if (ended && j->end.n_held && !x->held_sent) {
-        sse_held(o, j);
-        return EVENT_HELD;
-    }
-    if (ended && !x->end_sent) {
-        sse_end(o, j);
-        return EVENT_END;
-    }
-    if (x->metrics_due && !x->end_sent) {
-        sse_metrics(o, x->formatted, decode_ms(j, now), health_memory_used(x->server->health));
-        return EVENT_METRICS;
-    }
-    return EVENT_NONE;
 }
 
 /* That event is on its way. */
-static void event_taken(struct exchange *x, enum event e, uint64_t now)
+static void event_taken(struct exchange *x, const struct event *e, uint64_t now)
 {
-    if (e == EVENT_STARTED) {
-        x->started_sent = true;
-    } else if (e == EVENT_TOKEN) {
-        x->formatted++;
-    } else if (e == EVENT_HELD) {
-        x->held_sent = true;
-    } else if (e == EVENT_END) {
-        x->end_sent = true;
-    } else {
+    struct choice *c = e->choice;
+    switch (e->kind) {
+    case EVENT_NONE:
+        return;
+    case EVENT_STARTED:
+        c->started_sent = true;
+        return;
+    case EVENT_TOKEN:
+        c->formatted++;
+        c->cursor = e->at;
+        return;
+    case EVENT_HELD:
+        c->held_sent = true;
+        c->cursor = e->at;
+        return;
+    case EVENT_END:
+        c->end_sent = true;
+        return;
+    case EVENT_ERROR: /* an answer with less than what was asked for is none */
+        x->closed = true;
+        choices_abort(x, ABORT_CANCEL, now);
+        return;
+    case EVENT_CLOSING:
+        x->closed = true;
+        return;
+    case EVENT_METRICS:
         x->metrics_due = false;
         x->metrics_ns = now;
+        return;
     }
 }
 
 void stream_handed(struct exchange *x, uint64_t now)
 {
-    uint32_t formatted = x->formatted;
-    for (uint32_t i = x->handed; i < formatted; i++) {
-        uint64_t sampled = x->job->tokens[i].sampled_ns;
-        metric_observe(MH_EMISSION, now > sampled ? (double)(now - sampled) / 1e3 : 0);
+    for (uint32_t i = 0; i < x->n_choices; i++) {
+        struct choice *c = &x->choices[i];
+        uint32_t formatted = c->formatted;
+        if (c->handed == formatted)
+            continue;
+        for (uint32_t k = c->handed; k < formatted; k++) {
+            uint64_t sampled = c->job->tokens[k].sampled_ns;
+            metric_observe(MH_EMISSION, now > sampled ? (double)(now - sampled) / 1e3 : 0);
+        }
+        c->handed = formatted;
+        atomic_store_explicit(&c->job->delivered, formatted, memory_order_relaxed);
     }
-    x->handed = formatted;
-    atomic_store_explicit(&x->job->delivered, formatted, memory_order_relaxed);
 }
 
 static size_t rest_take(struct exchange *x, char *buf, size_t max)
@@ -109,13 +174,14 @@ static size_t rest_take(struct exchange *x, char *buf, size_t max)
 static size_t event_in_pieces(struct exchange *x, char *buf, size_t max, uint64_t now)
 {
     struct json_out o;
+    struct event e;
     json_out_growing(&o);
-    enum event e = next_event(x, &o, now);
+    next_event(x, &e, &o, now);
     x->rest = json_out_take(&o, &x->n_rest);
     x->rest_at = 0;
     if (!x->rest)
         return 0;
-    event_taken(x, e, now);
+    event_taken(x, &e, now);
     return rest_take(x, buf, max);
 }
 
@@ -124,15 +190,16 @@ static size_t fill(struct exchange *x, char *buf, size_t max, uint64_t now)
     size_t n = x->rest ? rest_take(x, buf, max) : 0;
     while (!x->rest && n < max) {
         struct json_out o;
+        struct event e;
         json_out_fixed(&o, buf + n, max - n);
-        enum event e = next_event(x, &o, now);
-        if (e == EVENT_NONE)
+        next_event(x, &e, &o, now);
+        if (e.kind == EVENT_NONE)
             break;
         if (o.failed && n)
             break; /* it gets the next chunk */
         if (o.failed)
             return event_in_pieces(x, buf, max, now);
-        event_taken(x, e, now);
+        event_taken(x, &e, now);
         n += o.n;
     }
     return n;
@@ -149,7 +216,7 @@ ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
     if (x->gone || x->broken)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     size_t n = fill(x, buf, max, now);
-    if (n == 0 && x->end_sent)
+    if (n == 0 && x->closed)
         return MHD_CONTENT_READER_END_OF_STREAM;
     if (n == 0 && x->probe) {
         memcpy(buf, ":\n\n", n = 3);

@@ -64,7 +64,7 @@ def _():
 
 @case("unknown routes are 401 without a key, 404 with one")
 def _():
-    for path in ("/nope", "/v1/models", "/v2", "/", "/health/x", "/v2/jobs", "/v2/jobs/a/b", "/metrics/"):
+    for path in ("/nope", "/v2", "/", "/health/x", "/v2/jobs", "/v2/jobs/a/b", "/metrics/"):
         equal(locked.call("GET", path).status, 401, path)
         equal(locked.call("GET", path, key=KEY).code, "NOT_FOUND", path)
         equal(w.call("GET", path).code, "NOT_FOUND", path)

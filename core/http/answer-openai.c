@@ -1,0 +1,130 @@
+#include "http/answer-openai.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+static const struct http_model *model_of(const struct exchange *x)
+{
+    return atomic_load(&x->server->model); /* there is one: it has jobs */
+}
+
+static void put_lead(struct json_out *o, const struct exchange *x, const char *object)
+{
+    json_out_open(o, NULL, '{');
+    json_out_text(o, "id", x->job_id);
+    json_out_text(o, "object", object);
+    json_out_i64(o, "created", x->created_s);
+    json_out_text(o, "model", model_of(x)->ref);
+}
+
+void openai_head(struct exchange *x, const char *object)
+{
+    struct json_out o;
+    json_out_growing(&o);
+    json_out_raw(&o, "data: ", 6);
+    put_lead(&o, x, object);
+    json_out_open(&o, "choices", '[');
+    json_out_raw(&o, "{\"index\":", 9);
+    x->head = json_out_take(&o, &x->n_head);
+    if (!x->head)
+        http_error_set(&x->error, API_INTERNAL, "out of memory");
+}
+
+void openai_chunk_open(struct json_out *o, const struct choice *c)
+{
+    json_out_raw(o, c->x->head, c->x->n_head);
+    json_out_digits(o, c->index);
+    o->comma = true;
+}
+
+void openai_chunk_close(struct json_out *o, const struct choice *c, const char *finish)
+{
+    o->comma = true;
+    json_out_text(o, "finish_reason", finish);
+    json_out_raw(o, "}]", 2);
+    if (c->x->with_usage)
+        json_out_raw(o, ",\"usage\":null", 13);
+    json_out_raw(o, "}\n\n", 3);
+}
+
+const char *openai_finish_reason(const struct job *j)
+{
+    static const char *const reasons[] = {
+        [FINISH_NONE] = NULL,
+        [FINISH_STOP] = "stop",
+        [FINISH_LENGTH] = "length",
+        [FINISH_STOP_SEQUENCE] = "stop",
+        [FINISH_DEADLINE] = "deadline", /* only where on_deadline asked for it */
+    };
+    return reasons[j->end.finish];
+}
+
+static void put_done(struct json_out *o)
+{
+    json_out_raw(o, "data: [DONE]\n\n", 14);
+}
+
+void openai_error(struct json_out *o, const struct choice *c)
+{
+    const struct job_end *e = &c->job->end;
+    json_out_raw(o, "data: ", 6);
+    o->comma = false;
+    http_error_openai(o, e->code, e->message, NULL, "", c->x->correlation_id);
+    json_out_raw(o, "\n\n", 2);
+    put_done(o);
+}
+
+/* A prompt counts once, however many answers it has. */
+static void put_usage(struct json_out *o, const struct exchange *x)
+{
+    uint64_t in = 0, out = 0, cached = 0;
+    for (uint32_t i = 0; i < x->n_choices; i++) {
+        const struct job *j = x->choices[i].job;
+        out += j->end.tokens_out;
+        if (i % x->n_each)
+            continue;
+        in += j->request.n_tokens;
+        cached += j->started.cached_tokens;
+    }
+    json_out_open(o, "usage", '{');
+    json_out_u64(o, "prompt_tokens", in);
+    json_out_u64(o, "completion_tokens", out);
+    json_out_u64(o, "total_tokens", in + out);
+    json_out_open(o, "prompt_tokens_details", '{');
+    json_out_u64(o, "cached_tokens", cached);
+    json_out_close(o, '}');
+    json_out_close(o, '}');
+}
+
+void openai_closing(struct json_out *o, const struct exchange *x)
+{
+    static const char before[] = "{\"index\":";
+    if (x->with_usage) {
+        json_out_raw(o, x->head, x->n_head - (sizeof(before) - 1)); /* no choice in this one */
+        json_out_raw(o, "]", 1);
+        o->comma = true;
+        put_usage(o, x);
+        json_out_raw(o, "}\n\n", 3);
+    }
+    put_done(o);
+}
+
+void openai_answer_open(struct json_out *o, const struct exchange *x, const char *object)
+{
+    put_lead(o, x, object);
+    json_out_open(o, "choices", '[');
+}
+
+void openai_answer_close(struct json_out *o, const struct exchange *x)
+{
+    json_out_close(o, ']');
+    put_usage(o, x);
+    json_out_close(o, '}');
+}
+
+const char *openai_piece(const struct choice *c, int32_t id, size_t *n)
+{
+    return tokenizer_piece(model_of(c->x)->tokenizer, id, true, n);
+}

@@ -1,0 +1,67 @@
+/* The handlers of the OpenAI-compatible API. */
+#include "http/api-openai.h"
+
+#include <string.h>
+
+#include "http/dialect.h"
+#include "http/params-openai.h"
+
+static void put_model(struct json_out *o, const struct http_model *m)
+{
+    json_out_open(o, NULL, '{');
+    json_out_text(o, "id", m->ref);
+    json_out_text(o, "object", "model");
+    json_out_i64(o, "created", m->since_s);
+    json_out_text(o, "owned_by", "orcd");
+    json_out_u64(o, "max_model_len", m->n_ctx);
+    json_out_close(o, '}');
+}
+
+void api_openai_models(struct exchange *x)
+{
+    const struct http_model *m = exchange_model(x);
+    struct json_out o;
+    if (!m)
+        return;
+    json_out_growing(&o);
+    json_out_open(&o, NULL, '{');
+    json_out_text(&o, "object", "list");
+    json_out_open(&o, "data", '[');
+    put_model(&o, m);
+    json_out_close(&o, ']');
+    json_out_close(&o, '}');
+    exchange_answer_json(x, 200, &o);
+}
+
+void api_openai_model(struct exchange *x)
+{
+    const struct http_model *m = exchange_model(x);
+    char id[HTTP_URI_BYTES + 1];
+    struct json_out o;
+    size_t n;
+    if (!m)
+        return;
+    if (!exchange_parameter(x, id, sizeof(id), &n) || (strcmp(id, m->ref) != 0 && strcmp(id, m->name) != 0)) {
+        http_error_set(&x->error, API_MODEL_NOT_FOUND, "this worker does not serve that model");
+        return;
+    }
+    json_out_growing(&o);
+    put_model(&o, m);
+    exchange_answer_json(x, 200, &o);
+}
+
+void api_openai_completions_parse(struct exchange *x)
+{
+    const struct http_model *m = exchange_takes_jobs(x) ? exchange_model(x) : NULL;
+    x->dialect = &dialect_completions;
+    if (m)
+        params_read_completion(x, m);
+}
+
+void api_openai_run(struct exchange *x)
+{
+    if (x->stream)
+        x->dialect->prepare(x);
+    if (!x->error.code)
+        choices_submit(x);
+}

@@ -1,0 +1,206 @@
+/* The jobs of an exchange: made, handed to the engine, ended and logged together. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/internal.h"
+
+bool choices_new(struct exchange *x, uint32_t n)
+{
+    x->choices = calloc(n, sizeof(*x->choices));
+    if (!x->choices) {
+        http_error_set(&x->error, API_INTERNAL, "out of memory");
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        x->choices[i].x = x;
+        x->choices[i].index = i;
+    }
+    x->n_choices = n;
+    return true;
+}
+
+void choices_free(struct exchange *x)
+{
+    for (uint32_t i = 0; i < x->n_choices; i++) {
+        request_release(&x->choices[i].request);
+        free(x->choices[i].echo);
+    }
+    free(x->choices);
+    x->choices = NULL;
+    x->n_choices = 0;
+}
+
+const char *choice_phase(const struct job_end *end)
+{
+    static const char *const phases[] = {"queue", "prefill", "decode", "done"};
+    return phases[end->phase];
+}
+
+/* One line a job: never its prompt, never a key. */
+static void choice_log(struct choice *c)
+{
+    static const char *const finishes[] = {"none", "stop", "length", "stop_sequence", "deadline"};
+    const struct job *j = c->job;
+    if (!j || c->logged)
+        return;
+    c->logged = true;
+    const struct job_end *e = &j->end;
+    uint32_t delivered = atomic_load(&j->delivered);
+    uint64_t admitted = atomic_load(&j->admitted_ns), now = clock_mono_ns();
+    double slack =
+        j->request.deadline_ns ? ((double)j->request.deadline_ns - (double)now) / (double)NS_PER_MS : 0;
+    double predicted = (double)(j->predicted_end_ns - j->request.arrived_ns) / (double)NS_PER_MS;
+    log_event(ORCD_LOG_INFO, "job ended", LOG_T("job_id", j->request.job_id),
+        LOG_T("correlation_id", j->request.correlation_id),
+        LOG_T("outcome", e->code ? api_code_name(e->code) : finishes[e->finish]),
+        LOG_T("phase", choice_phase(e)),
+        LOG_F("queue_ms", (double)((admitted ? admitted : now) - j->request.arrived_ns) / (double)NS_PER_MS),
+        LOG_F("ttft_ms", e->ttft_ms), LOG_I("tokens_in", j->request.n_tokens), LOG_I("tokens", e->tokens_out),
+        LOG_I("wasted", e->tokens_out > delivered ? e->tokens_out - delivered : 0),
+        j->request.deadline_ns ? LOG_F("deadline_slack_ms", slack) : NULL,
+        j->predicted_end_ns ? LOG_F("predicted_ms", predicted) : NULL, NULL);
+}
+
+/* --- what the engine calls -------------------------------------------------------------- */
+
+static void job_ready(struct job *job, bool few)
+{
+    struct choice *c = job->consumer;
+    struct exchange *x = c->x;
+    /* An answer in one piece needs no wake-up for each token. Nothing is asked of the
+     * other choices: the exchange may be about to submit them. */
+    if (!job_ended(job) &&
+        !(job->request.stream && atomic_load_explicit(&job->has_started, memory_order_acquire)))
+        return;
+    if (few ? !direct_send(x) : atomic_exchange(&x->parked, AWAKE) == PARKED)
+        wake_push(x->wake, x);
+}
+
+static void job_release(void *consumer)
+{
+    struct choice *c = consumer;
+    choice_log(c); /* where the client left before its job's end */
+    exchange_unref(c->x);
+}
+
+/* --- submitting -------------------------------------------------------------------------- */
+
+static bool make_job(struct choice *c, const struct http_model *m)
+{
+    struct exchange *x = c->x;
+    struct request *r = &c->request;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    memcpy(r->correlation_id, x->correlation_id, sizeof(r->correlation_id));
+    r->owner = x->owner;
+    r->stream = x->stream;
+    r->arrived_ns = x->arrived_ns;
+    r->deadline_ns = x->deadline_ns;
+    r->deadline_clamped = x->deadline_clamped;
+    if (job_new(&c->job, r, m->tokenizer, &err)) {
+        http_error_set(&x->error, API_INTERNAL, "%.200s", err.msg);
+        return false;
+    }
+    /* From a successful submit on, the job is the engine's too: everything that it may
+     * call is set before. */
+    c->job->consumer = c;
+    c->job->ready = job_ready;
+    atomic_fetch_add(&x->refs, 1);
+    c->job->release = job_release;
+    return true;
+}
+
+static void error_of_refusal(struct exchange *x, const struct engine_refusal *r)
+{
+    http_error_set(&x->error, r->code, "%s", r->message);
+    x->error.retry_after_s = r->retry_after_s;
+    if (r->predicted)
+        snprintf(x->error.details, sizeof(x->error.details),
+            "{\"predicted_ms\":%.0f,\"remaining_ms\":%.0f,\"queue_ms\":%.0f,\"prefill_ms\":%.0f,"
+            "\"decode_ms\":%.0f,\"margin_ms\":%.0f}",
+            r->predicted_ms, r->remaining_ms, r->queue_ms, r->prefill_ms, r->decode_ms, r->margin_ms);
+}
+
+/* Those from `from` on were never given to the engine. */
+static void forget_from(struct exchange *x, uint32_t from)
+{
+    for (uint32_t i = from; i < x->n_choices; i++) {
+        struct choice *c = &x->choices[i];
+        struct job *j = c->job;
+        c->logged = true;
+        c->job = NULL;
+        job_unref(j); /* takes NULL */
+    }
+}
+
+static void abort_all(struct exchange *x, enum abort_reason reason, uint64_t noticed_ns)
+{
+    for (uint32_t i = 0; i < x->n_choices; i++) {
+        struct job *j = x->choices[i].job;
+        if (j && !job_ended(j))
+            engine_job_abort_noticed(x->server->engine, j, reason, noticed_ns);
+    }
+}
+
+void choices_submit(struct exchange *x)
+{
+    const struct http_model *m = exchange_model(x);
+    struct engine_refusal refusal;
+    if (!m || !exchange_takes_jobs(x))
+        return;
+    for (uint32_t i = 0; i < x->n_choices; i++) {
+        if (!make_job(&x->choices[i], m)) {
+            forget_from(x, 0);
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < x->n_choices; i++) {
+        if (engine_submit(x->server->engine, x->choices[i].job, &refusal) == API_OK)
+            continue;
+        error_of_refusal(x, &refusal);
+        forget_from(x, i);
+        abort_all(x, ABORT_CANCEL, clock_mono_ns());
+        return;
+    }
+    x->submitted = true;
+}
+
+/* --- all of them -------------------------------------------------------------------------- */
+
+void choices_abort(struct exchange *x, enum abort_reason reason, uint64_t noticed_ns)
+{
+    if (x->submitted) /* before that an intake thread may have them */
+        abort_all(x, reason, noticed_ns);
+}
+
+const struct choice *choices_failed(const struct exchange *x)
+{
+    for (uint32_t i = 0; i < x->n_choices; i++)
+        if (job_ended(x->choices[i].job) && x->choices[i].job->end.code)
+            return &x->choices[i];
+    return NULL;
+}
+
+bool choices_ended(const struct exchange *x)
+{
+    for (uint32_t i = 0; i < x->n_choices; i++)
+        if (x->choices[i].job && !job_ended(x->choices[i].job))
+            return false;
+    return true;
+}
+
+void choices_drop(struct exchange *x, bool whole)
+{
+    for (uint32_t i = 0; i < x->n_choices; i++) {
+        struct choice *c = &x->choices[i];
+        if (!c->job)
+            continue;
+        if (whole && job_ended(c->job))
+            atomic_store(&c->job->delivered, c->job->end.n_published);
+        if (job_ended(c->job))
+            choice_log(c);
+        job_unref(c->job); /* c->job stays readable until job_release */
+    }
+}

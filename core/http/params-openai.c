@@ -1,0 +1,349 @@
+#include "http/params-openai.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "http/params-internal.h"
+
+/* What OpenAI gives without max_tokens. */
+#define COMPLETION_MAX_TOKENS 16
+
+static const char *text_of(json_object *v)
+{
+    return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
+}
+
+static bool is_empty_list(json_object *v)
+{
+    return json_object_is_type(v, json_type_array) && json_object_array_length(v) == 0;
+}
+
+static bool is_one(json_object *v)
+{
+    return json_object_is_type(v, json_type_int) && json_object_get_int64(v) == 1;
+}
+
+static bool is_empty_text(json_object *v)
+{
+    return json_object_is_type(v, json_type_string) && !text_of(v)[0];
+}
+
+static bool is_no_tool(json_object *v)
+{
+    return strcmp(text_of(v), "none") == 0 || strcmp(text_of(v), "auto") == 0;
+}
+
+static bool is_text_format(json_object *v)
+{
+    json_object *type = NULL;
+    return json_object_is_type(v, json_type_object) && json_object_object_get_ex(v, "type", &type) &&
+           strcmp(text_of(type), "text") == 0;
+}
+
+static bool is_text_only(json_object *v)
+{
+    return json_object_is_type(v, json_type_array) && json_object_array_length(v) == 1 &&
+           strcmp(text_of(json_object_array_get_idx(v, 0)), "text") == 0;
+}
+
+static bool never(json_object *v)
+{
+    (void)v;
+    return false;
+}
+
+/* Ignored, these would give an answer to another question. */
+static const struct {
+    const char *name;
+    bool (*harmless)(json_object *v);
+} unsupported[] = {
+    {"tools", is_empty_list},
+    {"tool_choice", is_no_tool},
+    {"functions", is_empty_list},
+    {"function_call", is_no_tool},
+    {"response_format", is_text_format},
+    {"suffix", is_empty_text},
+    {"best_of", is_one},
+    {"audio", never},
+    {"modalities", is_text_only},
+    {"web_search_options", never},
+};
+
+static bool read_unsupported(struct json_in *in, const char *name, json_object *v)
+{
+    for (size_t i = 0; i < ARRAY_LEN(unsupported); i++) {
+        if (strcmp(name, unsupported[i].name) != 0)
+            continue;
+        if (!unsupported[i].harmless(v))
+            json_in_fail(in, name, "asks for what this server does not support");
+        return true;
+    }
+    return false;
+}
+
+static void read_seed(struct json_in *in, struct openai_request *q, json_object *v)
+{
+    int64_t below_zero;
+    q->has_seed = true;
+    if (json_object_is_type(v, json_type_int) && json_object_get_int64(v) < 0) {
+        if (json_in_i64(in, "seed", v, INT64_MIN, -1, &below_zero))
+            q->r.sampling.seed = (uint64_t)below_zero;
+    } else {
+        json_in_u64(in, "seed", v, 0, UINT64_MAX, &q->r.sampling.seed);
+    }
+}
+
+static void read_stream_options(struct json_in *in, struct openai_request *q, json_object *v)
+{
+    json_object *usage = NULL;
+    if (json_in_type(in, "stream_options", v, json_type_object, "an object") &&
+        json_object_object_get_ex(v, "include_usage", &usage) && usage)
+        json_in_bool(in, "stream_options.include_usage", usage, &q->x->with_usage);
+}
+
+static void read_u32(
+    struct json_in *in, const char *name, json_object *v, uint64_t lo, uint64_t hi, uint32_t *out)
+{
+    uint64_t value;
+    if (json_in_u64(in, name, v, lo, hi, &value))
+        *out = (uint32_t)value;
+}
+
+bool openai_read_common(struct json_in *in, struct openai_request *q, const char *name, json_object *v)
+{
+    struct request *r = &q->r;
+    if (strcmp(name, "model") == 0) {
+        params_model(in, q->model, name, v);
+    } else if (strcmp(name, "stream") == 0) {
+        json_in_bool(in, name, v, &q->x->stream);
+    } else if (strcmp(name, "stream_options") == 0) {
+        read_stream_options(in, q, v);
+    } else if (strcmp(name, "n") == 0) {
+        read_u32(in, name, v, 1, HTTP_MAX_CHOICES, &q->n);
+    } else if (strcmp(name, "seed") == 0) {
+        read_seed(in, q, v);
+    } else if (strcmp(name, "stop") == 0) {
+        r->n_stop = 0;
+        if (json_object_is_type(v, json_type_string))
+            params_add_stop(in, r, v);
+        else
+            params_stop(in, r, v);
+    } else if (strcmp(name, "logit_bias") == 0) {
+        params_logit_bias(in, q->model, r, v);
+    } else if (strcmp(name, "top_k") == 0) { /* from here on: extensions that other servers have too */
+        read_u32(in, name, v, 0, q->model->n_vocab, &r->sampling.top_k);
+    } else if (strcmp(name, "repeat_last_n") == 0) {
+        read_u32(in, name, v, 0, q->model->n_ctx, &r->sampling.repeat_last_n);
+    } else if (strcmp(name, "on_deadline") == 0) {
+        params_on_deadline(in, r, v);
+    } else {
+        return read_unsupported(in, name, v) || params_simple(in, r, name, v);
+    }
+    return true;
+}
+
+void openai_read_max_tokens(struct json_in *in, struct openai_request *q, const char *name, json_object *v)
+{
+    q->has_max_tokens = true;
+    read_u32(in, name, v, 1, UINT32_MAX, &q->max_tokens);
+}
+
+/* Room for the answer, from what the prompt leaves of the context. */
+bool openai_fit(struct http_error *error, const struct openai_request *q, struct request *r, uint32_t most)
+{
+    uint32_t n_ctx = q->model->n_ctx;
+    uint32_t left = n_ctx + 1 - r->n_tokens; /* the last token that is sampled is never fed */
+    r->max_tokens = q->has_max_tokens ? q->max_tokens : (uint32_t)min_u64(left, most);
+    if (r->max_tokens > left)
+        params_too_long(error, (uint64_t)r->n_tokens + r->max_tokens, n_ctx);
+    return !error->code;
+}
+
+static void *copy_of(const void *p, size_t n)
+{
+    void *copy = malloc(n ? n : 1);
+    if (copy && n)
+        memcpy(copy, p, n);
+    return copy;
+}
+
+/* The rest of c's request, whose prompt is there: what is common to all. */
+static bool fill(const struct openai_request *q, struct choice *c)
+{
+    struct request *r = &c->request;
+    int32_t *tokens = r->tokens;
+    uint32_t n_tokens = r->n_tokens, max_tokens = r->max_tokens;
+    *r = q->r;
+    r->tokens = tokens;
+    r->n_tokens = n_tokens;
+    r->max_tokens = max_tokens;
+    r->sampling.seed = q->has_seed ? q->r.sampling.seed + c->index : params_seed();
+    if (!q->r.sampling.n_bias)
+        return true;
+    r->sampling.bias = copy_of(q->r.sampling.bias, q->r.sampling.n_bias * sizeof(*r->sampling.bias));
+    return r->sampling.bias;
+}
+
+static bool copy_prompt(struct choice *to, const struct choice *from)
+{
+    to->request.n_tokens = from->request.n_tokens;
+    to->request.max_tokens = from->request.max_tokens;
+    to->request.tokens = copy_of(from->request.tokens, from->request.n_tokens * sizeof(*to->request.tokens));
+    if (from->echo)
+        to->echo = copy_of(from->echo, from->n_echo);
+    to->n_echo = from->n_echo;
+    return to->request.tokens && (to->echo || !from->echo);
+}
+
+bool openai_finish(struct openai_request *q, const char *id_prefix)
+{
+    struct exchange *x = q->x;
+    char uuid[37];
+    http_uuid(uuid);
+    snprintf(x->job_id, sizeof(x->job_id), "%s%s", id_prefix, uuid);
+    x->created_s = (int64_t)(clock_real_ns() / NS_PER_S);
+    x->n_each = q->n;
+    for (uint32_t i = 0; i < x->n_choices && !x->error.code; i++) {
+        struct choice *c = &x->choices[i];
+        uint32_t first = i - i % q->n;
+        if ((i != first && !copy_prompt(c, &x->choices[first])) || !fill(q, c)) {
+            http_error_set(&x->error, API_INTERNAL, "out of memory");
+            break;
+        }
+        if (i == 0)
+            memcpy(c->request.job_id, x->job_id, sizeof(x->job_id));
+        else
+            snprintf(c->request.job_id, sizeof(c->request.job_id), "%.100s:%u", x->job_id, i);
+    }
+    return !x->error.code;
+}
+
+bool openai_begin(struct openai_request *q, struct exchange *x, const struct http_model *model)
+{
+    *q = (struct openai_request){.x = x, .model = model, .n = 1};
+    sample_params_default(&q->r.sampling);
+    q->root = json_in_parse(x->body, x->n_body, &x->error);
+    if (q->root && !json_object_is_type(q->root, json_type_object))
+        http_error_set(&x->error, API_INVALID_REQUEST, "the body must be a JSON object");
+    return !x->error.code;
+}
+
+void openai_end(struct openai_request *q)
+{
+    json_object_put(q->root);
+    request_release(&q->r); /* each choice has its own copy */
+}
+
+/* --- completions -------------------------------------------------------------------------- */
+
+struct completion {
+    struct openai_request q;
+    json_object *prompt;
+    bool echo;
+};
+
+static void read_completion_field(struct json_in *in, struct completion *d, const char *name, json_object *v)
+{
+    if (strcmp(name, "prompt") == 0) {
+        d->prompt = v;
+    } else if (strcmp(name, "echo") == 0) {
+        json_in_bool(in, name, v, &d->echo);
+    } else if (strcmp(name, "max_tokens") == 0) {
+        openai_read_max_tokens(in, &d->q, name, v);
+    } else if (strcmp(name, "logprobs") == 0) {
+        d->q.r.sampling.want_logprob = true;
+        read_u32(in, name, v, 0, SAMPLE_MAX_LOGPROBS, &d->q.r.sampling.n_logprobs);
+    } else {
+        openai_read_common(in, &d->q, name, v);
+    }
+}
+
+/* How many prompts there are: text, texts, a list of token ids, or a list of those. */
+static uint32_t count_prompts(struct json_in *in, const struct completion *d)
+{
+    json_object *p = d->prompt;
+    if (!p) {
+        json_in_fail(in, "prompt", "is required");
+        return 0;
+    }
+    if (json_object_is_type(p, json_type_string))
+        return 1;
+    if (!json_object_is_type(p, json_type_array) || json_object_array_length(p) == 0) {
+        json_in_fail(in, "prompt", "must be a string, an array of strings, or token ids");
+        return 0;
+    }
+    size_t n = json_object_array_length(p);
+    if (json_object_is_type(json_object_array_get_idx(p, 0), json_type_int))
+        return 1;
+    if (n > HTTP_MAX_CHOICES / d->q.n) {
+        json_in_fail(in, "prompt", "and n ask for more than %d answers", HTTP_MAX_CHOICES);
+        return 0;
+    }
+    return (uint32_t)n;
+}
+
+static json_object *nth_prompt(const struct completion *d, uint32_t i)
+{
+    json_object *p = d->prompt;
+    if (json_object_is_type(p, json_type_string) ||
+        json_object_is_type(json_object_array_get_idx(p, 0), json_type_int))
+        return p;
+    return json_object_array_get_idx(p, i);
+}
+
+static void keep_echo(struct json_in *in, const struct completion *d, struct choice *c, json_object *prompt)
+{
+    const struct request *r = &c->request;
+    if (json_object_is_type(prompt, json_type_string)) {
+        c->n_echo = (size_t)json_object_get_string_len(prompt);
+        c->echo = copy_of(json_object_get_string(prompt), c->n_echo);
+    } else if (tokenizer_decode(
+                   d->q.model->tokenizer, r->tokens, r->n_tokens, true, &c->echo, &c->n_echo, NULL)) {
+        c->echo = NULL;
+    }
+    if (!c->echo)
+        http_error_set(in->error, API_INTERNAL, "out of memory");
+}
+
+/* c: the first choice of this prompt. */
+static void read_prompt(struct json_in *in, const struct completion *d, struct choice *c, json_object *prompt)
+{
+    struct request *r = &c->request;
+    if (json_object_is_type(prompt, json_type_string))
+        params_prompt(in, d->q.model, r, prompt, TOKENIZE_ADD_SPECIAL | TOKENIZE_PARSE_SPECIAL);
+    else
+        params_tokens(in, d->q.model, r, "prompt", prompt);
+    if (in->error->code)
+        return;
+    if (r->n_tokens == 0)
+        json_in_fail(in, "prompt", "has no tokens");
+    else if (openai_fit(in->error, &d->q, r, COMPLETION_MAX_TOKENS) && d->echo)
+        keep_echo(in, d, c, prompt);
+}
+
+bool params_read_completion(struct exchange *x, const struct http_model *model)
+{
+    struct json_in in = {&x->error, ""};
+    struct completion d = {.echo = false};
+    if (openai_begin(&d.q, x, model)) {
+        json_object_object_foreach(d.q.root, name, v)
+        {
+            if (v && !x->error.code) /* null is the same as not given */
+                read_completion_field(&in, &d, name, v);
+        }
+    }
+    if (d.echo && d.q.r.sampling.want_logprob)
+        json_in_fail(&in, "logprobs", "are not there for an echoed prompt");
+    uint32_t n = x->error.code ? 0 : count_prompts(&in, &d);
+    if (n && choices_new(x, n * d.q.n)) {
+        for (uint32_t i = 0; i < n && !x->error.code; i++)
+            read_prompt(&in, &d, &x->choices[(size_t)i * d.q.n], nth_prompt(&d, i));
+        if (!x->error.code)
+            openai_finish(&d.q, "cmpl-");
+    }
+    openai_end(&d.q);
+    return !x->error.code;
+}

@@ -1,0 +1,587 @@
+"""OpenAI's API over raw HTTP: models, completions, errors, disconnects. The official client has
+a test of its own."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from orcd_api import *  # noqa: E402,F403
+
+w = Worker("http.max_body_kb=1024", "model.context=512", "model.slots=4")
+COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
+
+
+def ask(worker=w, path=COMPLETIONS, status=200, headers=None, key=None, **fields):
+    fields.setdefault("model", "mock")
+    if path == COMPLETIONS:
+        fields.setdefault("prompt", "hello")
+    r = worker.call("POST", path, fields, headers, key)
+    equal(r.status, status, r.body)
+    return r
+
+
+class Chunks:
+    """An open stream of data lines."""
+
+    def __init__(self, worker=w, path=COMPLETIONS, headers=None, **fields):
+        fields.setdefault("model", "mock")
+        if path == COMPLETIONS:
+            fields.setdefault("prompt", "hello")
+        fields["stream"] = True
+        self.socket = worker.connect()
+        self.socket.sendall(request("POST", path, fields, headers))
+        self.response = http.client.HTTPResponse(self.socket, method="POST")
+
+    def open(self):
+        self.response.begin()
+        return self
+
+    def next(self):
+        """A chunk; "[DONE]"; None at the end. Nothing but data lines, blank ones and comments may come."""
+        while True:
+            line = self.response.readline().decode()
+            if not line:
+                return None
+            if line == "\n" or line.startswith(":"):
+                continue
+            check(line.startswith("data: ") and line.endswith("\n"), line)
+            equal(self.response.readline(), b"\n")
+            return "[DONE]" if line == "data: [DONE]\n" else json.loads(line[6:])
+
+    def rest(self):
+        """All chunks; the last line must have been [DONE]."""
+        out = []
+        while True:
+            c = self.next()
+            if c is None:
+                break
+            out.append(c)
+        equal(out[-1:], ["[DONE]"])
+        self.close()
+        return out[:-1]
+
+    def close(self):
+        self.response.close()
+        self.socket.close()
+
+
+def stream(**fields):
+    return Chunks(**fields).open().rest()
+
+
+def text_by_index(chunks):
+    out = {}
+    for c in chunks:
+        for choice in c["choices"]:
+            out[choice["index"]] = out.get(choice["index"], "") + choice["text"]
+    return out
+
+
+def finish_by_index(chunks):
+    return {c["choices"][0]["index"]: c["choices"][0]["finish_reason"] for c in chunks
+            if c["choices"] and c["choices"][0]["finish_reason"]}
+
+
+def bad(param=None, status=400, code="invalid_request", path=COMPLETIONS, **fields):
+    r = ask(path=path, status=status, **fields)
+    e = r.json["error"]
+    equal(set(r.json), {"error"})
+    equal(e["code"], code, r.body)
+    equal(e["type"], {400: "invalid_request_error", 404: "not_found_error"}[status])
+    equal(e["param"], param, r.body)
+    check(e["message"])
+    return e
+
+
+@case("models: the list, one by its name, others are 404")
+def _():
+    r = w.call("GET", "/v1/models")
+    equal(r.status, 200)
+    equal(r.json["object"], "list")
+    m, = r.json["data"]
+    equal((m["id"], m["object"], m["owned_by"]), ("mock", "model", "orcd"))
+    check(abs(time.time() - m["created"]) < 3600, m)
+    equal(w.call("GET", "/v1/models/mock").json, m)
+    equal(w.call("GET", "/v1/models/m%6fck").json, m)
+    for other in ("x", "mock/", "a/b", "mock%2f", "x" * 1500):
+        r = w.call("GET", "/v1/models/" + other)
+        equal((r.status, r.json["error"]["code"]), (404, "model_not_found"), other)
+    with Worker("model.ref=some/model") as t:
+        equal(t.call("GET", "/v1/models").json["data"][0]["id"], "some/model")
+        for name in ("some/model", "some%2Fmodel", "some%2fmodel?x=y"):
+            equal(t.call("GET", "/v1/models/" + name).status, 200, name)
+        ask(t, model="some/model", max_tokens=1)
+
+
+@case("a completion: the object and its fields")
+def _():
+    r = ask(max_tokens=7, seed=1, headers={"X-Correlation-Id": "c-1"})
+    equal(r.headers["X-Correlation-Id"], "c-1")
+    equal(r.headers["X-Request-Id"], "c-1")
+    d = r.json
+    equal(set(d), {"id", "object", "created", "model", "choices", "usage"})
+    check(re.match(r"^cmpl-[0-9a-f-]{36}$", d["id"]), d["id"])
+    equal((d["object"], d["model"]), ("text_completion", "mock"))
+    check(abs(time.time() - d["created"]) < 60)
+    c, = d["choices"]
+    equal(set(c), {"index", "text", "logprobs", "finish_reason"})
+    equal((c["index"], len(c["text"]), c["logprobs"], c["finish_reason"]), (0, 7, None, "length"))
+    equal({k: d["usage"][k] for k in ("prompt_tokens", "completion_tokens", "total_tokens")},
+          {"prompt_tokens": 6, "completion_tokens": 7, "total_tokens": 13})
+    equal(list(d["usage"]["prompt_tokens_details"]), ["cached_tokens"])
+
+
+@case("it says what /v2/execute says, whole and in chunks")
+def _():
+    native = w.execute(job_id="same", stream=False, params={"max_tokens": 30, "seed": 5}).json["text"]
+    equal(ask(max_tokens=30, seed=5).json["choices"][0]["text"], native)
+    chunks = stream(max_tokens=30, seed=5)
+    equal(text_by_index(chunks), {0: native})
+    equal(finish_by_index(chunks), {0: "length"})
+    check(len(chunks) >= 30, len(chunks))
+    first = chunks[0]
+    equal(set(first), {"id", "object", "created", "model", "choices"})
+    for c in chunks:
+        equal((c["id"], c["object"], c["created"], c["model"]), (first["id"], "text_completion", first["created"], "mock"))
+        equal(set(c["choices"][0]), {"index", "text", "logprobs", "finish_reason"})
+    equal([c["choices"][0]["finish_reason"] for c in chunks[:-1]], [None] * (len(chunks) - 1))
+
+
+@case("the head of a stream")
+def _():
+    s = Chunks(max_tokens=2).open()
+    h = s.response.headers
+    equal((s.response.status, h["Content-Type"], h["Cache-Control"]), (200, "text/event-stream", "no-store"))
+    check(h["X-Correlation-Id"] and h["X-Request-Id"] == h["X-Correlation-Id"])
+    s.rest()
+
+
+@case("usage in a stream when asked for, in a chunk of its own before [DONE]")
+def _():
+    whole = ask(max_tokens=5, seed=2).json["usage"]
+    chunks = stream(max_tokens=5, seed=2, stream_options={"include_usage": True})
+    equal(chunks[-1]["choices"], [])
+    for k in ("prompt_tokens", "completion_tokens", "total_tokens"):
+        equal(chunks[-1]["usage"][k], whole[k])
+    check(all("usage" in c and c["usage"] is None for c in chunks[:-1]), chunks)
+    check(all("usage" not in c for c in stream(max_tokens=5, stream_options={"include_usage": False})))
+    check(all("usage" not in c for c in stream(max_tokens=5, stream_options={})))
+
+
+@case("n answers: each with its seed, interleaved or whole")
+def _():
+    whole = ask(n=3, max_tokens=20, seed=9).json
+    equal([c["index"] for c in whole["choices"]], [0, 1, 2])
+    texts = {c["index"]: c["text"] for c in whole["choices"]}
+    equal(len(set(texts.values())), 3, texts)
+    for i in range(3):
+        equal(ask(max_tokens=20, seed=9 + i).json["choices"][0]["text"], texts[i])
+    equal((whole["usage"]["prompt_tokens"], whole["usage"]["completion_tokens"]), (6, 60))
+    chunks = stream(n=3, max_tokens=20, seed=9)
+    equal(text_by_index(chunks), texts)
+    equal(finish_by_index(chunks), {0: "length", 1: "length", 2: "length"})
+    equal(len({c["id"] for c in chunks}), 1)
+
+
+@case("more answers than slots; the most that may be asked for")
+def _():
+    for fields in ({"stream": False}, {"stream": True}):
+        with Worker("model.slots=2", token_ms=1) as t:
+            if fields["stream"]:
+                chunks = stream(worker=t, n=16, max_tokens=6)
+                equal(sorted(text_by_index(chunks)), list(range(16)))
+                equal(len(finish_by_index(chunks)), 16)
+            else:
+                d = ask(t, n=16, max_tokens=6).json
+                equal([c["index"] for c in d["choices"]], list(range(16)))
+    bad("n", n=17)
+    bad("n", n=0)
+    bad("prompt", n=8, prompt=["a", "b", "c"])
+
+
+@case("several prompts, as texts and as token ids")
+def _():
+    alone = [ask(prompt=p, max_tokens=9, temperature=0).json["choices"][0]["text"] for p in ("one", "two")]
+    r = ask(prompt=["one", "two"], max_tokens=9, temperature=0).json
+    equal([c["text"] for c in r["choices"]], alone)
+    equal(r["usage"]["prompt_tokens"], 8)
+    ids = [[256] + list(p) for p in (b"one", b"two")]
+    equal([c["text"] for c in ask(prompt=ids, max_tokens=9, temperature=0).json["choices"]], alone)
+    equal(ask(prompt=ids[0], max_tokens=9, temperature=0).json["choices"][0]["text"], alone[0])
+    chunks = stream(prompt=["one", "two"], n=2, max_tokens=9, temperature=0)
+    equal(text_by_index(chunks), {0: alone[0], 1: alone[0], 2: alone[1], 3: alone[1]})
+    for p in ([], [[]], ["a", 1], [1, "a"], [258], [-1], [[1.5]], 1, {}, True, ""):
+        if p == "":
+            ask(prompt=p, max_tokens=1)  # a BOS
+        else:
+            bad("prompt", prompt=p)
+    bad("prompt", prompt=None)
+
+
+@case("max_tokens: sixteen when not given, and what fits")
+def _():
+    equal(ask().json["usage"]["completion_tokens"], 16)
+    equal(ask(max_tokens=None).json["usage"]["completion_tokens"], 16)
+    for n in (0, -1, 1.5, "7", True, 2 ** 32):
+        bad("max_tokens", max_tokens=n)
+    for n in (508, 4096, 2 ** 32 - 1):
+        e = bad(None, code="context_length_exceeded", max_tokens=n)
+        equal(e["details"]["context_length"], 512)
+    bad(None, code="context_length_exceeded", prompt="x" * 3000)
+    bad(None, code="context_length_exceeded", prompt=[1] * 600)
+
+
+@case("stop: a string or several; the text before it")
+def _():
+    with Worker(text="one two three") as t:
+        for stop, text, why in (("tw", "one ", "stop"), (["zz", "three"], "one two ", "stop"), (None, "one two three", "stop"),
+                                ([], "one two three", "stop")):
+            c = ask(t, stop=stop, max_tokens=50).json["choices"][0]
+            equal((c["text"], c["finish_reason"]), (text, why), stop)
+            chunks = stream(worker=t, stop=stop, max_tokens=50)
+            equal((text_by_index(chunks)[0], finish_by_index(chunks)), (text, {0: why}), stop)
+    for stop in ("", ["a"] * 5, [""], 1, [1], "x" * 257):
+        bad("stop", stop=stop)
+
+
+@case("echo puts the prompt first")
+def _():
+    plain = ask(max_tokens=5, seed=3).json["choices"][0]["text"]
+    equal(ask(max_tokens=5, seed=3, echo=True).json["choices"][0]["text"], "hello" + plain)
+    equal(text_by_index(stream(max_tokens=5, seed=3, echo=True)), {0: "hello" + plain})
+    r = ask(max_tokens=5, seed=3, echo=True, prompt=list(b"hello"), n=2).json
+    check(all(c["text"].startswith("hello") for c in r["choices"]), r)
+    bad("logprobs", echo=True, logprobs=1)
+
+
+@case("logprobs: tokens, offsets, the likeliest; streamed or whole")
+def _():
+    for n in (0, 1, 5, 20):
+        whole = ask(max_tokens=6, seed=4, logprobs=n).json["choices"][0]
+        l = whole["logprobs"]
+        equal(set(l), {"tokens", "token_logprobs", "top_logprobs", "text_offset"})
+        equal("".join(l["tokens"]), whole["text"])
+        equal(l["text_offset"], list(range(6)))
+        check(all(p <= 0 for p in l["token_logprobs"]), l)
+        if n == 0:
+            equal(l["top_logprobs"], None)
+        else:
+            for token, p, top in zip(l["tokens"], l["token_logprobs"], l["top_logprobs"]):
+                check(n <= len(top) <= n + 1, top)
+                equal(top[token], p)
+                check(sorted(top.values())[-1] >= p)
+        chunks = [c["choices"][0] for c in stream(max_tokens=6, seed=4, logprobs=n)]
+        merged = {k: sum((c["logprobs"][k] for c in chunks if c["logprobs"] and c["logprobs"][k] is not None), []) for k in l}
+        equal(merged, {k: v or [] for k, v in l.items()})
+    for n in (-1, 21, 1.5, "1", True):
+        bad("logprobs", logprobs=n)
+
+
+@case("logprobs of tokens that are no whole characters")
+def _():
+    with Worker(text="aé") as t:
+        c = ask(t, max_tokens=9, logprobs=1).json["choices"][0]
+        equal(c["text"], "aé")
+        equal(c["logprobs"]["tokens"], ["a", "bytes:\\xc3", "bytes:\\xa9"])
+        equal(c["logprobs"]["text_offset"], [0, 1, 2])
+        chunks = stream(worker=t, max_tokens=9, logprobs=1)
+        equal(text_by_index(chunks), {0: "aé"})
+        equal([x for c in chunks if c["choices"][0]["logprobs"] for x in c["choices"][0]["logprobs"]["tokens"]],
+              c["logprobs"]["tokens"])
+
+
+@case("text of every kind comes through")
+def _():
+    for text in ("event: end data: {}", 'q"\\', "é€𝄞", "\u2028"):
+        with Worker(text=text) as t:
+            equal(text_by_index(stream(worker=t, max_tokens=99)), {0: text})
+            equal(ask(t, max_tokens=99).json["choices"][0]["text"], text)
+    for byte in (0, 10, 13, 34, 92, 127):
+        fields = {"max_tokens": 3, "temperature": 0, "logit_bias": {str(byte): 100}}
+        equal(text_by_index(stream(**fields)), {0: chr(byte) * 3})
+    fields = {"max_tokens": 1, "temperature": 0, "logit_bias": {str(0xe2): 100}}
+    equal(text_by_index(stream(**fields)), {0: "\ufffd"})
+    equal(ask(**fields).json["choices"][0]["text"], "\ufffd")
+
+
+@case("seeds: the same gives the same, negative ones too; without one they differ")
+def _():
+    def text(**fields):
+        return ask(max_tokens=24, **fields).json["choices"][0]["text"]
+    for seed in (0, -1, -2 ** 63, 2 ** 63, 2 ** 64 - 1):
+        equal(text(seed=seed), text(seed=seed))
+    check(text(seed=-1) != text(seed=-2))
+    check(len({text() for _ in range(4)}) > 1)
+    for seed in (2 ** 64, -2 ** 63 - 1):
+        bad(None, seed=seed)
+    for seed in (1.5, "1", True):
+        bad("seed", seed=seed)
+
+
+@case("numbers out of range, fields of the wrong type")
+def _():
+    for name, values in {"temperature": (-1, 2.1, "1", True, []), "top_p": (-0.1, 1.1), "frequency_penalty": (-2.1, 2.1),
+                         "presence_penalty": (3,), "top_k": (-1, 259, 0.5), "min_p": (2,), "repetition_penalty": (0, 3),
+                         "stream": (1, "true"), "echo": (1,), "logit_bias": ([], {"x": 1}, {"1": 101}, {"258": 1}),
+                         "ignore_eos": (1,), "on_deadline": ("never",)}.items():
+        for v in values:
+            bad(name, **{name: v})
+    bad("stream_options", stream_options=1)
+    bad("stream_options.include_usage", stream_options={"include_usage": 1})
+    r = w.call("POST", COMPLETIONS, b'{"prompt":"a","temperature":1e400}')
+    equal((r.status, r.json["error"]["type"]), (400, "invalid_request_error"))
+
+
+@case("null is the same as not given")
+def _():
+    names = ("max_tokens", "temperature", "top_p", "n", "stream", "stream_options", "logprobs", "echo", "stop", "presence_penalty",
+             "frequency_penalty", "best_of", "logit_bias", "user", "seed", "suffix", "model", "tools", "response_format")
+    ask(**dict.fromkeys(names))
+
+
+@case("unknown fields are ignored")
+def _():
+    ask(max_tokens=1, user="u", metadata={"a": [1]}, store=True, service_tier="auto", cache_prompt=False, foo={"bar": None})
+
+
+@case("what it knows and does not support is named")
+def _():
+    for name, value in (("suffix", "x"), ("best_of", 2), ("tools", [{}]), ("tool_choice", "required"), ("tool_choice", {"a": 1}),
+                        ("functions", [{}]), ("function_call", {"name": "f"}), ("audio", {}), ("modalities", ["text", "audio"]),
+                        ("modalities", ["audio"]), ("response_format", {"type": "json_object"}), ("response_format", {}),
+                        ("response_format", "text"), ("web_search_options", {})):
+        check("not support" in bad(name, **{name: value})["message"], name)
+    ask(max_tokens=1, suffix="", best_of=1, tools=[], tool_choice="none", functions=[], function_call="auto",
+        modalities=["text"], response_format={"type": "text"})
+
+
+@case("models: the one that is here, and no other")
+def _():
+    bad(None, status=404, code="model_not_found", model="gpt-4")
+    bad(None, status=404, code="model_not_found", model="")
+    bad("model", model=1)
+    equal(w.call("POST", COMPLETIONS, {"prompt": "a", "max_tokens": 1}).status, 200)
+
+
+@case("routes that are not there tell which are; errors of the head have this shape too")
+def _():
+    for method, path in (("POST", "/v1/responses"), ("GET", "/v1/responses"), ("POST", "/v1/embeddings"), ("GET", "/v1/files"),
+                         ("POST", "/v1/")):
+        r = w.call(method, path, {"model": "mock", "input": "x"} if method == "POST" else None)
+        e = r.json["error"]
+        equal((r.status, e["code"], e["type"], e["param"]), (404, "not_found", "not_found_error", None), path)
+        check("/v1/completions" in e["message"] and "/v1/models" in e["message"], e)
+        check(e["correlation_id"] == r.headers["X-Correlation-Id"])
+    r = w.call("GET", COMPLETIONS)
+    equal((r.status, r.json["error"]["code"], r.headers["Allow"]), (405, "method_not_allowed", "POST"))
+    r = w.call("POST", COMPLETIONS, b"{}", {"Content-Type": "text/plain"})
+    equal((r.status, r.json["error"]["code"]), (415, "unsupported_media_type"))
+    for body in (b"[]", b"{", b'{"prompt":"a","prompt":"b"}', b"{}x"):
+        r = w.call("POST", COMPLETIONS, body)
+        equal((r.status, r.json["error"]["type"]), (400, "invalid_request_error"), body)
+    r = w.call("POST", COMPLETIONS, b" " * (1025 * 1024))
+    equal((r.status, r.json["error"]["code"]), (413, "payload_too_large"))
+    equal(w.call("GET", "/v2/nothing").json["error"]["code"], "NOT_FOUND")
+
+
+@case("keys: without one 401 in this shape, with it all is as it was")
+def _():
+    with tempfile.NamedTemporaryFile("w") as f:
+        f.write("the-key-of-this-test\n")
+        f.flush()
+        with Worker("http.api_keys_file=" + f.name) as t:
+            for key in (None, "no"):
+                r = ask(t, status=401, key=key)
+                e = r.json["error"]
+                equal((e["code"], e["type"], r.headers["WWW-Authenticate"]), ("invalid_api_key", "authentication_error", "Bearer"))
+                equal(r.headers["X-Should-Retry"], "false")
+                equal(t.call("GET", "/v1/models", key=key).status, 401)
+            equal(t.call("GET", "/v1/models", key="the-key-of-this-test").status, 200)
+            ask(t, key="the-key-of-this-test", max_tokens=1)
+
+
+@case("deadlines hold: refused, passed in the middle, partial when asked for")
+def _():
+    with Worker("model.slots=1", "deadlines.admission=off", token_ms=20) as t:
+        r = ask(t, status=504, headers={"X-Deadline": "2001-01-01T00:00:00Z"})
+        equal((r.json["error"]["code"], r.json["error"]["type"]), ("deadline_exceeded", "server_error"))
+        r = ask(t, status=400, headers={"Request-Timeout-Ms": "soon"})
+        r = ask(t, status=504, headers={"Request-Timeout-Ms": "200"}, max_tokens=4000, ignore_eos=True)
+        equal(r.headers["X-Should-Retry"], "false")
+        s = Chunks(t, headers={"Request-Timeout-Ms": "300"}, max_tokens=4000, ignore_eos=True).open()
+        chunks = s.rest()
+        equal(chunks[-1]["error"]["code"], "deadline_exceeded")
+        check(len(chunks) > 1)
+        r = ask(t, headers={"Request-Timeout-Ms": "300"}, max_tokens=4000, ignore_eos=True, on_deadline="partial").json
+        equal(r["choices"][0]["finish_reason"], "deadline")
+        check(r["choices"][0]["text"])
+        equal(outcomes(t.metrics()), dict(dict.fromkeys(OUTCOMES, 0), rejected=2, deadline=2, deadline_partial=1))
+
+
+def job_line(t, name):
+    return t.wait_log(lambda e: e.get("correlation_id") == name and e.get("message") == "job ended")
+
+
+@case("a client that goes away frees the slot: queued, running, streaming or not, by close or reset")
+def _():
+    with Worker("model.slots=1", token_ms=2) as t:
+        serial = 0
+        for streamed in (False, True):
+            for queued in (False, True):
+                for how in ("close", "reset", "half"):
+                    if streamed and not queued and how == "half":
+                        continue  # it may read on
+                    serial += 1
+                    name = "gone-%d" % serial
+                    other = Chunks(t, max_tokens=3000, ignore_eos=True).open() if queued else None
+                    if other:
+                        other.next()
+                    tokens = t.metrics()["orcd_generation_tokens_total"]
+                    s = t.connect()
+                    s.sendall(request("POST", COMPLETIONS, {"prompt": "x", "stream": streamed, "max_tokens": 3000, "ignore_eos": True},
+                                      {"X-Correlation-Id": name}))
+                    if queued:
+                        t.wait_metric("orcd_requests_waiting", lambda v: v == 1)
+                    else:
+                        t.wait_metric("orcd_generation_tokens_total", lambda v: v > tokens)
+                    if how == "half":
+                        s.shutdown(socket.SHUT_WR)
+                    elif how == "reset":
+                        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    if how != "half":
+                        s.close()
+                    e = job_line(t, name)
+                    equal((e["outcome"], e["phase"]), ("CLIENT_DISCONNECTED", "queue" if queued else "decode"), (streamed, how))
+                    s.close()
+                    if other:
+                        other.close()
+                    t.wait_metric("orcd_requests_running", lambda v: v == 0)
+        equal(t.metrics()["orcd_requests_waiting"], 0)
+        ask(t, max_tokens=2)
+
+
+@case("with n answers a client that goes away ends them all")
+def _():
+    for streamed in (False, True):
+        with Worker("model.slots=2", token_ms=2) as t:
+            s = t.connect()
+            s.sendall(request("POST", COMPLETIONS, {"prompt": "x", "n": 4, "stream": streamed, "max_tokens": 3000, "ignore_eos": True}))
+            t.wait_metric("orcd_generation_tokens_total", lambda v: v > 20)
+            equal(t.metrics()["orcd_requests_waiting"], 2)
+            s.close()
+            t.wait_metric("orcd_requests_running", lambda v: v == 0)
+            t.wait_metric("orcd_requests_waiting", lambda v: v == 0)
+            equal(outcomes(t.metrics()), dict(dict.fromkeys(OUTCOMES, 0), disconnected=4))
+            m = t.wait_metric('orcd_wasted_tokens_total{reason="disconnected"}', lambda v: v > 0 or streamed)
+
+
+@case("an answer's id is its job's: it can be cancelled")
+def _():
+    with Worker("model.slots=2", token_ms=5) as t:
+        s = Chunks(t, max_tokens=3000, ignore_eos=True).open()
+        first = s.next()
+        equal(t.call("POST", "/v2/cancel", {"job_id": first["id"]}).status, 202)
+        rest = s.rest()
+        equal(rest[-1]["error"]["code"], "cancelled")
+        check(all("error" not in c for c in rest[:-1]))
+        # One of several: an answer with less than was asked for is none.
+        s = Chunks(t, n=2, max_tokens=3000, ignore_eos=True).open()
+        first = s.next()
+        equal(t.call("DELETE", "/v2/jobs/" + first["id"] + ":1").status, 202)
+        equal(s.rest()[-1]["error"]["code"], "cancelled")
+        t.wait_metric("orcd_requests_running", lambda v: v == 0)
+        equal(outcomes(t.metrics())["cancelled"], 3)
+
+
+@case("n answers that the queue has no room for are refused as a whole")
+def _():
+    with Worker("model.slots=1", "queue.capacity=2", token_ms=5) as t:
+        a = Chunks(t, max_tokens=3000, ignore_eos=True).open()
+        a.next()
+        r = ask(t, status=429, n=4, max_tokens=5)
+        e = r.json["error"]
+        equal((e["code"], e["type"], r.headers["X-Should-Retry"]), ("queue_full", "rate_limit_error", "true"))
+        check(int(r.headers["Retry-After"]) >= 1)
+        t.wait_metric("orcd_requests_waiting", lambda v: v == 0)
+        a.close()
+        t.wait_metric("orcd_requests_running", lambda v: v == 0)
+        equal(outcomes(t.metrics()), dict(dict.fromkeys(OUTCOMES, 0), rejected=1, cancelled=2, disconnected=1))
+        ask(t, max_tokens=2)
+
+
+@case("a failing device: an error in the stream, a status without one; all answers end")
+def _():
+    for n in (1, 3):
+        with Worker("model.slots=4", token_ms=2, fault="submit.fail@9") as t:
+            chunks = stream(worker=t, n=n, max_tokens=400, ignore_eos=True)
+            e = chunks[-1]["error"]
+            equal(e["type"], "server_error")
+            equal([c for c in chunks if "error" in c], chunks[-1:])
+            t.wait_metric("orcd_requests_running", lambda v: v == 0)
+
+
+@case("a kept connection serves one after the other, whole and streamed")
+def _():
+    with w.connect() as c:
+        for streamed in (False, True, False):
+            c.sendall(request("POST", COMPLETIONS, {"prompt": "a", "max_tokens": 3, "stream": streamed}))
+            r = read_response(c)
+            equal(r.status, 200)
+            check(not streamed or r.body.endswith(b"data: [DONE]\n\n"), r.body)
+
+
+@case("HTTP/1.0: a stream without chunks, to the end of the connection")
+def _():
+    body = json.dumps({"prompt": "a", "max_tokens": 3, "stream": True}).encode()
+    data = w.raw(b"POST /v1/completions HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    check(data.startswith(b"HTTP/1.") and data.endswith(b"data: [DONE]\n\n"), data)
+
+
+@case("while the model loads: 503 in this shape")
+def _():
+    with Worker(wait=None, load_ms=3000) as t:
+        for r in (ask(t, status=503), t.call("GET", "/v1/models")):
+            equal((r.status, r.json["error"]["code"], r.headers["X-Should-Retry"]), (503, "model_loading", "true"))
+            check(int(r.headers["Retry-After"]) >= 1)
+
+
+@case("a shutdown ends a stream with an error")
+def _():
+    t = Worker("shutdown.drain_ms=0", token_ms=5)
+    s = Chunks(t, n=2, max_tokens=3000, ignore_eos=True).open()
+    s.next()
+    t.process.send_signal(signal.SIGTERM)
+    equal(s.rest()[-1]["error"]["code"], "shutting_down")
+    equal(t.process.wait(PATIENCE), 0)
+
+
+@case("many at once, streamed and whole, n of each")
+def _():
+    with Worker("model.slots=4", "http.threads=2", token_ms=1) as t:
+        wanted = {n: {i: ask(t, seed=7 + i, max_tokens=25).json["choices"][0]["text"] for i in range(n)} for n in (1, 3)}
+        failed = []
+
+        def one(k):
+            n = 1 + 2 * (k % 2)
+            try:
+                if k % 4 < 2:
+                    got = text_by_index(stream(worker=t, seed=7, n=n, max_tokens=25))
+                else:
+                    got = {c["index"]: c["text"] for c in ask(t, seed=7, n=n, max_tokens=25).json["choices"]}
+                equal(got, wanted[n], k)
+            except Exception as e:
+                failed.append(e)
+        threads = [threading.Thread(target=one, args=(k,)) for k in range(16)]
+        for th in threads:
+            th.start()
+        for th in threads:
+            th.join()
+        check(not failed, failed)
+
+
+@case("the worker ends cleanly")
+def _():
+    equal(w.stop(), 0)
+
+
+main()
