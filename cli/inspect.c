@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/chat.h"
 #include "cli.h"
 #include "model/model.h"
 #include "model/quant-types.h"
@@ -64,6 +65,16 @@ static void print_model(const struct model *m, uint64_t slots, uint64_t context)
         mib(model_tensor_bytes(m) + kv));
 }
 
+static void print_chat(const struct gguf *g, const struct tokenizer *t)
+{
+    struct chat_template *chat;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    if (chat_template_new(&chat, g, t, NULL, &err))
+        return;
+    printf("chat template  %s%s%s\n", chat_family(chat), *chat_why_not(chat) ? ": " : "", chat_why_not(chat));
+    chat_template_free(chat);
+}
+
 /* Prints what can be said; returns whether it can be served. */
 static bool inspect(struct gguf *g, const char *path, const char *tokenizer, uint64_t slots, uint64_t context)
 {
@@ -79,6 +90,8 @@ static bool inspect(struct gguf *g, const char *path, const char *tokenizer, uin
         printf("tokenizer      %s%s%s, %d tokens, BOS %d, EOS %d\n", tokenizer_kind(t),
             *tokenizer_pre(t) ? ", " : "", tokenizer_pre(t), tokenizer_n_vocab(t), tokenizer_bos(t),
             tokenizer_eos(t));
+    if (trc == 0)
+        print_chat(g, t);
     tokenizer_free(t);
     int rc = model_from_gguf(&m, g, &err); /* owns g from here */
     if (rc == 0)

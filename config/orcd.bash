@@ -10,7 +10,7 @@ _orcd()
     case $prev in
     --set)
         compopt -o nospace 2>/dev/null
-        COMPREPLY=($(compgen -S = -W 'plugin.name plugin.dir model.path model.ref model.tokenizer model.context model.slots model.max_step_rows model.max_batch_tokens deadlines.default_ms deadlines.max_ms deadlines.min_remaining_ms deadlines.admission deadlines.probe_percent checks.every_tokens checks.every_ms checks.prefill_slice_ms health.refresh_ms health.residency_ms health.stall_ms http.listen http.threads http.api_keys_file http.allow_unauthenticated http.keep_alive_ms http.write_stall_ms http.ping_ms http.metrics_event_ms http.max_body_kb http.max_connections http.request_read_ms http.tls.cert http.tls.key queue.capacity shutdown.drain_ms shutdown.grace_ms worker.id worker.callback_url worker.callback_secret_file log.level log.format' -- "$cur"))
+        COMPREPLY=($(compgen -S = -W 'plugin.name plugin.dir model.path model.ref model.tokenizer model.chat_template model.context model.slots model.max_step_rows model.max_batch_tokens deadlines.default_ms deadlines.max_ms deadlines.min_remaining_ms deadlines.admission deadlines.probe_percent checks.every_tokens checks.every_ms checks.prefill_slice_ms health.refresh_ms health.residency_ms health.stall_ms http.listen http.threads http.api_keys_file http.allow_unauthenticated http.keep_alive_ms http.write_stall_ms http.ping_ms http.metrics_event_ms http.max_body_kb http.max_connections http.request_read_ms http.tls.cert http.tls.key queue.capacity shutdown.drain_ms shutdown.grace_ms worker.id worker.callback_url worker.callback_secret_file log.level log.format' -- "$cur"))
         return ;;
     --plugin|-p)
         COMPREPLY=($(compgen -W 'auto cuda cpu mock' -- "$cur"))

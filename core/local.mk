@@ -8,6 +8,7 @@ libcore_a_SOURCES = \
 CORE_LIBS = libcore.a $(JSONC_LIBS) $(YAML_LIBS) $(MHD_LIBS)
 
 include core/model/local.mk
+include core/chat/local.mk
 include core/sample/local.mk
 include core/plugin/local.mk
 include core/engine/local.mk

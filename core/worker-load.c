@@ -225,6 +225,7 @@ static void publish(struct worker *w)
         snprintf(sm, sizeof(sm), "%u.%u", d->compute_major, d->compute_minor);
     struct http_model hm = {
         .tokenizer = w->tokenizer,
+        .chat = w->chat,
         .name = name,
         .ref = ref,
         .quant_kind = quant,
@@ -263,14 +264,15 @@ static void *vocabulary_main(void *arg)
 {
     struct vocabulary *v = arg;
     struct worker *w = v->worker;
-    if (!w->model) {
-        v->status = tokenizer_new_bytes(&w->tokenizer, &v->error);
-        return NULL;
-    }
+    const struct gguf *g = w->model ? model_gguf(w->model) : NULL;
     const char *path = w->config->model.path;
-    v->status =
-        tokenizer_open(&w->tokenizer, model_gguf(w->model), path, w->config->model.tokenizer, &v->error);
-    if (v->status) {
+    if (g)
+        v->status = tokenizer_open(&w->tokenizer, g, path, w->config->model.tokenizer, &v->error);
+    else
+        v->status = tokenizer_new_bytes(&w->tokenizer, &v->error);
+    if (!v->status)
+        v->status = chat_template_new(&w->chat, g, w->tokenizer, w->config->model.chat_template, &v->error);
+    if (v->status && g) {
         error_prefix(&v->error, "%s", path);
         atomic_store(&w->vocab_failed, true);
     }
@@ -323,7 +325,8 @@ static int load(struct worker *w, bool *config_fault, struct orcd_error *err)
     log_event(ORCD_LOG_INFO, "ready", LOG_T("plugin", plugin_table(w->plugin)->name),
         LOG_T("device", backend_device(w->backend)->name),
         LOG_T("model", w->model ? model_name(w->model) : plugin_table(w->plugin)->name),
-        LOG_I("context", w->n_ctx), LOG_I("slots", w->config->model.slots), LOG_F("device_ms", w->device_ms),
+        LOG_T("chat_template", chat_family(w->chat)), LOG_I("context", w->n_ctx),
+        LOG_I("slots", w->config->model.slots), LOG_F("device_ms", w->device_ms),
         LOG_F("load_ms", w->load_ms), LOG_F("warm_up_ms", w->warm_up_ms), (struct log_field *)NULL);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "chat/chat.h"
 #include "engine/engine.h"
 #include "http/server.h"
 #include "model/model.h"
@@ -27,6 +28,7 @@ struct worker {
     struct plugin *plugin;
     struct model *model; /* NULL: the plugin needs none */
     struct tokenizer *tokenizer;
+    struct chat_template *chat; /* beside the tokenizer */
     struct backend *backend;
     struct engine *engine;
     struct health *health;

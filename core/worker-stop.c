@@ -74,6 +74,7 @@ static void free_all(struct worker *w)
     backend_close(w->backend);
     plugin_stop(w->plugin);
     model_close(w->model);
+    chat_template_free(w->chat);
     tokenizer_free(w->tokenizer);
     health_free(w->health);
     secrets_free(w->api_keys, w->n_api_keys);

@@ -21,6 +21,7 @@ TEST_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 
 include tests/model.mk
 include tests/tokenizer.mk
+include tests/chat.mk
 include tests/plugin.mk
 include tests/sample.mk
 include tests/cpu.mk

@@ -52,6 +52,11 @@ const struct config_key config_keys[] = {
         "gguf: the model file's own; hf-json: the file tokenizer.json in the model's folder; auto: that file "
         "only where the model file has no tokenizer that is known",
         model.tokenizer),
+    CHOICE("model.chat_template",
+        "auto|none|chatml|qwen2.5|qwen3|llama3|llama3.1|llama3.2|llama2|phi3|zephyr|gpt-oss|mistral-v1|"
+        "mistral-v1-system|mistral-v3|mistral-tekken|mistral-v7|gemma|gemma3",
+        "auto", "how conversations become prompts; auto: as the file's template, if it is a known one",
+        model.chat_template),
     INT("model.context", 0, 1 << 20, "4096", "tokens",
         "of a slot, clamped to the model's; 0: the model's own", model.context),
     INT("model.slots", 1, 1024, "4", "", "sequences decoded together", model.slots),

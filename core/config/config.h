@@ -20,7 +20,7 @@ struct config {
         size_t n_options;
     } plugin;
     struct {
-        char *path, *ref, *tokenizer;
+        char *path, *ref, *tokenizer, *chat_template;
         int64_t context, slots, max_step_rows, max_batch_tokens;
     } model;
     struct {

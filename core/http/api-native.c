@@ -58,6 +58,7 @@ void api_model(struct exchange *x)
     json_out_text(&o, "architecture", m->arch);
     json_out_text(&o, "quant_kind", m->quant_kind);
     json_out_text(&o, "tokenizer_kind", tokenizer_kind(m->tokenizer));
+    json_out_text(&o, "chat_template", chat_family(m->chat));
     json_out_u64(&o, "context_length", m->n_ctx);
     json_out_u64(&o, "vocab_size", m->n_vocab);
     json_out_u64(&o, "weight_bytes", m->weight_bytes);

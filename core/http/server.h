@@ -5,6 +5,7 @@
 #ifndef ORCD_HTTP_SERVER_H
 #define ORCD_HTTP_SERVER_H
 
+#include "chat/chat.h"
 #include "engine/engine.h"
 #include "observe/health.h"
 
@@ -32,6 +33,7 @@ const char *http_server_url(const struct http_server *s);
 
 struct http_model {
     const struct tokenizer *tokenizer;
+    const struct chat_template *chat;
     const char *name, *ref, *quant_kind, *arch; /* copied */
     uint32_t n_ctx;                             /* tokens of a sequence */
     uint32_t n_vocab;

@@ -157,15 +157,44 @@ static size_t space_bytes(const char *p, size_t n)
     return i;
 }
 
+/* Does the token stand in brackets, as those do that mean something to a model? */
+static bool is_bracketed(const struct tokenizer *t, int32_t id)
+{
+    size_t n;
+    const char *p = token_bytes(t, id, &n);
+    return n > 2 && ((*p == '<' && p[n - 1] == '>') || (*p == '[' && p[n - 1] == ']'));
+}
+
+/* Parts of a text that are plain, in order. */
+struct plain_parts {
+    const struct tokenizer_range *range;
+    size_t n;
+};
+
+/* The special token at text + i, within its own part; -1: none. */
+static int32_t special_in(struct encoder *e, const char *text, size_t n, size_t i, bool parse_special,
+    struct plain_parts *parts, size_t *bytes)
+{
+    while (parts->n && i >= parts->range->at + parts->range->n) {
+        parts->range++;
+        parts->n--;
+    }
+    bool plain = parts->n && i >= parts->range->at;
+    size_t end = !parts->n ? n : plain ? parts->range->at + parts->range->n : parts->range->at;
+    int32_t id = tokenizer_special_at(e->t, text + i, end - i, parse_special && !plain, bytes);
+    return plain && id >= 0 && is_bracketed(e->t, id) ? -1 : id;
+}
+
 /* Splits special tokens out and encodes what lies between them. */
-static bool encode_text(struct encoder *e, const char *text, size_t n, bool parse_special)
+static bool encode_text(
+    struct encoder *e, const char *text, size_t n, bool parse_special, struct plain_parts parts)
 {
     const struct tokenizer *t = e->t;
     size_t start = 0;
     if (t->has_special[parse_special])
         for (size_t i = 0; i < n;) {
             size_t k;
-            int32_t id = tokenizer_special_at(t, text + i, n - i, parse_special, &k);
+            int32_t id = special_in(e, text, n, i, parse_special, &parts, &k);
             if (id < 0) {
                 i++;
                 continue;
@@ -213,18 +242,18 @@ static void encoder_clear(struct encoder *e)
     free(e->out.v);
 }
 
-int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsigned flags, int32_t **ids,
-    size_t *n_ids, struct orcd_error *err)
+static int encode_parts(const struct tokenizer *t, const char *text, size_t n, unsigned flags,
+    struct plain_parts parts, int32_t **ids, size_t *n_ids, struct orcd_error *err)
 {
     if (n > TOKENIZER_MAX_TEXT)
         return error_set(err, ORCD_E_INVALID, "a text of %zu bytes is too long to tokenize (at most %zu)", n,
             TOKENIZER_MAX_TEXT);
     bool special = flags & TOKENIZE_ADD_SPECIAL;
     bool bos = special && t->add_bos && t->bos >= 0;
-    bool eos = special && t->add_eos && t->eos >= 0;
+    bool eos = special && t->add_eos && t->eos >= 0 && !(flags & TOKENIZE_NO_EOS);
     struct encoder e;
     bool ok = encoder_init(&e, t, text, n) && (!bos || id_list_push(&e.out, t->bos)) &&
-              encode_text(&e, text, n, flags & TOKENIZE_PARSE_SPECIAL) &&
+              encode_text(&e, text, n, flags & TOKENIZE_PARSE_SPECIAL, parts) &&
               (!eos || id_list_push(&e.out, t->eos));
     size_t n_out = ok ? e.out.n : 0;
     if (ok && !e.out.v) /* no ids are an allocation, too */
@@ -240,4 +269,17 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsi
     e.out.v = NULL;
     encoder_clear(&e);
     return 0;
+}
+
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsigned flags, int32_t **ids,
+    size_t *n_ids, struct orcd_error *err)
+{
+    return encode_parts(t, text, n, flags, (struct plain_parts){NULL, 0}, ids, n_ids, err);
+}
+
+int tokenizer_encode_marked(const struct tokenizer *t, const char *text, size_t n,
+    const struct tokenizer_range *plain, size_t n_plain, int32_t **ids, size_t *n_ids, struct orcd_error *err)
+{
+    unsigned flags = TOKENIZE_ADD_SPECIAL | TOKENIZE_PARSE_SPECIAL | TOKENIZE_NO_EOS;
+    return encode_parts(t, text, n, flags, (struct plain_parts){plain, n_plain}, ids, n_ids, err);
 }

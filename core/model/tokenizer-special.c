@@ -3,6 +3,7 @@
  * tokens; at each place the longest one counts.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/tokenizer-internal.h"
 
@@ -77,4 +78,13 @@ int32_t tokenizer_special_at(
         }
     }
     return found;
+}
+
+int32_t tokenizer_special_id(const struct tokenizer *t, const char *text)
+{
+    size_t n = strlen(text), bytes = 0;
+    if (!t->has_special[true])
+        return -1;
+    int32_t id = tokenizer_special_at(t, text, n, true, &bytes);
+    return bytes == n ? id : -1;
 }

@@ -43,6 +43,7 @@ void tokenizer_free(struct tokenizer *t);
 enum tokenizer_flags {
     TOKENIZE_ADD_SPECIAL = 1,   /* BOS/EOS as the vocabulary says; a BOS is never doubled */
     TOKENIZE_PARSE_SPECIAL = 2, /* control tokens in the text are tokens, not text */
+    TOKENIZE_NO_EOS = 4,        /* never an EOS at the end */
 };
 
 /* Encodes text[0..n), valid UTF-8 (other bytes are safe, the ids then arbitrary). On
@@ -54,6 +55,20 @@ enum tokenizer_flags {
  * that follows them. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsigned flags, int32_t **ids,
     size_t *n_ids, struct orcd_error *err);
+
+struct tokenizer_range {
+    size_t at, n; /* bytes */
+};
+
+/* Encodes a text that is ours with parts in it that are others': `plain`, in order and not
+ * overlapping. Outside of them control tokens are tokens. Within them none is, nor is a
+ * user-defined token in <> or [], and no special token reaches from one into the other.
+ * Otherwise as tokenizer_encode of the whole, with a BOS if the vocabulary says so. */
+int tokenizer_encode_marked(const struct tokenizer *t, const char *text, size_t n,
+    const struct tokenizer_range *plain, size_t n_plain, int32_t **ids, size_t *n_ids,
+    struct orcd_error *err);
+/* The id of a control or user-defined token by its text; -1: there is none. */
+int32_t tokenizer_special_id(const struct tokenizer *t, const char *text);
 
 /* The bytes that a token stands for in running text (control tokens: none unless
  * special is set). Spaces are spaces, byte tokens are bytes. Points into the

@@ -1,0 +1,59 @@
+/* gpt-oss: harmony. What the API calls the system's text are the developer's instructions
+ * here; what was thought in earlier turns is left out. */
+#include "chat/chat-internal.h"
+
+#include <string.h>
+
+#include "base/util.h"
+
+static void put(const struct chat_render *r, const struct chat_message *m)
+{
+    chat_content(r->out, m->content, m->n_content);
+}
+
+/* A mark is ours: one of the words that the model knows. */
+static const char *effort(const char *wanted)
+{
+    static const char *const known[] = {"low", "medium", "high"};
+    for (size_t i = 0; wanted && i < ARRAY_LEN(known); i++)
+        if (strcmp(wanted, known[i]) == 0)
+            return known[i];
+    return "medium";
+}
+
+static void system_message(const struct chat_render *r)
+{
+    char date[32];
+    chat_date(r, "%Y-%m-%d", date, sizeof(date));
+    chat_mark(r->out, "<|start|>system<|message|>You are ChatGPT, a large language model trained by OpenAI.\n"
+                      "Knowledge cutoff: 2024-06\nCurrent date: ");
+    chat_mark(r->out, date);
+    chat_mark(r->out, "\n\nReasoning: ");
+    chat_mark(r->out, effort(r->o->reasoning_effort));
+    chat_mark(r->out, "\n\n# Valid channels: analysis, commentary, final. "
+                      "Channel must be included for every message.<|end|>");
+}
+
+int chat_render_harmony(const struct chat_render *r)
+{
+    system_message(r);
+    for (size_t i = 0; i < r->n; i++) {
+        const struct chat_message *m = &r->m[i];
+        if (m->role == CHAT_TOOL)
+            return chat_refuse_role(r, i);
+        if (chat_is_system(m)) {
+            if (!m->n_content)
+                continue;
+            chat_mark(r->out, "<|start|>developer<|message|># Instructions\n\n");
+            put(r, m);
+            chat_mark(r->out, "\n\n<|end|>");
+            continue;
+        }
+        chat_mark(r->out, m->role == CHAT_USER ? "<|start|>user<|message|>"
+                                               : "<|start|>assistant<|channel|>final<|message|>");
+        put(r, m);
+        chat_mark(r->out, "<|end|>");
+    }
+    chat_mark(r->out, "<|start|>assistant");
+    return 0;
+}

@@ -1,0 +1,109 @@
+/* From a conversation to text and tokens. */
+#include "chat/chat-internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+
+const char *const chat_role_names[] = {"system", "developer", "user", "assistant", "tool", NULL};
+
+int chat_role_find(const char *name)
+{
+    for (int i = 0; chat_role_names[i]; i++)
+        if (strcmp(name, chat_role_names[i]) == 0)
+            return i;
+    return -1;
+}
+
+bool chat_is_system(const struct chat_message *m)
+{
+    return m->role == CHAT_SYSTEM || m->role == CHAT_DEVELOPER;
+}
+
+int chat_refuse_role(const struct chat_render *r, size_t i)
+{
+    return error_set(r->err, ORCD_E_INVALID, "message %zu has the role %s, which the chat template %s %s", i,
+        chat_role_names[r->m[i].role], r->t->name,
+        chat_is_system(&r->m[i]) && i ? "takes first only" : "has not");
+}
+
+int chat_check_turns(const struct chat_render *r, size_t from)
+{
+    if (from == r->n)
+        return error_set(
+            r->err, ORCD_E_INVALID, "the chat template %s needs a message of the role user", r->t->name);
+    for (size_t i = from; i < r->n; i++) {
+        enum chat_role role = r->m[i].role;
+        if (role != CHAT_USER && role != CHAT_ASSISTANT)
+            return chat_refuse_role(r, i);
+        if ((role == CHAT_USER) != ((i - from) % 2 == 0))
+            return error_set(r->err, ORCD_E_INVALID,
+                "message %zu has the role %s: in the chat template %s the roles user and assistant take "
+                "turns, "
+                "user first",
+                i, chat_role_names[role], r->t->name);
+    }
+    return 0;
+}
+
+void chat_date(const struct chat_render *r, const char *format, char *buf, size_t size)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t seconds = (time_t)(r->o->date ? r->o->date : (int64_t)(clock_real_ns() / NS_PER_S));
+    struct tm tm;
+    if (!gmtime_r(&seconds, &tm))
+        memset(&tm, 0, sizeof(tm));
+    /* strftime's names of months follow the locale, the template's do not. */
+    if (strstr(format, "%b"))
+        snprintf(buf, size, "%02d %.3s %04d", tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900);
+    else if (!strftime(buf, size, format, &tm))
+        *buf = 0;
+}
+
+static int render(const struct chat_template *t, const struct chat_message *messages, size_t n,
+    const struct chat_options *o, struct chat_text *text, struct orcd_error *err)
+{
+    static const struct chat_options none = CHAT_OPTIONS_INIT;
+    struct chat_render r = {t, messages, n, o ? o : &none, text, err};
+    if (!t->family)
+        return error_set(err, ORCD_E_UNSUPPORTED, "%s", t->why_not);
+    if (!n)
+        return error_set(err, ORCD_E_INVALID, "a conversation needs a message");
+    if (n > CHAT_MAX_MESSAGES)
+        return error_set(err, ORCD_E_INVALID, "a conversation may have %d messages", CHAT_MAX_MESSAGES);
+    if (t->with_bos)
+        chat_mark(text, t->bos);
+    int rc = t->family->render(&r);
+    if (!rc && text->failed)
+        rc = error_set(err, ORCD_E_NOMEM, "no memory for a conversation of %zu messages", n);
+    return rc;
+}
+
+int chat_render_text(const struct chat_template *t, const struct chat_message *messages, size_t n,
+    const struct chat_options *o, char **text, size_t *n_text, struct orcd_error *err)
+{
+    struct chat_text out = {0};
+    int rc = render(t, messages, n, o, &out, err);
+    if (!rc) {
+        *text = out.s;
+        *n_text = out.n;
+        out.s = NULL;
+    }
+    chat_text_release(&out);
+    return rc;
+}
+
+int chat_render(const struct chat_template *t, const struct chat_message *messages, size_t n,
+    const struct chat_options *o, int32_t **ids, size_t *n_ids, struct orcd_error *err)
+{
+    struct chat_text out = {0};
+    int rc = render(t, messages, n, o, &out, err);
+    if (!rc)
+        rc = tokenizer_encode_marked(t->tokenizer, out.s, out.n, out.plain, out.n_plain, ids, n_ids, err);
+    chat_text_release(&out);
+    return rc;
+}
