@@ -48,9 +48,10 @@ bool intake_push(struct intake *in, struct exchange *x)
     if (takes) {
         *in->last = x;
         in->last = &x->next;
-        pthread_cond_signal(&in->work);
     }
     pthread_mutex_unlock(&in->lock);
+    if (takes)
+        pthread_cond_signal(&in->work); /* who wakes finds it unlocked */
     return takes;
 }
 
