@@ -41,7 +41,7 @@ static void usage(FILE *f)
     for (size_t i = 0; model_preset_at(i, &name); i++)
         fprintf(f, "%s%s", i ? ", " : " ", name);
     fputs("\n"
-          "  --family NAME    llama, qwen2 or qwen3\n"
+          "  --family NAME    llama, qwen2, qwen3, phi3, gpt2, qwen3moe or gpt-oss\n"
           "  --quant NAME     Q4_K_M and Q5_K_M as quantizers mix them, or a block type for every matrix\n"
           "                   (F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS\n"
           "                   MXFP4); rows that a block doesn't divide get the usual fallback\n"

@@ -46,6 +46,19 @@ static void print_text(const struct gguf *g, const char *label, const char *key)
     putchar('\n');
 }
 
+static void print_windows(const struct model *m)
+{
+    const struct orcd_model_source *s = model_source(m);
+    uint32_t n = 0, window = 0;
+    for (uint32_t i = 0; i < s->n_layers; i++)
+        if (s->layers[i].window) {
+            window = s->layers[i].window;
+            n++;
+        }
+    if (n)
+        printf("window         %u tokens in %u of %u layers\n", window, n, s->n_layers);
+}
+
 static void print_model(const struct model *m, uint64_t slots, uint64_t context)
 {
     const struct orcd_hparams *h = model_source(m)->hparams;
@@ -58,6 +71,7 @@ static void print_model(const struct model *m, uint64_t slots, uint64_t context)
         model_source(m)->layers[0].n_kv_heads);
     if (h->n_experts)
         printf("experts        %u, %u used\n", h->n_experts, h->n_experts_used);
+    print_windows(m);
     printf("context        %u tokens\n", h->n_ctx_train);
     printf("memory         %.1f MiB weights + %.1f MiB KV (%llu slots of %llu tokens, 16 bit) = %.1f MiB and "
            "scratch\n",
@@ -81,7 +95,11 @@ static bool inspect(struct gguf *g, const char *path, const char *tokenizer, uin
     struct orcd_error err = ORCD_ERROR_INIT, terr = ORCD_ERROR_INIT;
     struct tokenizer *t = NULL;
     struct model *m = NULL;
-    printf("file           GGUF version %u, %.1f MiB\n", gguf_version(g), mib(gguf_bytes(g)));
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < gguf_n_files(g); i++)
+        bytes += gguf_bytes(gguf_file(g, i));
+    printf("file           GGUF version %u, %.1f MiB", gguf_version(g), mib(bytes));
+    printf(gguf_n_files(g) > 1 ? " in %u files\n" : "\n", gguf_n_files(g));
     print_text(g, "name", "general.name");
     print_text(g, "family", "general.architecture");
     print_mix(g);

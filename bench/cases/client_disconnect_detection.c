@@ -74,12 +74,11 @@ static int sample(
     int rc = slot_ready(s, err);
     if (rc)
         return rc;
-    struct ask *next = slot_waiting(s);
-    uint64_t left_ns = leave(slot_holder(s), v->how);
-    if (!ask_until(next, ASK_HEAD, 0, PATIENCE_MS) || next->status != 200)
-        return error_set(
-            err, ORCD_E_BUSY, "the slot is not free after: %s (status %d)", v->name, next->status);
-    bench_add(freed, next->head_ns > left_ns ? (double)(next->head_ns - left_ns) / 1e6 : 0);
+    uint64_t left_ns = leave(slot_holder(s), v->how), free_ns;
+    rc = slot_freed(s, &free_ns, err);
+    if (rc)
+        return rc;
+    bench_add(freed, free_ns > left_ns ? (double)(free_ns - left_ns) / 1e6 : 0);
     if (v->how == HALF_CLOSE && !ask_until(slot_holder(s), ASK_DONE, 0, PATIENCE_MS))
         return error_set(err, ORCD_E_BUSY, "a half-closed connection stays open");
     slot_pass(s);

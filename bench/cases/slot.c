@@ -111,6 +111,18 @@ static int await_decode(struct slot *s, struct ask *a, uint32_t more, struct orc
     return 0;
 }
 
+/* A peer may send the head of a response whose job still waits. There, the one that waits
+ * is short, and its first token tells. */
+static bool head_tells(const struct slot *s)
+{
+    return target_api(s->target) == TARGET_ORCD;
+}
+
+static bool next_is_short(const struct slot *s)
+{
+    return s->params.whole || !head_tells(s);
+}
+
 int slot_ready(struct slot *s, struct orcd_error *err)
 {
     struct ask *a = slot_holder(s), *next = slot_waiting(s);
@@ -121,8 +133,8 @@ int slot_ready(struct slot *s, struct orcd_error *err)
     if (!rc)
         rc = p->prefill ? await_prefill(s, a, err) : await_decode(s, a, 1, err);
     if (!rc)
-        rc = p->whole ? begin_job(s, next, false, 8, 1, err)
-                      : begin_job(s, next, false, p->prompt_tokens, p->max_tokens, err);
+        rc = next_is_short(s) ? begin_job(s, next, false, 8, 1, err)
+                              : begin_job(s, next, false, p->prompt_tokens, p->max_tokens, err);
     if (rc)
         return rc;
     if (p->prefill)
@@ -134,15 +146,25 @@ int slot_ready(struct slot *s, struct orcd_error *err)
         return rc;
     if (a->done || a->end_ns || (p->prefill && a->n_tokens))
         return failed(a, "the job went on too fast to be caught", err);
-    if (next->head_ns || next->done)
+    if ((head_tells(s) && next->head_ns) || next->first_ns || next->done)
         return failed(next, "the waiting job does not wait", err);
+    return 0;
+}
+
+int slot_freed(struct slot *s, uint64_t *at_ns, struct orcd_error *err)
+{
+    struct ask *next = slot_waiting(s);
+    bool head = head_tells(s);
+    if (!ask_until(next, head ? ASK_HEAD : ASK_TOKEN, head ? 0 : 1, PATIENCE_MS) || next->status != 200)
+        return failed(next, "the slot is not free", err);
+    *at_ns = head ? next->head_ns : next->first_ns;
     return 0;
 }
 
 void slot_pass(struct slot *s)
 {
     ask_reset(slot_holder(s));
-    if (s->params.whole) {
+    if (next_is_short(s)) {
         ask_until(slot_waiting(s), ASK_DONE, 0, PATIENCE_MS);
         ask_reset(slot_waiting(s));
     } else {

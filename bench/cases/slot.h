@@ -1,6 +1,7 @@
 /*
  * A server with one slot to win: a job that has it, and one that waits for it. What ends
- * the first shows at once in the second, whose response begins when the slot is free.
+ * the first shows at once in the second, whose response begins when the slot is free (with
+ * a peer: whose first token, of a prompt of eight, comes).
  */
 #ifndef ORCD_BENCH_CASES_SLOT_H
 #define ORCD_BENCH_CASES_SLOT_H
@@ -38,8 +39,10 @@ void slot_stop(struct slot *s); /* takes one that failed to start */
 int slot_ready(struct slot *s, struct orcd_error *err);
 struct ask *slot_holder(struct slot *s);
 struct ask *slot_waiting(struct slot *s);
-/* The waiting job has the slot: it is the holder now (if answers come whole, it was a
- * short stream and both are over). The holder before must be over. */
+/* Waits until the waiting job has the slot: when that showed, on the monotonic clock. */
+int slot_freed(struct slot *s, uint64_t *at_ns, struct orcd_error *err);
+/* The waiting job has the slot: it is the holder now (if answers come whole, and with a
+ * peer, it was a short stream and both are over). The holder before must be over. */
 void slot_pass(struct slot *s);
 
 double slot_random(struct slot *s); /* [0, 1) */

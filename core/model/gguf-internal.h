@@ -10,6 +10,7 @@
 #define GGUF_MAX_ALIGNMENT (1u << 16)
 #define GGUF_MAX_KEY_BYTES 65535
 #define GGUF_MAX_NAME_BYTES 64
+#define GGUF_MAX_PARTS 1024u
 
 /*
  * Names to positions: open addressing, at most half full, keyed by a hash with a random
@@ -33,6 +34,8 @@ struct gguf {
     struct gguf_tensor *tensors;
     uint64_t n_kv, n_tensors;
     struct gguf_index kv_index, tensor_index;
+    uint64_t split_count, split_no; /* 1 and 0: the whole model */
+    struct gguf **parts;            /* the others of a split model, in order: split_count - 1 */
 };
 
 /* Room for n names, n < 2^31. 0 or ORCD_E_NOMEM. */
@@ -51,6 +54,12 @@ struct gguf_str gguf_tensor_name_at(const struct gguf *g, uint64_t i);
 
 /* Fills in everything but fd, mapped, data and bytes. */
 int gguf_parse(struct gguf *g, struct orcd_error *err);
+
+/* Opens the other parts of a split model whose first part g is, at path. On failure what was
+ * opened is g's, for gguf_close. */
+int gguf_open_parts(struct gguf *g, const char *path, struct orcd_error *err);
+/* One file alone, opened and checked, whichever part it is. */
+int gguf_open_one(struct gguf **out, const char *path, struct orcd_error *err);
 
 /* Bytes of a scalar of the type; 0 for strings, arrays and what is no type. */
 uint32_t gguf_scalar_bytes(uint32_t type);

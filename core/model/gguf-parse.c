@@ -175,13 +175,21 @@ static int parse_general(struct gguf *g, struct orcd_error *err)
                 GGUF_MAX_ALIGNMENT);
         g->alignment = a;
     }
-    if (!gguf_find(g, "split.count"))
+    g->split_count = 1;
+    int rc = gguf_get_u64(g, "split.count", &g->split_count, err);
+    if (rc != 0 && rc != ORCD_E_NOT_FOUND)
+        return rc;
+    if (g->split_count <= 1)
         return 0;
-    uint64_t parts = 0;
-    int rc = gguf_get_u64(g, "split.count", &parts, err);
-    if (rc == 0 && parts > 1)
-        rc = error_set(err, ORCD_E_UNSUPPORTED,
-            "one part of a model split into %" PRIu64 " files; join them to one file first", parts);
+    if (g->split_count > GGUF_MAX_PARTS)
+        return error_set(err, ORCD_E_INVALID, "a model split into %" PRIu64 " files; at most %u are allowed",
+            g->split_count, GGUF_MAX_PARTS);
+    rc = gguf_get_u64(g, "split.no", &g->split_no, err);
+    if (rc == ORCD_E_NOT_FOUND)
+        rc = error_set(err, ORCD_E_INVALID, "key 'split.no' is missing");
+    if (rc == 0 && g->split_no >= g->split_count)
+        rc = error_set(
+            err, ORCD_E_INVALID, "split.no is %" PRIu64 " of %" PRIu64 " files", g->split_no, g->split_count);
     return rc;
 }
 

@@ -49,7 +49,7 @@ static struct gguf *reader_new(struct orcd_error *err)
     return g;
 }
 
-int gguf_open(struct gguf **out, const char *path, struct orcd_error *err)
+int gguf_open_one(struct gguf **out, const char *path, struct orcd_error *err)
 {
     struct gguf *g = reader_new(err);
     if (!g)
@@ -68,6 +68,22 @@ int gguf_open(struct gguf **out, const char *path, struct orcd_error *err)
     return 0;
 }
 
+int gguf_open(struct gguf **out, const char *path, struct orcd_error *err)
+{
+    struct gguf *g;
+    int rc = gguf_open_one(&g, path, err);
+    if (rc == 0 && g->split_count > 1)
+        rc = gguf_open_parts(g, path, err);
+    else if (rc != 0)
+        return rc;
+    if (rc != 0) {
+        gguf_close(g);
+        return rc;
+    }
+    *out = g;
+    return 0;
+}
+
 int gguf_open_memory(struct gguf **out, const void *data, size_t bytes, struct orcd_error *err)
 {
     struct gguf *g = reader_new(err);
@@ -76,6 +92,9 @@ int gguf_open_memory(struct gguf **out, const void *data, size_t bytes, struct o
     g->data = data;
     g->bytes = bytes;
     int rc = gguf_parse(g, err);
+    if (rc == 0 && g->split_count > 1)
+        rc = error_set(err, ORCD_E_UNSUPPORTED, "one part of a model split into %llu files",
+            (unsigned long long)g->split_count);
     if (rc != 0) {
         gguf_close(g);
         return rc;
@@ -88,6 +107,9 @@ void gguf_close(struct gguf *g)
 {
     if (!g)
         return;
+    for (uint64_t i = 1; g->parts && i < g->split_count; i++)
+        gguf_close(g->parts[i - 1]);
+    free(g->parts);
     if (g->mapped)
         munmap((void *)(uintptr_t)g->data, g->bytes);
     if (g->fd >= 0)
@@ -97,6 +119,21 @@ void gguf_close(struct gguf *g)
     free(g->kvs);
     free(g->tensors);
     free(g);
+}
+
+uint32_t gguf_n_files(const struct gguf *g)
+{
+    return g->parts ? (uint32_t)g->split_count : 1;
+}
+
+const struct gguf *gguf_file(const struct gguf *g, uint32_t i)
+{
+    return i == 0 ? g : g->parts[i - 1];
+}
+
+const void *gguf_tensor_data(const struct gguf *g, const struct gguf_tensor *t)
+{
+    return gguf_file(g, t->file)->data + t->offset;
 }
 
 int gguf_fd(const struct gguf *g)

@@ -58,23 +58,30 @@ struct gguf_tensor {
     uint32_t n_dims;
     uint64_t dims[4]; /* dims[0] = row length; unused: 1 */
     uint64_t n_elements;
-    uint64_t offset; /* from the start of the file */
+    uint64_t offset; /* from the start of its file */
     uint64_t bytes;
+    uint32_t file; /* 0, or of a split model the part that it lies in */
 };
 
 struct gguf;
 
-/* Opens, maps and checks a file. On success the caller owns *out.
- * Errors: NOT_FOUND, PERMISSION, IO, INVALID, UNSUPPORTED (version 1, byte-swapped,
- * split file), NOMEM. */
+/* Opens, maps and checks a file. On success the caller owns *out. The first part of a split
+ * model (NAME-00001-of-0000N.gguf) brings the others: keys are those of the first, tensors
+ * those of all. Errors: NOT_FOUND, PERMISSION, IO, INVALID, UNSUPPORTED (version 1,
+ * byte-swapped, a part that is not the first), NOMEM. */
 int gguf_open(struct gguf **out, const char *path, struct orcd_error *err);
-/* The same over memory that outlives the reader (tests, fuzzing). */
+/* The same over memory that outlives the reader (tests, fuzzing); one file only. */
 int gguf_open_memory(struct gguf **out, const void *data, size_t bytes, struct orcd_error *err);
 void gguf_close(struct gguf *g); /* takes NULL */
 
-int gguf_fd(const struct gguf *g); /* -1 for memory */
+/* The files of the model, which of them the first is meant where none is named. */
+uint32_t gguf_n_files(const struct gguf *g);
+const struct gguf *gguf_file(const struct gguf *g, uint32_t i); /* i < gguf_n_files */
+int gguf_fd(const struct gguf *g);                              /* -1 for memory */
 const void *gguf_data(const struct gguf *g);
 uint64_t gguf_bytes(const struct gguf *g);
+/* The data of a tensor of g. */
+const void *gguf_tensor_data(const struct gguf *g, const struct gguf_tensor *t);
 uint32_t gguf_version(const struct gguf *g);
 uint32_t gguf_alignment(const struct gguf *g);
 uint64_t gguf_data_offset(const struct gguf *g);

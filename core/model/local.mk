@@ -4,9 +4,10 @@ QUANT_TYPES_SOURCES = core/model/quant-types.c core/model/quant-types.h core/mod
 
 libcore_a_SOURCES += $(QUANT_TYPES_SOURCES) \
 	core/model/gguf.c core/model/gguf.h core/model/gguf-internal.h \
-	core/model/gguf-parse.c core/model/gguf-value.c core/model/gguf-index.c \
+	core/model/gguf-parse.c core/model/gguf-value.c core/model/gguf-index.c core/model/gguf-split.c \
 	core/model/model.c core/model/model.h core/model/model-internal.h \
-	core/model/model-arch.c core/model/model-hparams.c core/model/model-rope.c core/model/model-tensors.c \
+	core/model/model-arch.c core/model/model-hparams.c core/model/model-rope.c core/model/model-window.c core/model/model-experts.c \
+	core/model/model-tensors.c \
 	core/model/model-kind.c
 EXTRA_DIST += docs/formats.md
 include core/model/tokenizer.mk

@@ -54,59 +54,173 @@ const struct model_role model_layer_roles[ORCD_L_COUNT] = {
     [ORCD_L_DOWN_EXPS_B] = {"ffn_down_exps.bias", {DIM_EMBD, DIM_EXPERTS}},
 };
 
+#define USE(role, required, feature) {role, required, feature, NULL, NULL}
+
 /* token_embd stands in for an absent output (tied weights). */
+#define PLAIN_GLOBAL USE(ORCD_G_TOKEN_EMBD, 1, 0), USE(ORCD_G_OUTPUT_NORM, 1, 0), USE(ORCD_G_OUTPUT, 0, 0)
+#define LONG_ROPE USE(ORCD_G_ROPE_LONG, 0, ORCD_F_LONGROPE), USE(ORCD_G_ROPE_SHORT, 0, ORCD_F_LONGROPE)
+
 static const struct model_use plain_global[] = {
-    {ORCD_G_TOKEN_EMBD, 1, 0}, {ORCD_G_OUTPUT_NORM, 1, 0}, {ORCD_G_OUTPUT, 0, 0},
+    PLAIN_GLOBAL,
 };
 
 static const struct model_use llama_global[] = {
-    {ORCD_G_TOKEN_EMBD, 1, 0}, {ORCD_G_OUTPUT_NORM, 1, 0}, {ORCD_G_OUTPUT, 0, 0},
-    {ORCD_G_ROPE_FREQS, 0, ORCD_F_ROPE_FREQS},
+    PLAIN_GLOBAL, LONG_ROPE, USE(ORCD_G_ROPE_FREQS, 0, ORCD_F_ROPE_FREQS),
 };
 
-#define PLAIN_LAYER \
-    {ORCD_L_ATTN_NORM, 1, 0}, {ORCD_L_Q, 1, 0}, {ORCD_L_K, 1, 0}, {ORCD_L_V, 1, 0}, {ORCD_L_ATTN_OUT, 1, 0}, \
-    {ORCD_L_FFN_NORM, 1, 0}, {ORCD_L_GATE, 1, 0}, {ORCD_L_UP, 1, 0}, {ORCD_L_DOWN, 1, 0}
+static const struct model_use phi3_global[] = {
+    PLAIN_GLOBAL, LONG_ROPE,
+};
+
+static const struct model_use gpt2_global[] = {
+    PLAIN_GLOBAL, USE(ORCD_G_OUTPUT_NORM_B, 1, 0), USE(ORCD_G_POSITION_EMBD, 1, ORCD_F_POSITION_EMBD),
+};
+
+#define SPLIT_QKV \
+    USE(ORCD_L_ATTN_NORM, 1, 0), USE(ORCD_L_Q, 1, 0), USE(ORCD_L_K, 1, 0), USE(ORCD_L_V, 1, 0)
+/* Either one matrix or three: see check_qkv(). */
+#define ANY_QKV \
+    USE(ORCD_L_ATTN_NORM, 1, 0), USE(ORCD_L_QKV, 0, ORCD_F_FUSED_QKV), \
+    USE(ORCD_L_Q, 0, 0), USE(ORCD_L_K, 0, 0), USE(ORCD_L_V, 0, 0)
+#define MAY_BIAS_QKV \
+    USE(ORCD_L_Q_B, 0, ORCD_F_QKV_BIAS), USE(ORCD_L_K_B, 0, ORCD_F_QKV_BIAS), USE(ORCD_L_V_B, 0, ORCD_F_QKV_BIAS)
+#define QK_NORM USE(ORCD_L_Q_NORM, 1, ORCD_F_QK_NORM), USE(ORCD_L_K_NORM, 1, ORCD_F_QK_NORM)
+#define PLAIN_FFN \
+    USE(ORCD_L_ATTN_OUT, 1, 0), USE(ORCD_L_FFN_NORM, 1, 0), USE(ORCD_L_GATE, 1, 0), USE(ORCD_L_UP, 1, 0), USE(ORCD_L_DOWN, 1, 0)
+#define EXPERTS \
+    USE(ORCD_L_ROUTER, 1, 0), USE(ORCD_L_GATE_EXPS, 1, 0), USE(ORCD_L_UP_EXPS, 1, 0), USE(ORCD_L_DOWN_EXPS, 1, 0)
 
 static const struct model_use llama_layer[] = {
-    PLAIN_LAYER,
-    {ORCD_L_Q_B, 0, ORCD_F_QKV_BIAS}, {ORCD_L_K_B, 0, ORCD_F_QKV_BIAS}, {ORCD_L_V_B, 0, ORCD_F_QKV_BIAS},
-    {ORCD_L_ATTN_OUT_B, 0, ORCD_F_BIASES}, {ORCD_L_GATE_B, 0, ORCD_F_BIASES},
-    {ORCD_L_UP_B, 0, ORCD_F_BIASES}, {ORCD_L_DOWN_B, 0, ORCD_F_BIASES},
+    SPLIT_QKV, PLAIN_FFN, MAY_BIAS_QKV,
+    USE(ORCD_L_ATTN_OUT_B, 0, ORCD_F_BIASES), USE(ORCD_L_GATE_B, 0, ORCD_F_BIASES),
+    USE(ORCD_L_UP_B, 0, ORCD_F_BIASES), USE(ORCD_L_DOWN_B, 0, ORCD_F_BIASES),
 };
 
 static const struct model_use qwen2_layer[] = {
-    PLAIN_LAYER,
-    {ORCD_L_Q_B, 1, ORCD_F_QKV_BIAS}, {ORCD_L_K_B, 1, ORCD_F_QKV_BIAS}, {ORCD_L_V_B, 1, ORCD_F_QKV_BIAS},
+    SPLIT_QKV, PLAIN_FFN,
+    USE(ORCD_L_Q_B, 1, ORCD_F_QKV_BIAS), USE(ORCD_L_K_B, 1, ORCD_F_QKV_BIAS), USE(ORCD_L_V_B, 1, ORCD_F_QKV_BIAS),
 };
 
 static const struct model_use qwen3_layer[] = {
-    PLAIN_LAYER,
-    {ORCD_L_Q_NORM, 1, ORCD_F_QK_NORM}, {ORCD_L_K_NORM, 1, ORCD_F_QK_NORM},
+    SPLIT_QKV, PLAIN_FFN, QK_NORM,
+};
+
+static const struct model_use phi3_layer[] = {
+    ANY_QKV, USE(ORCD_L_ATTN_OUT, 1, 0), USE(ORCD_L_FFN_NORM, 1, 0), USE(ORCD_L_UP, 1, 0), USE(ORCD_L_DOWN, 1, 0),
+};
+
+static const struct model_use gpt2_layer[] = {
+    ANY_QKV, MAY_BIAS_QKV, USE(ORCD_L_QKV_B, 0, ORCD_F_QKV_BIAS), USE(ORCD_L_ATTN_NORM_B, 1, 0),
+    USE(ORCD_L_ATTN_OUT, 1, 0), USE(ORCD_L_ATTN_OUT_B, 1, ORCD_F_BIASES),
+    USE(ORCD_L_FFN_NORM, 1, 0), USE(ORCD_L_FFN_NORM_B, 1, 0),
+    USE(ORCD_L_UP, 1, 0), USE(ORCD_L_UP_B, 1, ORCD_F_BIASES),
+    USE(ORCD_L_DOWN, 1, 0), USE(ORCD_L_DOWN_B, 1, ORCD_F_BIASES),
+};
+
+static const struct model_use llama_moe_layer[] = {
+    SPLIT_QKV, MAY_BIAS_QKV, USE(ORCD_L_ATTN_OUT, 1, 0), USE(ORCD_L_ATTN_OUT_B, 0, ORCD_F_BIASES),
+    USE(ORCD_L_FFN_NORM, 1, 0), EXPERTS,
+};
+
+static const struct model_use qwen3moe_layer[] = {
+    SPLIT_QKV, QK_NORM, USE(ORCD_L_ATTN_OUT, 1, 0), USE(ORCD_L_FFN_NORM, 1, 0), EXPERTS,
+};
+
+static const struct model_use oss_layer[] = {
+    ANY_QKV, MAY_BIAS_QKV, USE(ORCD_L_QKV_B, 0, ORCD_F_QKV_BIAS),
+    {ORCD_L_ATTN_OUT, 1, 0, NULL, "attn_out.weight"},
+    {ORCD_L_ATTN_OUT_B, 1, ORCD_F_BIASES, NULL, "attn_out.bias"},
+    {ORCD_L_SINKS, 1, ORCD_F_SINKS, NULL, "attn_sinks"},
+    {ORCD_L_FFN_NORM, 1, 0, "post_attention_norm.weight", "ffn_norm.weight"}, EXPERTS,
+    USE(ORCD_L_ROUTER_B, 1, ORCD_F_BIASES), USE(ORCD_L_GATE_EXPS_B, 1, ORCD_F_BIASES),
+    USE(ORCD_L_UP_EXPS_B, 1, ORCD_F_BIASES), USE(ORCD_L_DOWN_EXPS_B, 1, ORCD_F_BIASES),
 };
 
 #define SCALINGS (1u << ORCD_SCALING_NONE | 1u << ORCD_SCALING_LINEAR | 1u << ORCD_SCALING_YARN)
+#define LONG_SCALINGS (SCALINGS | 1u << ORCD_SCALING_LONGROPE)
+#define OSS .rope = ORCD_ROPE_NEOX, .activation = ORCD_ACT_SWIGLU_OAI, .experts = true, .scalings = SCALINGS, \
+    .default_scaling = ORCD_SCALING_YARN, .window = 128, .window_period = 2, \
+    .features = ORCD_F_MOE | ORCD_F_SWIGLU_OAI, USES(plain_global, oss_layer)
 #define USES(g, l) .global = (g), .n_global = ARRAY_LEN(g), .layer = (l), .n_layer = ARRAY_LEN(l)
 
 static const struct model_family families[] = {
-    {.arch = "llama", .rope = ORCD_ROPE_NORM, .scalings = SCALINGS, USES(llama_global, llama_layer)},
+    {.arch = "llama", .rope = ORCD_ROPE_NORM, .scalings = LONG_SCALINGS, USES(llama_global, llama_layer)},
     {.arch = "qwen2", .rope = ORCD_ROPE_NEOX, .scalings = SCALINGS, USES(plain_global, qwen2_layer)},
     {.arch = "qwen3", .rope = ORCD_ROPE_NEOX, .scalings = SCALINGS, USES(plain_global, qwen3_layer)},
+    {.arch = "phi3", .rope = ORCD_ROPE_NEOX, .scalings = LONG_SCALINGS, .features = ORCD_F_FUSED_GATE,
+        USES(phi3_global, phi3_layer)},
+    {.arch = "gpt2", .rope = ORCD_ROPE_NONE, .norm = ORCD_NORM_LAYER, .activation = ORCD_ACT_GELU,
+        .features = ORCD_F_LAYER_NORM | ORCD_F_GELU, USES(gpt2_global, gpt2_layer)},
+    /* Mixtral */
+    {.arch = "llama", .rope = ORCD_ROPE_NORM, .scalings = LONG_SCALINGS, .experts = true, .features = ORCD_F_MOE,
+        USES(llama_global, llama_moe_layer)},
+    {.arch = "qwen3moe", .rope = ORCD_ROPE_NEOX, .scalings = SCALINGS, .experts = true, .features = ORCD_F_MOE,
+        USES(plain_global, qwen3moe_layer)},
+    {.arch = "gpt-oss", OSS},
+    {.arch = "gptoss", .shown = "gpt-oss", OSS},
+};
+
+/* Families that people bring and that need what no plugin does yet. */
+static const struct {
+    const char *arch, *needs;
+} missing[] = {
+    {"gemma", "scaled embeddings and a gated GELU"},
+    {"gemma2", "scaled embeddings, norms behind each block and capped logits"},
+    {"gemma3", "scaled embeddings, norms behind each block and two rope bases"},
+    {"gemma3n", "per-layer embeddings"},
+    {"qwen2moe", "experts that all tokens share"},
+    {"qwen2vl", "rope over sections of a head"},
+    {"qwen3next", "linear attention"},
+    {"deepseek2", "latent attention and experts that all tokens share"},
+    {"llama4", "attention in chunks and experts that all tokens share"},
+    {"phi2", "attention and feed-forward side by side"},
+    {"gptneox", "attention and feed-forward side by side"},
+    {"falcon", "attention and feed-forward side by side"},
+    {"command-r", "attention and feed-forward side by side"},
+    {"stablelm", "layer norm with rope"},
+    {"starcoder2", "layer norm with rope"},
+    {"olmo2", "norms behind each block"},
+    {"glm4", "norms behind each block"},
+    {"bloom", "positions as biases of attention (ALiBi)"},
+    {"mpt", "positions as biases of attention (ALiBi)"},
+    {"mamba", "state-space layers"},
+    {"mamba2", "state-space layers"},
+    {"jamba", "state-space layers"},
+    {"rwkv6", "recurrent layers"},
+    {"rwkv7", "recurrent layers"},
+    {"bert", "attention in both directions"},
+    {"nomic-bert", "attention in both directions"},
+    {"t5", "an encoder beside the decoder"},
+    {"clip", "image input"},
 };
 /* clang-format on */
 
-const struct model_family *model_family_find(struct gguf_str arch)
+static bool is_name(const char *name, struct gguf_str s)
+{
+    return strlen(name) == s.n && memcmp(name, s.p, s.n) == 0;
+}
+
+const struct model_family *model_family_find(struct gguf_str arch, bool experts)
 {
     for (size_t i = 0; i < ARRAY_LEN(families); i++)
-        if (strlen(families[i].arch) == arch.n && memcmp(families[i].arch, arch.p, arch.n) == 0)
+        if (families[i].experts == experts && is_name(families[i].arch, arch))
             return &families[i];
+    return NULL;
+}
+
+const char *model_family_needs(struct gguf_str arch)
+{
+    for (size_t i = 0; i < ARRAY_LEN(missing); i++)
+        if (is_name(missing[i].arch, arch))
+            return missing[i].needs;
     return NULL;
 }
 
 const char *const *model_supported_archs(void)
 {
-    /* In the order of families[]; the test of model_supported_archs holds them together. */
-    static const char *const names[] = {"llama", "qwen2", "qwen3", NULL};
-    _Static_assert(ARRAY_LEN(names) == ARRAY_LEN(families) + 1, "one name a family");
+    /* In the order of families[], each once; the test of model_supported_archs holds them together. */
+    static const char *const names[] = {
+        "llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss", NULL};
+    _Static_assert(ARRAY_LEN(names) == ARRAY_LEN(families) - 1, "llama and gpt-oss have two rows");
     return names;
 }

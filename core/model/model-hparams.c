@@ -124,19 +124,6 @@ static int read_head_sizes(struct model *m, struct orcd_error *err)
     return check_heads(m, err);
 }
 
-static int refuse_experts(const struct model *m, struct orcd_error *err)
-{
-    struct model_key key = model_key(m, "expert_count");
-    uint64_t n = 0;
-    int rc = gguf_get_u64(m->g, key.text, &n, err);
-    if (rc == ORCD_E_NOT_FOUND || (rc == 0 && n == 0))
-        return 0;
-    return rc ? rc
-              : error_set(err, ORCD_E_UNSUPPORTED,
-                    "a mixture of %" PRIu64 " experts; this version runs dense %s models only", n,
-                    m->family->arch);
-}
-
 /* The vocabulary is as long as token_embd has rows; what metadata says must agree. */
 static int read_vocab(struct model *m, struct orcd_error *err)
 {
@@ -175,15 +162,15 @@ int model_read_hparams(struct model *m, struct orcd_error *err)
     hp->norm = m->family->norm;
     hp->rope = m->family->rope;
     hp->activation = m->family->activation;
-    int rc = refuse_experts(m, err);
-    if (rc == 0)
-        rc = model_get_count(m, "block_count", 1, MODEL_MAX_COUNT, 0, &hp->n_layers, err);
+    int rc = model_get_count(m, "block_count", 1, MODEL_MAX_COUNT, 0, &hp->n_layers, err);
     if (rc == 0)
         rc = model_get_count(m, "embedding_length", 1, MODEL_MAX_COUNT, 0, &hp->n_embd, err);
     if (rc == 0)
         rc = model_get_count(m, "context_length", 1, INT32_MAX, 0, &hp->n_ctx_train, err);
     if (rc == 0)
-        rc = model_get_float(m, "attention.layer_norm_rms_epsilon", 0, 1, (double)NAN, &hp->norm_eps, err);
+        rc = model_get_float(m,
+            hp->norm == ORCD_NORM_LAYER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+            0, 1, (double)NAN, &hp->norm_eps, err);
     if (rc == 0)
         rc = read_vocab(m, err);
     if (rc != 0)
@@ -199,10 +186,15 @@ int model_read_hparams(struct model *m, struct orcd_error *err)
     if (rc == 0)
         rc = read_per_layer(m, "attention.head_count_kv", &l->n_kv_heads, &l->n_heads, err);
     if (rc == 0)
-        rc = read_per_layer(m, "feed_forward_length", &l->n_ff, NULL, err);
+        rc = model_read_experts(m, err);
+    /* Layers of experts need not say how wide a dense one would be. */
+    if (rc == 0)
+        rc = read_per_layer(m, "feed_forward_length", &l->n_ff, hp->n_experts ? &l->n_ff : NULL, err);
     if (rc == 0)
         rc = read_head_sizes(m, err);
-    if (rc == 0)
+    if (rc == 0 && hp->rope != ORCD_ROPE_NONE)
         rc = model_read_rope(m, err);
+    if (rc == 0)
+        rc = model_read_windows(m, err);
     return rc;
 }

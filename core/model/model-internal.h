@@ -10,6 +10,7 @@
 #define MODEL_MAX_COUNT (1u << 20)
 #define MODEL_MAX_VOCAB (1u << 24)
 #define MODEL_MAX_HEAD 1024u
+#define MODEL_MAX_EXPERTS 1024u
 #define MODEL_NAME_ROOM 80
 
 /* Sizes that shapes of tensors are made of. */
@@ -47,27 +48,38 @@ struct model_use {
     int role;
     int required;     /* 1: every file has it */
     uint64_t feature; /* ORCD_F_ bit set where it is there */
+    /* The family's own names for it, the second being another spelling; NULL: the role's. */
+    const char *name, *other;
 };
 
 struct model_family {
-    const char *arch; /* general.architecture, and the prefix of its keys */
+    const char *arch;  /* general.architecture, and the prefix of its keys */
+    const char *shown; /* how we call it; NULL: arch */
+    bool experts;      /* a row of its own for models with experts */
     enum orcd_rope rope;
     enum orcd_norm norm;
     enum orcd_activation activation;
-    uint64_t features; /* always needed */
-    unsigned scalings; /* 1 << orcd_rope_scaling of those it may have */
+    uint64_t features;                      /* always needed */
+    enum orcd_rope_scaling default_scaling; /* of files that name none; NONE: linear */
+    unsigned scalings;                      /* 1 << orcd_rope_scaling of those it may have */
+    /* Of files that do not say it: keys that a sliding window has (0: none), and the number of
+     * layers of which the last has no window (0: all have one). */
+    uint32_t window, window_period;
     const struct model_use *global, *layer;
     size_t n_global, n_layer;
 };
 
-const struct model_family *model_family_find(struct gguf_str arch); /* NULL: unknown */
+/* NULL: unknown. */
+const struct model_family *model_family_find(struct gguf_str arch, bool experts);
+/* What an architecture that we know of needs and we lack; NULL: never heard of it. */
+const char *model_family_needs(struct gguf_str arch);
 
 struct model {
     struct gguf *g;
     const struct model_family *family;
     struct orcd_hparams hp;
     struct orcd_model_source source;
-    struct orcd_file file;
+    struct orcd_file *files;
     struct orcd_tensor *tensors;
     struct orcd_layer *layers;
     int32_t global[ORCD_G_COUNT];
@@ -80,8 +92,12 @@ struct model {
 
 /* hp and layers (counts only) from metadata. */
 int model_read_hparams(struct model *m, struct orcd_error *err);
+/* The part of hp about experts; the family has some. */
+int model_read_experts(struct model *m, struct orcd_error *err);
 /* The rotary part of hp; head_dim_k and n_ctx_train are set. */
 int model_read_rope(struct model *m, struct orcd_error *err);
+/* The layers' sliding windows; n_ctx_train is set. */
+int model_read_windows(struct model *m, struct orcd_error *err);
 /* Fills in roles, checks shapes and types, sets features. */
 int model_bind_tensors(struct model *m, struct orcd_error *err);
 const char *model_find_kind(const struct model *m);

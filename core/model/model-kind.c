@@ -46,13 +46,16 @@ static uint64_t bytes_of(const struct model *m, uint32_t type)
 const char *model_find_kind(const struct model *m)
 {
     uint64_t file_type;
-    if (gguf_get_u64(m->g, "general.file_type", &file_type, NULL) == 0)
-        for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-            if (kinds[i].id == file_type && (bytes_of(m, kinds[i].base) || bytes_of(m, kinds[i].fallback)))
-                return kinds[i].name;
     const struct quant_type *most = quant_type_at(0);
     for (size_t i = 0; quant_type_at(i); i++)
         if (bytes_of(m, quant_type_at(i)->id) > bytes_of(m, most->id))
             most = quant_type_at(i);
+    /* Files of MXFP4 experts say various things of themselves. */
+    if (most->id == ORCD_TYPE_MXFP4)
+        return most->name;
+    if (gguf_get_u64(m->g, "general.file_type", &file_type, NULL) == 0)
+        for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+            if (kinds[i].id == file_type && (bytes_of(m, kinds[i].base) || bytes_of(m, kinds[i].fallback)))
+                return kinds[i].name;
     return most->name;
 }

@@ -14,14 +14,14 @@ static const char *const scaling_names[] = {[ORCD_SCALING_NONE] = "none",
     [ORCD_SCALING_YARN] = "yarn",
     [ORCD_SCALING_LONGROPE] = "longrope"};
 
-/* The type that the file names; linear when it names none. */
+/* The type that the file names, or the one that is usual for the family. */
 static int read_type(const struct model *m, uint32_t *type, struct orcd_error *err)
 {
     struct model_key key = model_key(m, "rope.scaling.type");
     struct gguf_str s;
     int rc = gguf_get_str(m->g, key.text, &s, err);
     if (rc == ORCD_E_NOT_FOUND) {
-        *type = ORCD_SCALING_LINEAR;
+        *type = m->family->default_scaling ? m->family->default_scaling : ORCD_SCALING_LINEAR;
         return 0;
     }
     if (rc != 0)
@@ -29,22 +29,49 @@ static int read_type(const struct model *m, uint32_t *type, struct orcd_error *e
     for (uint32_t i = 0; i < ARRAY_LEN(scaling_names); i++)
         if (strlen(scaling_names[i]) == s.n && memcmp(scaling_names[i], s.p, s.n) == 0) {
             if (!(m->family->scalings >> i & 1))
-                return error_set(err, ORCD_E_UNSUPPORTED,
-                    "rope scaling '%s' is not supported for %s; none, linear and yarn are", scaling_names[i],
-                    m->family->arch);
+                return error_set(err, ORCD_E_UNSUPPORTED, "rope scaling '%s' is not supported for %s",
+                    scaling_names[i], m->family->arch);
             *type = i;
             return 0;
         }
-    return error_set(err, ORCD_E_UNSUPPORTED, "key '%s' is '%s'; none, linear and yarn are supported",
-        key.text, gguf_label(s).text);
+    return error_set(err, ORCD_E_UNSUPPORTED,
+        "key '%s' is '%s'; none, linear, yarn and longrope are supported", key.text, gguf_label(s).text);
+}
+
+static bool has_global(const struct model *m, enum orcd_global_role role)
+{
+    return gguf_tensor_find(m->g, model_global_roles[role].name) != NULL;
+}
+
+/* Files have the factors without naming the scaling. */
+static int find_factors(struct model *m, struct orcd_error *err)
+{
+    uint32_t *type = &m->hp.rope_scaling;
+    const bool with_long = has_global(m, ORCD_G_ROPE_LONG), with_short = has_global(m, ORCD_G_ROPE_SHORT);
+    if (!(m->family->scalings >> ORCD_SCALING_LONGROPE & 1) ||
+        (!with_long && !with_short && *type != ORCD_SCALING_LONGROPE))
+        return 0;
+    if (!with_long || !with_short)
+        return error_set(err, ORCD_E_INVALID, "tensor '%s' is missing",
+            model_global_roles[with_long ? ORCD_G_ROPE_SHORT : ORCD_G_ROPE_LONG].name);
+    if (*type == ORCD_SCALING_YARN)
+        return error_set(err, ORCD_E_UNSUPPORTED, "yarn together with factors of each rope frequency");
+    *type = ORCD_SCALING_LONGROPE;
+    m->source.required_features |= ORCD_F_LONGROPE;
+    return 0;
+}
+
+static int read_original_context(struct model *m, struct orcd_error *err)
+{
+    return model_get_count(m, "rope.scaling.original_context_length", 1, INT32_MAX, m->hp.n_ctx_train,
+        &m->hp.rope_orig_ctx, err);
 }
 
 static int read_yarn(struct model *m, struct orcd_error *err)
 {
     struct orcd_hparams *hp = &m->hp;
     float attn = 1, log_mul = 0;
-    int rc = model_get_count(
-        m, "rope.scaling.original_context_length", 1, INT32_MAX, hp->n_ctx_train, &hp->rope_orig_ctx, err);
+    int rc = read_original_context(m, err);
     if (rc == 0)
         rc = model_get_float(m, "rope.scaling.yarn_ext_factor", -1, 1e3, 1, &hp->yarn_ext_factor, err);
     if (rc == 0 && hp->yarn_ext_factor < 0) /* "as the type has it" */
@@ -82,6 +109,8 @@ int model_read_rope(struct model *m, struct orcd_error *err)
     if (rc == 0)
         rc = read_type(m, &hp->rope_scaling, err);
     if (rc == 0)
+        rc = find_factors(m, err);
+    if (rc == 0)
         rc = model_get_float(m, "rope.scale_linear", 0, MAX_FACTOR, 0, &old_factor, err);
     if (rc == 0)
         rc = model_get_float(m, "rope.scaling.factor", 0, MAX_FACTOR, (double)old_factor, &factor, err);
@@ -105,6 +134,10 @@ int model_read_rope(struct model *m, struct orcd_error *err)
         return read_yarn(m, err);
     }
     rc = model_get_float(m, "rope.scaling.attn_factor", 0, 1e3, 1, &attn, err);
+    if (rc == 0 && hp->rope_scaling == ORCD_SCALING_LONGROPE) {
+        hp->yarn_attn_factor = attn != 0 ? attn : 1;
+        return read_original_context(m, err);
+    }
     if (rc == 0 && attn != 1 && attn != 0)
         rc = error_set(err, ORCD_E_UNSUPPORTED, "rope.scaling.attn_factor %g without yarn", (double)attn);
     return rc;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "model/gguf-internal.h"
 #include "model/model-internal.h"
 #include "model/quant-types.h"
@@ -85,10 +86,17 @@ static int check_type(const struct model_role *role, const struct orcd_tensor *t
     }
 }
 
-static int bind(struct model *m, const struct orcd_layer *l, const char *name, const struct model_role *role,
+/* layer: "blk.N." or "". */
+static int bind(struct model *m, const struct orcd_layer *l, const char *layer, const struct model_role *role,
     const struct model_use *use, int32_t *slot, struct orcd_error *err)
 {
+    char name[MODEL_NAME_ROOM], other[MODEL_NAME_ROOM];
+    snprintf(name, sizeof(name), "%s%s", layer, use->name ? use->name : role->name);
     const struct gguf_tensor *found = gguf_tensor_find(m->g, name);
+    if (!found && use->other) {
+        snprintf(other, sizeof(other), "%s%s", layer, use->other);
+        found = gguf_tensor_find(m->g, other);
+    }
     *slot = -1;
     if (!found)
         return use->required ? error_set(err, ORCD_E_INVALID, "tensor '%s' is missing", name) : 0;
@@ -104,6 +112,23 @@ static int bind(struct model *m, const struct orcd_layer *l, const char *name, c
     return 0;
 }
 
+/* Queries, keys and values come as one matrix or as three. */
+static int check_qkv(const struct model *m, uint32_t n, struct orcd_error *err)
+{
+    static const int parts[] = {ORCD_L_Q, ORCD_L_K, ORCD_L_V};
+    const int32_t *tensor = m->layers[n].tensor;
+    const bool fused = tensor[ORCD_L_QKV] >= 0;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (fused && tensor[parts[i]] >= 0)
+            return error_set(err, ORCD_E_INVALID, "tensor '%s' stands beside 'blk.%" PRIu32 ".%s'",
+                m->tensors[tensor[parts[i]]].name, n, model_layer_roles[ORCD_L_QKV].name);
+        if (!fused && tensor[parts[i]] < 0)
+            return error_set(err, ORCD_E_INVALID, "tensor 'blk.%" PRIu32 ".%s' is missing", n,
+                model_layer_roles[tensor[ORCD_L_Q] < 0 ? (int)ORCD_L_QKV : parts[i]].name);
+    }
+    return 0;
+}
+
 static int bind_layer(struct model *m, uint32_t n, struct orcd_error *err)
 {
     struct orcd_layer *l = &m->layers[n];
@@ -114,11 +139,11 @@ static int bind_layer(struct model *m, uint32_t n, struct orcd_error *err)
     for (size_t i = 0; i < m->family->n_layer && rc == 0; i++) {
         const struct model_use *use = &m->family->layer[i];
         const struct model_role *role = &model_layer_roles[use->role];
-        char name[MODEL_NAME_ROOM];
-        snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", n, role->name);
-        rc = bind(m, l, name, role, use, &l->tensor[use->role], err);
+        char layer[MODEL_NAME_ROOM];
+        snprintf(layer, sizeof(layer), "blk.%" PRIu32 ".", n);
+        rc = bind(m, l, layer, role, use, &l->tensor[use->role], err);
     }
-    return rc;
+    return rc == 0 ? check_qkv(m, n, err) : rc;
 }
 
 static int bind_global(struct model *m, struct orcd_error *err)
@@ -129,7 +154,7 @@ static int bind_global(struct model *m, struct orcd_error *err)
     for (size_t i = 0; i < m->family->n_global && rc == 0; i++) {
         const struct model_use *use = &m->family->global[i];
         const struct model_role *role = &model_global_roles[use->role];
-        rc = bind(m, NULL, role->name, role, use, &m->global[use->role], err);
+        rc = bind(m, NULL, "", role, use, &m->global[use->role], err);
     }
     if (rc == 0 && m->global[ORCD_G_OUTPUT] < 0)
         m->global[ORCD_G_OUTPUT] = m->global[ORCD_G_TOKEN_EMBD];
@@ -137,12 +162,11 @@ static int bind_global(struct model *m, struct orcd_error *err)
 }
 
 /* Angles are divided by these. */
-static int check_rope_freqs(const struct model *m, struct orcd_error *err)
+static int check_factors(const struct model *m, int32_t i, struct orcd_error *err)
 {
-    int32_t i = m->global[ORCD_G_ROPE_FREQS];
     if (i < 0)
         return 0;
-    const unsigned char *p = (const unsigned char *)gguf_data(m->g) + m->tensors[i].offset;
+    const unsigned char *p = gguf_tensor_data(m->g, gguf_tensor_at(m->g, (uint64_t)i));
     for (uint64_t k = 0; k < m->tensors[i].dims[0]; k++) {
         float f;
         memcpy(&f, p + k * sizeof(f), sizeof(f));
@@ -152,6 +176,14 @@ static int check_rope_freqs(const struct model *m, struct orcd_error *err)
                 (double)f);
     }
     return 0;
+}
+
+static int check_rope_factors(const struct model *m, struct orcd_error *err)
+{
+    int rc = check_factors(m, m->global[ORCD_G_ROPE_FREQS], err);
+    if (rc == 0)
+        rc = check_factors(m, m->global[ORCD_G_ROPE_LONG], err);
+    return rc == 0 ? check_factors(m, m->global[ORCD_G_ROPE_SHORT], err) : rc;
 }
 
 /* The directory with NUL-terminated names. */
@@ -173,6 +205,7 @@ static int copy_directory(struct model *m, struct orcd_error *err)
         t->type = from->type;
         t->n_dims = from->n_dims;
         memcpy(t->dims, from->dims, sizeof(t->dims));
+        t->file = from->file;
         t->offset = from->offset;
         t->bytes = from->bytes;
         t->name = at;
@@ -192,7 +225,7 @@ int model_bind_tensors(struct model *m, struct orcd_error *err)
     for (uint32_t i = 0; i < m->hp.n_layers && rc == 0; i++)
         rc = bind_layer(m, i, err);
     if (rc == 0)
-        rc = check_rope_freqs(m, err);
+        rc = check_rope_factors(m, err);
     /* A tensor without a role would change the answers if it were left out. */
     for (uint64_t i = 0; i < gguf_n_tensors(m->g) && rc == 0; i++)
         if (!m->used[i])

@@ -31,6 +31,25 @@ static int32_t meta_str(void *meta, const char *key, const char **text, uint64_t
     return meta_result(rc);
 }
 
+/* Of the two that m may be: dense, or mixed where there is a family of that name with experts. */
+static int choose_experts(struct model *m, const struct model_family *mixed, struct orcd_error *err)
+{
+    struct model_key key = model_key(m, "expert_count");
+    uint64_t n = 0;
+    int rc = gguf_get_u64(m->g, key.text, &n, err);
+    if (rc != 0 && rc != ORCD_E_NOT_FOUND)
+        return rc;
+    if (n == 0 && m->family == mixed)
+        return error_set(err, ORCD_E_INVALID, "key '%s' is missing or 0", key.text);
+    if (n != 0 && !mixed)
+        return error_set(err, ORCD_E_UNSUPPORTED,
+            "a mixture of %llu experts; this version runs dense %s models only", (unsigned long long)n,
+            m->family->arch);
+    if (n != 0)
+        m->family = mixed;
+    return 0;
+}
+
 static int find_family(struct model *m, struct orcd_error *err)
 {
     struct gguf_str arch;
@@ -39,16 +58,20 @@ static int find_family(struct model *m, struct orcd_error *err)
         return error_set(err, ORCD_E_INVALID, "key 'general.architecture' is missing");
     if (rc != 0)
         return rc;
-    m->family = model_family_find(arch);
+    m->family = model_family_find(arch, false);
+    const struct model_family *mixed = model_family_find(arch, true);
+    if (!m->family)
+        m->family = mixed;
     if (m->family)
-        return 0;
+        return choose_experts(m, mixed, err);
     char list[128] = "";
     for (const char *const *name = model_supported_archs(); *name; name++) {
         size_t n = strlen(list);
         snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "", *name);
     }
-    return error_set(err, ORCD_E_UNSUPPORTED, "architecture '%s' is not supported; this version runs %s",
-        gguf_label(arch).text, list);
+    const char *needs = model_family_needs(arch);
+    return error_set(err, ORCD_E_UNSUPPORTED, "architecture '%s' is not supported%s%s; this version runs %s",
+        gguf_label(arch).text, needs ? ", it needs " : "", needs ? needs : "", list);
 }
 
 /* general.name as one line of valid UTF-8 that fits, or "". */
@@ -75,25 +98,37 @@ static void read_name(struct model *m)
     m->general_name[n] = 0;
 }
 
+static int fill_files(struct model *m, struct orcd_error *err)
+{
+    const uint32_t n = gguf_n_files(m->g);
+    m->files = calloc(n, sizeof(*m->files));
+    if (!m->files)
+        return error_set(err, ORCD_E_NOMEM, "no memory for %lu files", (unsigned long)n);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct gguf *f = gguf_file(m->g, i);
+        m->files[i] = (struct orcd_file){
+            .size = sizeof(m->files[i]), .fd = gguf_fd(f), .mapping = gguf_data(f), .bytes = gguf_bytes(f)};
+    }
+    return 0;
+}
+
 static void fill_source(struct model *m)
 {
-    m->file = (struct orcd_file){
-        .size = sizeof(m->file), .fd = gguf_fd(m->g), .mapping = gguf_data(m->g), .bytes = gguf_bytes(m->g)};
     struct orcd_model_source *s = &m->source;
     s->size = sizeof(*s);
     s->n_tensors = (uint32_t)gguf_n_tensors(m->g);
     s->n_layers = m->hp.n_layers;
-    s->n_files = 1;
+    s->n_files = gguf_n_files(m->g);
     s->tensor_stride = sizeof(*m->tensors);
     s->layer_stride = sizeof(*m->layers);
-    s->file_stride = sizeof(m->file);
+    s->file_stride = sizeof(*m->files);
     s->n_global = ORCD_G_COUNT;
     s->hparams = &m->hp;
     s->tensors = m->tensors;
     s->layers = m->layers;
-    s->files = &m->file;
+    s->files = m->files;
     s->global = m->global;
-    s->architecture = m->family->arch;
+    s->architecture = model_arch(m);
     s->name = m->general_name;
     s->meta = m->g;
     s->meta_u64 = meta_u64;
@@ -114,6 +149,8 @@ int model_from_gguf(struct model **out, struct gguf *g, struct orcd_error *err)
         rc = model_read_hparams(m, err);
     if (rc == 0)
         rc = model_bind_tensors(m, err);
+    if (rc == 0)
+        rc = fill_files(m, err);
     if (rc != 0) {
         model_close(m);
         return rc;
@@ -151,6 +188,7 @@ void model_close(struct model *m)
     if (!m)
         return;
     gguf_close(m->g);
+    free(m->files);
     free(m->tensors);
     free(m->layers);
     free(m->names);
@@ -175,7 +213,7 @@ const char *model_name(const struct model *m)
 
 const char *model_arch(const struct model *m)
 {
-    return m->family->arch;
+    return m->family->shown ? m->family->shown : m->family->arch;
 }
 
 const char *model_quant_kind(const struct model *m)

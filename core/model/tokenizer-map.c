@@ -1,7 +1,10 @@
 #include "model/tokenizer-map.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+
+#define HUGE_PAGE (UINT64_C(2) << 20)
 
 uint64_t map_seed(void)
 {
@@ -23,12 +26,23 @@ static size_t slots_for(size_t expected)
     return n;
 }
 
+/* Lookups go all over a table: in small pages each would miss the address cache too. */
+static void *table_new(size_t bytes)
+{
+    if (bytes < HUGE_PAGE)
+        return malloc(bytes);
+    void *p = aligned_alloc(HUGE_PAGE, bytes); /* a power of two */
+    if (p)
+        madvise(p, bytes, MADV_HUGEPAGE);
+    return p;
+}
+
 static struct pair_slot *pair_slots_new(size_t n)
 {
     size_t bytes;
     if (!n || __builtin_mul_overflow(n, sizeof(struct pair_slot), &bytes))
         return NULL;
-    struct pair_slot *s = malloc(bytes);
+    struct pair_slot *s = table_new(bytes);
     if (s)
         for (size_t i = 0; i < n; i++)
             s[i].key = PAIR_FREE;
@@ -93,7 +107,7 @@ bool word_map_init(struct word_map *m, size_t expected)
     size_t n = slots_for(expected), bytes;
     if (!n || __builtin_mul_overflow(n, sizeof(struct word_slot), &bytes))
         return false;
-    m->slots = malloc(bytes);
+    m->slots = table_new(bytes);
     if (!m->slots)
         return false;
     for (size_t i = 0; i < n; i++)

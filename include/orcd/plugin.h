@@ -237,6 +237,9 @@ struct orcd_hparams {
     float rope_scale;           /* 1 / rope.scaling.factor */
     float attn_scale;           /* scores are multiplied by this: 1 / sqrt(head_dim_k) */
     uint32_t rope_orig_ctx;     /* yarn, longrope: original context */
+    /* yarn: docs/formats.md. longrope: cosines and sines are multiplied by yarn_attn_factor;
+     * theta of pair i is divided by rope_long[i] in contexts (orcd_ctx_params.n_ctx) longer
+     * than rope_orig_ctx, else by rope_short[i]. */
     float yarn_ext_factor, yarn_attn_factor, yarn_beta_fast, yarn_beta_slow;
     uint32_t n_experts, n_experts_used, n_ff_expert;
     uint32_t expert_weights_norm;

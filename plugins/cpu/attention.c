@@ -14,6 +14,12 @@ static uint32_t heads_per_item(const struct lane *lane)
     return parts >= group ? 1 : (uint32_t)((group + parts - 1) / parts);
 }
 
+/* The first key that a query at pos sees. */
+static uint32_t first_key(const struct cpu_layer *l, uint32_t pos)
+{
+    return l->window && pos >= l->window ? pos - l->window + 1 : 0;
+}
+
 static void attention_item(
     struct lane *lane, const struct cell_group *g, uint32_t kv_head, uint32_t head0, uint32_t head1)
 {
@@ -25,7 +31,8 @@ static void attention_item(
     const struct kv_seq *s = &ctx->kv.seqs[ctx->step.rows[f->cells[g->first].row].seq];
     const uint32_t keys = f->cells[g->first + g->count - 1].pos + 1;
     const uint32_t n_tiles = (keys + KV_TILE - 1) / KV_TILE;
-    for (uint32_t i = 0; i < n_tiles; i++) {
+    const uint32_t tile0 = first_key(l, f->cells[g->first].pos) / KV_TILE;
+    for (uint32_t i = tile0; i < n_tiles; i++) {
         t->k_tiles[i] = kv_k(&ctx->kv, s, lane->layer, kv_head, i);
         t->v_tiles[i] = kv_v(&ctx->kv, s, lane->layer, kv_head, i);
     }
@@ -34,8 +41,9 @@ static void attention_item(
         for (uint32_t h = head0; h < head1; h++) {
             t->rows[n] = (struct cpu_attn_row){.q = f->q + ((uint64_t)c * l->n_heads + h) * hp->head_dim_k,
                 .out = f->att + ((uint64_t)c * l->n_heads + h) * hp->head_dim_v,
+                .first = first_key(l, f->cells[c].pos),
                 .end = f->cells[c].pos + 1};
-            cpu_attn_start(&t->rows[n++], hp->head_dim_v, NULL);
+            cpu_attn_start(&t->rows[n++], hp->head_dim_v, l->sinks ? &l->sinks[h] : NULL);
         }
     const struct cpu_attn a = {.k_tiles = t->k_tiles,
         .v_tiles = t->v_tiles,
@@ -45,7 +53,7 @@ static void attention_item(
         .scratch = t->attn};
     const uint64_t tile_macs = (uint64_t)n * KV_TILE * (hp->head_dim_k + hp->head_dim_v);
     const uint64_t tiles_at_once = LOOK_MACS / tile_macs + 1;
-    for (uint64_t tile = 0; tile < n_tiles && !forward_stopped(ctx); tile += tiles_at_once) {
+    for (uint64_t tile = tile0; tile < n_tiles && !forward_stopped(ctx); tile += tiles_at_once) {
         const uint64_t end = tile + tiles_at_once;
         lane->kernels->attn_tiles(&a, t->rows, n, (uint32_t)tile, end < n_tiles ? (uint32_t)end : n_tiles);
     }

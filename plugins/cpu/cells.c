@@ -64,6 +64,7 @@ void cells_compact(struct orcd_ctx *ctx)
         return;
     f->compact_seen = seen;
     const uint64_t embd = ctx->model->hp.n_embd, pairs = ctx->model->hp.rope_dims / 2;
+    const uint64_t used = ctx->model->hp.n_experts_used;
     uint32_t to = 0;
     for (uint32_t i = 0; i < f->n_cells; i++) {
         if (row_doomed(ctx, &ctx->step.rows[f->cells[i].row]))
@@ -72,6 +73,8 @@ void cells_compact(struct orcd_ctx *ctx)
             f->cells[to] = f->cells[i];
             memcpy(f->x + to * embd, f->x + i * embd, embd * sizeof(float));
             memcpy(f->tmp + to * embd, f->tmp + i * embd, embd * sizeof(float));
+            if (f->routes)
+                memcpy(f->routes + to * used, f->routes + i * used, used * sizeof(*f->routes));
             memcpy(f->cos + to * pairs, f->cos + i * pairs, pairs * sizeof(float));
             memcpy(f->sin + to * pairs, f->sin + i * pairs, pairs * sizeof(float));
         }

@@ -2,10 +2,11 @@
  * The cpu plugin's objects, and how its parts fit together:
  *   plugin.c   the table, options, devices      pool.c     threads
  *   source.c   the host's view of a model, read with suspicion
- *   load.c     weights: checked, packed in parallel
+ *   plan.c     which part of which tensor becomes which matrix, checked
+ *   load.c     weights: packed in parallel         rope.c     frequencies
  *   ctx.c      contexts and their memory        kv.c       the KV cache
  *   step.c     submit, wait, abort; the leader thread
- *   forward.c  one sub-batch through all layers  attention.c, rope.c
+ *   forward.c  one sub-batch through all layers  attention.c, product.c, moe.c
  */
 #ifndef ORCD_CPU_CPU_H
 #define ORCD_CPU_CPU_H
@@ -22,6 +23,7 @@
 
 #define CPU_MAX_SEQUENCES 4096u
 #define CPU_MAX_BATCH_TOKENS 65536u
+#define CPU_MAX_EXPERTS 1024u
 
 struct cpu_stats {
     _Atomic uint64_t steps, rows, tokens, bytes_read, busy_ns, rows_aborted;
@@ -45,24 +47,42 @@ struct orcd_device {
     bool quit;
 };
 
+struct cpu_expert {
+    struct cpu_matrix gate, up, down;
+};
+
 struct cpu_layer {
-    uint32_t n_heads, n_kv_heads, n_ff;
-    struct cpu_matrix q, k, v, out, gate, up, down;
+    uint32_t n_heads, n_kv_heads;
+    uint32_t n_ff;   /* of an expert, where there are some */
+    uint32_t window; /* keys that a query sees, its own with them; 0: all */
+    struct cpu_matrix q, k, v, out;
+    struct cpu_matrix gate, up, down; /* no gate: type 0 and no data */
+    struct cpu_matrix router;
+    struct cpu_expert *experts; /* hp.n_experts; NULL: gate, up and down */
     /* NULL where the model has none */
-    const float *attn_norm, *ffn_norm, *q_norm, *k_norm;
-    const float *q_bias, *k_bias, *v_bias, *out_bias, *gate_bias, *up_bias, *down_bias;
+    const float *attn_norm, *attn_norm_bias, *ffn_norm, *ffn_norm_bias, *q_norm, *k_norm, *sinks;
+    const float *q_bias, *k_bias, *v_bias, *out_bias, *down_bias, *router_bias;
+    const float *gate_bias, *up_bias, *expert_down_bias; /* of experts: one after the other */
+};
+
+struct cpu_rope {
+    double *inv_freq; /* rope_dims / 2: radians a position; NULL: none */
 };
 
 struct orcd_model {
     struct orcd_device *device;
     struct orcd_hparams hp;
     struct cpu_layer *layers;
-    struct cpu_matrix token_embd, output;
-    const float *output_norm;
-    double *rope_inv_freq; /* rope_dims / 2: radians a position */
-    uint32_t *n_kv_heads;  /* by layer */
+    struct cpu_expert *experts; /* of all layers; NULL: none */
+    struct cpu_matrix token_embd, output, position_embd;
+    const float *output_norm, *output_norm_bias;
+    struct cpu_rope rope;
+    struct cpu_rope rope_long; /* for contexts longer than rope_orig_ctx; may be none */
+    double rope_magnitude;     /* cosines and sines are multiplied by it */
+    uint32_t *n_kv_heads;      /* by layer */
     uint32_t max_heads, max_kv_heads, max_ff;
     uint64_t weight_bytes; /* packed and vectors */
+    uint64_t expert_bytes; /* of these, the matrices of all experts */
     struct mapping packed; /* all matrices */
     struct mapping vectors;
 };
@@ -79,6 +99,11 @@ static inline struct kv_shape model_kv_shape(const struct orcd_model *m)
 int cpu_model_load(struct orcd_device *d, const struct orcd_model_source *source, struct orcd_model **out,
     struct orcd_error *err);
 void cpu_model_free(struct orcd_model *m);
+
+/* --- rope.c */
+/* Frequencies from hp; freqs divides them all, one of the two others by context (NULL: none). */
+int cpu_rope_make(struct orcd_model *m, const float *freqs, const float *factors_long,
+    const float *factors_short, struct orcd_error *err);
 
 /* --- ctx.c */
 int cpu_ctx_new(struct orcd_model *m, const struct orcd_ctx_params *params, struct orcd_ctx **out,

@@ -32,6 +32,7 @@ static void forward_carve(struct forward *f, struct carve *c, const struct orcd_
     const struct orcd_hparams *hp = &m->hp;
     const uint64_t q = (uint64_t)m->max_heads * hp->head_dim_k, att = (uint64_t)m->max_heads * hp->head_dim_v;
     const uint64_t widest = max_u64(max_u64(hp->n_embd, att), m->max_ff);
+    const uint64_t pairs = m->experts ? n * (uint64_t)hp->n_experts_used : n;
     f->x = carve_take(c, n, hp->n_embd, sizeof(float));
     f->xn = carve_take(c, n, hp->n_embd, sizeof(float));
     f->tmp = carve_take(c, n, hp->n_embd, sizeof(float));
@@ -39,11 +40,21 @@ static void forward_carve(struct forward *f, struct carve *c, const struct orcd_
     f->k = carve_take(c, n, (uint64_t)m->max_kv_heads * hp->head_dim_k, sizeof(float));
     f->v = carve_take(c, n, (uint64_t)m->max_kv_heads * hp->head_dim_v, sizeof(float));
     f->att = carve_take(c, n, att, sizeof(float));
-    f->gate = carve_take(c, n, m->max_ff, sizeof(float));
-    f->up = carve_take(c, n, m->max_ff, sizeof(float));
+    f->gate = carve_take(c, pairs, m->max_ff, sizeof(float));
+    f->up = carve_take(c, pairs, m->max_ff, sizeof(float));
     f->cos = carve_take(c, n, hp->rope_dims / 2, sizeof(float));
     f->sin = carve_take(c, n, hp->rope_dims / 2, sizeof(float));
-    f->act = carve_take(c, n, cpu_act_bytes((uint32_t)((widest + 31) / 32 * 32)), 1);
+    if (!m->experts) {
+        f->act = carve_take(c, n, cpu_act_bytes((uint32_t)((widest + 31) / 32 * 32)), 1);
+        return;
+    }
+    f->act = carve_take(c, pairs, cpu_act_bytes((uint32_t)((widest + 31) / 32 * 32)), 1);
+    f->router = carve_take(c, n, hp->n_experts, sizeof(float));
+    f->pair_out = carve_take(c, pairs, hp->n_embd, sizeof(float));
+    f->routes = carve_take(c, pairs, 1, sizeof(*f->routes));
+    f->pair_cell = carve_take(c, pairs, 1, sizeof(*f->pair_cell));
+    f->tiles = carve_take(c, pairs, 1, sizeof(*f->tiles));
+    f->expert_first = carve_take(c, (uint64_t)hp->n_experts + 1, 1, sizeof(*f->expert_first));
 }
 
 uint64_t cpu_scratch_bytes(const struct orcd_model *m, uint32_t n_tokens)
@@ -59,11 +70,14 @@ static void threads_carve(struct thread_scratch *ts, uint32_t n_threads, struct 
 {
     const uint64_t tiles = (uint64_t)n_ctx / KV_TILE + 1;
     for (uint32_t i = 0; i < n_threads; i++) {
-        struct thread_scratch t;
+        struct thread_scratch t = {0};
         t.attn = carve_take(c, cpu_attn_scratch_bytes(m->hp.head_dim_k, m->hp.head_dim_v), 1, 1);
         t.rows = carve_take(c, m->max_heads, GROUP_CELLS, sizeof(*t.rows));
         t.k_tiles = carve_take(c, tiles, 1, sizeof(*t.k_tiles));
         t.v_tiles = carve_take(c, tiles, 1, sizeof(*t.v_tiles));
+        if (m->experts)
+            t.gathered = carve_take(c, MOE_TILE_TOKENS,
+                max_u64(cpu_act_bytes((m->hp.n_embd + 31) / 32 * 32), m->hp.n_embd * sizeof(float)), 1);
         if (ts)
             ts[i] = t;
     }
@@ -116,7 +130,9 @@ static int ctx_build(struct orcd_ctx *ctx, struct orcd_error *err)
     const int rc = forward_init(ctx, err);
     if (rc)
         return rc;
-    const struct kv_shape shape = model_kv_shape(ctx->model);
+    const struct orcd_model *m = ctx->model;
+    ctx->rope = m->rope_long.inv_freq && p->n_ctx > m->hp.rope_orig_ctx ? &m->rope_long : &m->rope;
+    const struct kv_shape shape = model_kv_shape(m);
     return kv_init(
         &ctx->kv, host, &shape, p->n_sequences, p->n_ctx, p->kv_tokens, &ctx->device->ours_bytes, err);
 }
@@ -134,6 +150,9 @@ int cpu_ctx_new(
         return cpu_error(err, ORCD_E_INVALID, "%u sequences of %u tokens, steps of %u rows and %u tokens",
             (unsigned)params->n_sequences, (unsigned)params->n_ctx, (unsigned)params->max_batch_rows,
             (unsigned)params->max_batch_tokens);
+    if (m->position_embd.data && params->n_ctx > m->position_embd.n_rows)
+        return cpu_error(err, ORCD_E_INVALID, "a context of %u tokens; the model has learnt %u positions",
+            (unsigned)params->n_ctx, (unsigned)m->position_embd.n_rows);
     struct orcd_ctx *ctx = cpu_new(host, 1, sizeof(*ctx));
     if (!ctx)
         return cpu_error(err, ORCD_E_NOMEM, "no memory for a context");

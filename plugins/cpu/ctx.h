@@ -48,9 +48,21 @@ struct logit_run {
     uint64_t at, stride;   /* floats */
 };
 
+/* Experts. A pair is a cell and one of its experts; pairs are numbered expert by expert. */
+struct moe_route {
+    uint32_t expert, pair;
+    float weight;
+};
+/* Neighbouring pairs of one expert that are multiplied together. */
+#define MOE_TILE_TOKENS 64u
+struct moe_tile {
+    uint32_t expert, first, count;
+};
+
 /* What a thread alone writes. */
 struct thread_scratch {
     void *attn;
+    char *gathered; /* inputs of a moe_tile */
     struct cpu_attn_row *rows;
     const uint16_t **k_tiles, **v_tiles;
 };
@@ -64,7 +76,7 @@ struct forward {
     float *xn;        /* [cells][n_embd] normed; then the wanted ones */
     float *q, *k, *v; /* [cells][heads * head_dim] */
     float *att;       /* [cells][n_heads * head_dim_v] */
-    float *gate, *up; /* [cells][n_ff] */
+    float *gate, *up; /* [cells][n_ff], or [pairs][n_ff] */
     float *tmp;       /* [cells][n_embd] */
     char *act;        /* quantized inputs of the next product */
     float *cos, *sin; /* [cells][rope_dims / 2] */
@@ -72,6 +84,14 @@ struct forward {
     uint32_t n_groups;
     struct logit_run *runs;
     uint32_t n_runs;
+    /* experts; NULL where there are none */
+    float *router;            /* [cells][n_experts] */
+    float *pair_out;          /* [pairs][n_embd] */
+    struct moe_route *routes; /* [cells][n_experts_used] */
+    uint32_t *pair_cell;      /* [pairs] */
+    uint32_t *expert_first;   /* [n_experts + 1] the first pair of each */
+    struct moe_tile *tiles;   /* at most one a pair */
+    uint32_t n_pairs, n_tiles, largest_tile;
     struct thread_scratch *threads;
     /* The order of work inside a step; reset by the serial part of each barrier. */
     _Alignas(64) atomic_uint next;
@@ -90,6 +110,7 @@ struct orcd_ctx {
     struct orcd_device *device;
     struct orcd_ctx_params params;
     struct kv kv;
+    const struct cpu_rope *rope; /* of this context's length */
     struct step step;
     struct forward fwd;
     float *logits;
@@ -120,7 +141,8 @@ struct lane {
     const struct cpu_layer *l;
     uint32_t thread, layer;
     bool begins_layer; /* the next meeting is between two layers */
-    void (*cell)(struct lane *lane, uint32_t cell);
+    void (*item)(struct lane *lane, uint32_t item);
+    const uint32_t *n_items;
 };
 
 /* --- forward.c */
@@ -142,11 +164,31 @@ void cells_finish(struct orcd_ctx *ctx);
 /* --- attention.c: all cells of a layer, shared among the threads. */
 void attention_run(struct lane *lane);
 
+/* --- moe.c: the feed-forward part of a layer with experts */
+void moe_route_cell(struct lane *lane, uint32_t cell);    /* from the router's output */
+void moe_list_pairs(struct lane *lane);                   /* of all cells; in the serial part of a barrier */
+void moe_quantize_pair(struct lane *lane, uint32_t pair); /* the input of its down product */
+void moe_sum_cell(struct lane *lane, const struct cpu_layer *l, uint32_t cell); /* into fwd.tmp */
+void product_gate_up_experts(struct lane *lane);
+void product_down_experts(struct lane *lane);
+
 /* --- product.c: y = W x for all cells, shared among the threads. */
 void product_qkv(struct lane *lane);
 void product_out(struct lane *lane);
 void product_gate_up(struct lane *lane); /* and the activation, into fwd.gate */
+void product_router(struct lane *lane);
 void product_down(struct lane *lane);
+/* Even tiles of the inputs of a product. */
+struct product_tiles {
+    uint32_t tokens, n;
+};
+struct product_tiles product_tiles(uint32_t n_tokens, uint32_t n_cols);
+/* Panels of an item: total_panels share a phase, an item takes tokens inputs of n_cols. */
+uint32_t product_panels_each(
+    const struct lane *lane, uint32_t panels, uint32_t total_panels, uint32_t n_cols, uint32_t tokens);
+/* Biases (at row 0, or NULL) and activation of rows r0 .. r0 + n of one token, into gate. */
+void product_activate(const struct lane *lane, float *gate, float *up, const float *gate_bias,
+    const float *up_bias, uint32_t r0, uint32_t n);
 void product_logits(struct lane *lane);
 /* Where quantized input i of n_cols columns lies. */
 static inline void *forward_act(const struct forward *f, uint32_t i, uint32_t n_cols)

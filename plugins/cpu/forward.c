@@ -62,28 +62,34 @@ static bool meet(struct lane *lane, void (*serial)(void *lane))
     return !lane->ctx->fwd.ended && !lane->ctx->fwd.left_off;
 }
 
-static void turn_with_cells(void *arg)
+static void turn_with_items(void *arg)
 {
     struct lane *lane = arg;
     turn(lane);
-    const uint32_t n = lane->ctx->fwd.n_cells;
+    const uint32_t n = *lane->n_items;
     for (uint32_t i = 0; i < n && !lane->ctx->fwd.ended; i++)
-        lane->cell(lane, i);
+        lane->item(lane, i);
 }
 
-/* Meets, does fn for every cell, meets. width: floats of a cell. */
-static bool each_cell(struct lane *lane, uint64_t width, void (*fn)(struct lane *lane, uint32_t cell))
+/* Meets, does fn for every item, meets. width: floats of an item. */
+static bool each_item(
+    struct lane *lane, const uint32_t *n, uint64_t width, void (*fn)(struct lane *lane, uint32_t item))
 {
-    struct orcd_ctx *ctx = lane->ctx;
-    lane->cell = fn;
-    if (ctx->fwd.n_cells * width <= SERIAL_FLOATS)
-        return meet(lane, turn_with_cells);
+    lane->item = fn;
+    lane->n_items = n;
+    if (*n * width <= SERIAL_FLOATS)
+        return meet(lane, turn_with_items);
     if (!meet(lane, turn))
         return false;
     uint32_t i;
-    while ((i = forward_next(ctx, ctx->fwd.n_cells)) != UINT32_MAX)
+    while ((i = forward_next(lane->ctx, *n)) != UINT32_MAX)
         fn(lane, i);
     return meet(lane, turn);
+}
+
+static bool each_cell(struct lane *lane, uint64_t width, void (*fn)(struct lane *lane, uint32_t cell))
+{
+    return each_item(lane, &lane->ctx->fwd.n_cells, width, fn);
 }
 
 /* Input i of the matrices ahead, quantized if one of them wants it so. */
@@ -102,12 +108,18 @@ static void embed(struct lane *lane, uint32_t i)
     const struct orcd_model *m = ctx->model;
     const struct cell *c = &f->cells[i];
     lane->kernels->row_get(&m->token_embd, (uint32_t)c->token, f->x + (uint64_t)i * m->hp.n_embd);
+    if (m->position_embd.data) {
+        float *position = f->tmp + (uint64_t)i * m->hp.n_embd; /* free until the attention's output */
+        lane->kernels->row_get(&m->position_embd, c->pos, position);
+        lane->kernels->add(f->x + (uint64_t)i * m->hp.n_embd, position, m->hp.n_embd);
+    }
     const uint32_t pairs = m->hp.rope_dims / 2;
+    const double *inv_freq = ctx->rope->inv_freq;
     float *cos_at = f->cos + (uint64_t)i * pairs, *sin_at = f->sin + (uint64_t)i * pairs;
-    for (uint32_t j = 0; m->rope_inv_freq && j < pairs; j++) {
-        const double angle = c->pos * m->rope_inv_freq[j];
-        cos_at[j] = (float)cos(angle);
-        sin_at[j] = (float)sin(angle);
+    for (uint32_t j = 0; inv_freq && j < pairs; j++) {
+        const double angle = c->pos * inv_freq[j];
+        cos_at[j] = (float)(cos(angle) * m->rope_magnitude);
+        sin_at[j] = (float)(sin(angle) * m->rope_magnitude);
     }
 }
 
@@ -122,6 +134,23 @@ static void add_output(struct lane *lane, uint32_t i, const float *bias)
         lane->kernels->add(x, bias, n);
 }
 
+/* What the feed-forward part of l put out. */
+static void add_ffn(struct lane *lane, uint32_t i, const struct cpu_layer *l)
+{
+    if (l->experts)
+        moe_sum_cell(lane, l, i);
+    add_output(lane, i, l->down_bias);
+}
+
+static void norm(const struct lane *lane, const float *x, const float *weight, const float *bias, float *y)
+{
+    const struct orcd_hparams *hp = &lane->ctx->model->hp;
+    if (hp->norm == ORCD_NORM_LAYER)
+        lane->kernels->layer_norm(x, weight, bias, y, hp->n_embd, hp->norm_eps);
+    else
+        lane->kernels->rms_norm(x, weight, y, hp->n_embd, hp->norm_eps);
+}
+
 static void cell_attn_in(struct lane *lane, uint32_t i)
 {
     struct forward *f = &lane->ctx->fwd;
@@ -130,9 +159,9 @@ static void cell_attn_in(struct lane *lane, uint32_t i)
     if (lane->layer == 0)
         embed(lane, i);
     else
-        add_output(lane, i, l[-1].down_bias);
+        add_ffn(lane, i, l - 1);
     float *xn = f->xn + (uint64_t)i * hp->n_embd;
-    lane->kernels->rms_norm(f->x + (uint64_t)i * hp->n_embd, l->attn_norm, xn, hp->n_embd, hp->norm_eps);
+    norm(lane, f->x + (uint64_t)i * hp->n_embd, l->attn_norm, l->attn_norm_bias, xn);
     quantize(lane, xn, i, hp->n_embd, &l->q, &l->k, &l->v);
 }
 
@@ -189,8 +218,11 @@ static void cell_ffn_in(struct lane *lane, uint32_t i)
     const struct cpu_layer *l = lane->l;
     add_output(lane, i, l->out_bias);
     float *xn = f->xn + (uint64_t)i * hp->n_embd;
-    lane->kernels->rms_norm(f->x + (uint64_t)i * hp->n_embd, l->ffn_norm, xn, hp->n_embd, hp->norm_eps);
-    quantize(lane, xn, i, hp->n_embd, &l->gate, &l->up, NULL);
+    norm(lane, f->x + (uint64_t)i * hp->n_embd, l->ffn_norm, l->ffn_norm_bias, xn);
+    if (l->experts)
+        quantize(lane, xn, i, hp->n_embd, &l->experts[0].gate, &l->experts[0].up, &l->router);
+    else
+        quantize(lane, xn, i, hp->n_embd, l->gate.data ? &l->gate : &l->up, &l->up, NULL);
 }
 
 static void cell_ffn_mid(struct lane *lane, uint32_t i)
@@ -207,11 +239,50 @@ static void cell_last(struct lane *lane, uint32_t i)
     const struct cell *c = &f->cells[i];
     if (!c->want)
         return;
-    add_output(lane, i, m->layers[m->hp.n_layers - 1].down_bias);
+    add_ffn(lane, i, &m->layers[m->hp.n_layers - 1]);
     float *xn = f->xn + (uint64_t)c->wanted * m->hp.n_embd;
-    lane->kernels->rms_norm(
-        f->x + (uint64_t)i * m->hp.n_embd, m->output_norm, xn, m->hp.n_embd, m->hp.norm_eps);
+    norm(lane, f->x + (uint64_t)i * m->hp.n_embd, m->output_norm, m->output_norm_bias, xn);
     quantize(lane, xn, c->wanted, m->hp.n_embd, &m->output, NULL, NULL);
+}
+
+static void turn_with_pairs(void *arg)
+{
+    turn(arg);
+    if (!((struct lane *)arg)->ctx->fwd.ended)
+        moe_list_pairs(arg);
+}
+
+/* One thread chooses for few cells, which saves meetings. */
+static void turn_with_routes(void *arg)
+{
+    struct lane *lane = arg;
+    turn_with_items(lane);
+    if (!lane->ctx->fwd.ended)
+        moe_list_pairs(lane);
+}
+
+static bool route(struct lane *lane)
+{
+    const struct forward *f = &lane->ctx->fwd;
+    const struct orcd_hparams *hp = &lane->ctx->model->hp;
+    const uint64_t width = (uint64_t)hp->n_experts * hp->n_experts_used;
+    lane->item = moe_route_cell;
+    lane->n_items = &f->n_cells;
+    if (f->n_cells * width <= SERIAL_FLOATS)
+        return meet(lane, turn_with_routes);
+    return each_cell(lane, width, moe_route_cell) && meet(lane, turn_with_pairs);
+}
+
+static bool experts_run(struct lane *lane)
+{
+    product_router(lane);
+    if (!route(lane))
+        return false;
+    product_gate_up_experts(lane);
+    if (!each_item(lane, &lane->ctx->fwd.n_pairs, lane->l->n_ff, moe_quantize_pair))
+        return false;
+    product_down_experts(lane);
+    return true;
 }
 
 static bool layer_run(struct lane *lane)
@@ -233,6 +304,8 @@ static bool layer_run(struct lane *lane)
     product_out(lane);
     if (!each_cell(lane, hp->n_embd, cell_ffn_in))
         return false;
+    if (l->experts)
+        return experts_run(lane);
     product_gate_up(lane);
     if (!each_cell(lane, l->n_ff, cell_ffn_mid))
         return false;

@@ -14,11 +14,7 @@ struct product {
     uint32_t panels_each, n_chunks;
 };
 
-struct split {
-    uint32_t n_tokens, tile_tokens, n_tiles;
-};
-
-static struct split split_tokens(uint32_t n_tokens, uint32_t n_cols)
+struct product_tiles product_tiles(uint32_t n_tokens, uint32_t n_cols)
 {
     const uint64_t row = cpu_act_bytes(n_cols) + 1;
     uint64_t tile = TILE_ACT_BYTES / row;
@@ -26,19 +22,25 @@ static struct split split_tokens(uint32_t n_tokens, uint32_t n_cols)
     if (tile > n_tokens)
         tile = n_tokens;
     /* Even tiles. */
-    const uint32_t n_tiles = (n_tokens + (uint32_t)tile - 1) / (uint32_t)tile;
-    return (struct split){n_tokens, (n_tokens + n_tiles - 1) / n_tiles, n_tiles};
+    const uint32_t n = (n_tokens + (uint32_t)tile - 1) / (uint32_t)tile;
+    return (struct product_tiles){(n_tokens + n - 1) / n, n};
+}
+
+uint32_t product_panels_each(
+    const struct lane *lane, uint32_t panels, uint32_t total_panels, uint32_t n_cols, uint32_t tokens)
+{
+    uint64_t each = total_panels / (ITEMS_PER_THREAD * (uint64_t)pool_size(lane->ctx->device->pool));
+    const uint64_t panel_macs = (uint64_t)CPU_PANEL_ROWS * n_cols * tokens;
+    if (each > LOOK_MACS / panel_macs)
+        each = LOOK_MACS / panel_macs;
+    return each < 1 ? 1 : each > panels ? panels : (uint32_t)each;
 }
 
 /* total_panels: of all products that share the phase. */
 static void product_split(struct product *p, const struct lane *lane, uint32_t total_panels, uint32_t tokens)
 {
     const uint32_t panels = cpu_matrix_panels(p->w->n_rows);
-    uint64_t each = total_panels / (ITEMS_PER_THREAD * (uint64_t)pool_size(lane->ctx->device->pool));
-    const uint64_t panel_macs = (uint64_t)CPU_PANEL_ROWS * p->w->n_cols * tokens;
-    if (each > LOOK_MACS / panel_macs)
-        each = LOOK_MACS / panel_macs;
-    p->panels_each = each < 1 ? 1 : each > panels ? panels : (uint32_t)each;
+    p->panels_each = product_panels_each(lane, panels, total_panels, p->w->n_cols, tokens);
     p->n_chunks = (panels + p->panels_each - 1) / p->panels_each;
 }
 
@@ -63,26 +65,27 @@ static void multiply(const struct lane *lane, const struct cpu_matrix *w, uint32
 static void products_run(struct lane *lane, struct product *ps, int n)
 {
     struct orcd_ctx *ctx = lane->ctx;
-    const struct split s = split_tokens(ctx->fwd.n_cells, ps[0].w->n_cols);
+    const uint32_t n_tokens = ctx->fwd.n_cells;
+    const struct product_tiles s = product_tiles(n_tokens, ps[0].w->n_cols);
     uint32_t total = 0, items = 0;
     for (int i = 0; i < n; i++)
         total += cpu_matrix_panels(ps[i].w->n_rows);
     for (int i = 0; i < n; i++) {
-        product_split(&ps[i], lane, total, s.tile_tokens);
-        items += ps[i].n_chunks * s.n_tiles;
+        product_split(&ps[i], lane, total, s.tokens);
+        items += ps[i].n_chunks * s.n;
     }
     uint32_t item;
     while ((item = forward_next(ctx, items)) != UINT32_MAX) {
         int i = 0;
-        while (item >= ps[i].n_chunks * s.n_tiles)
-            item -= ps[i++].n_chunks * s.n_tiles;
+        while (item >= ps[i].n_chunks * s.n)
+            item -= ps[i++].n_chunks * s.n;
         const struct product *p = &ps[i];
         const uint32_t panels = cpu_matrix_panels(p->w->n_rows);
-        const uint32_t p0 = item / s.n_tiles * p->panels_each;
+        const uint32_t p0 = item / s.n * p->panels_each;
         const uint32_t p1 = panels - p0 > p->panels_each ? p0 + p->panels_each : panels;
-        const uint32_t t0 = item % s.n_tiles * s.tile_tokens;
-        const uint32_t t1 = s.n_tokens - t0 > s.tile_tokens ? t0 + s.tile_tokens : s.n_tokens;
-        if (t0 < s.n_tokens)
+        const uint32_t t0 = item % s.n * s.tokens;
+        const uint32_t t1 = n_tokens - t0 > s.tokens ? t0 + s.tokens : n_tokens;
+        if (t0 < n_tokens)
             multiply(lane, p->w, p0, p1, p->x, t0, t1, p->y + (uint64_t)t0 * p->w->n_rows, p->w->n_rows);
     }
 }
@@ -109,35 +112,60 @@ void product_down(struct lane *lane)
     products_run(lane, &p, 1);
 }
 
+void product_router(struct lane *lane)
+{
+    struct forward *f = &lane->ctx->fwd;
+    struct product p = {.w = &lane->l->router, .x = f->xn, .y = f->router};
+    products_run(lane, &p, 1);
+}
+
+void product_activate(const struct lane *lane, float *gate, float *up, const float *gate_bias,
+    const float *up_bias, uint32_t r0, uint32_t n)
+{
+    const struct cpu_kernels *kn = lane->kernels;
+    if (gate_bias)
+        kn->add(gate, gate_bias + r0, n);
+    if (up_bias)
+        kn->add(up, up_bias + r0, n);
+    switch (lane->ctx->model->hp.activation) {
+    case ORCD_ACT_GELU:
+        kn->gelu(up, gate, n);
+        break;
+    case ORCD_ACT_SWIGLU_OAI:
+        kn->swiglu_oai(gate, up, gate, n);
+        break;
+    default:
+        kn->silu_mul(gate, up, gate, n);
+        break;
+    }
+}
+
 void product_gate_up(struct lane *lane)
 {
     struct orcd_ctx *ctx = lane->ctx;
     struct forward *f = &ctx->fwd;
     const struct cpu_layer *l = lane->l;
-    const struct split s = split_tokens(f->n_cells, l->gate.n_cols);
-    struct product p = {.w = &l->gate};
+    const uint32_t n_tokens = f->n_cells;
+    const struct product_tiles s = product_tiles(n_tokens, l->up.n_cols);
+    struct product p = {.w = &l->up};
     const uint32_t panels = cpu_matrix_panels(l->n_ff);
-    product_split(&p, lane, panels, 2 * s.tile_tokens);
+    product_split(&p, lane, panels, l->gate.data ? 2 * s.tokens : s.tokens);
     uint32_t item;
-    while ((item = forward_next(ctx, p.n_chunks * s.n_tiles)) != UINT32_MAX) {
-        const uint32_t p0 = item / s.n_tiles * p.panels_each;
+    while ((item = forward_next(ctx, p.n_chunks * s.n)) != UINT32_MAX) {
+        const uint32_t p0 = item / s.n * p.panels_each;
         const uint32_t p1 = panels - p0 > p.panels_each ? p0 + p.panels_each : panels;
-        const uint32_t t0 = item % s.n_tiles * s.tile_tokens;
-        const uint32_t t1 = s.n_tokens - t0 > s.tile_tokens ? t0 + s.tile_tokens : s.n_tokens;
-        if (t0 >= s.n_tokens)
+        const uint32_t t0 = item % s.n * s.tokens;
+        const uint32_t t1 = n_tokens - t0 > s.tokens ? t0 + s.tokens : n_tokens;
+        if (t0 >= n_tokens)
             continue;
         const uint64_t y = (uint64_t)t0 * l->n_ff;
-        multiply(lane, &l->gate, p0, p1, f->xn, t0, t1, f->gate + y, l->n_ff);
+        if (l->gate.data)
+            multiply(lane, &l->gate, p0, p1, f->xn, t0, t1, f->gate + y, l->n_ff);
         multiply(lane, &l->up, p0, p1, f->xn, t0, t1, f->up + y, l->n_ff);
-        const uint32_t r0 = rows_before(&l->gate, p0), n = rows_before(&l->gate, p1) - r0;
-        for (uint32_t t = t0; t < t1; t++) {
-            float *gate = f->gate + (uint64_t)t * l->n_ff + r0, *up = f->up + (uint64_t)t * l->n_ff + r0;
-            if (l->gate_bias)
-                lane->kernels->add(gate, l->gate_bias + r0, n);
-            if (l->up_bias)
-                lane->kernels->add(up, l->up_bias + r0, n);
-            lane->kernels->silu_mul(gate, up, gate, n);
-        }
+        const uint32_t r0 = rows_before(&l->up, p0), n = rows_before(&l->up, p1) - r0;
+        for (uint32_t t = t0; t < t1; t++)
+            product_activate(lane, f->gate + (uint64_t)t * l->n_ff + r0, f->up + (uint64_t)t * l->n_ff + r0,
+                l->gate_bias, l->up_bias, r0, n);
     }
 }
 
@@ -146,7 +174,7 @@ void product_logits(struct lane *lane)
     struct orcd_ctx *ctx = lane->ctx;
     struct forward *f = &ctx->fwd;
     struct product p = {.w = &ctx->model->output};
-    const struct split s = split_tokens(f->n_wanted, p.w->n_cols);
+    const struct product_tiles s = product_tiles(f->n_wanted, p.w->n_cols);
     const uint32_t panels = cpu_matrix_panels(p.w->n_rows);
     product_split(&p, lane, panels, f->n_wanted);
     uint32_t item;
@@ -155,8 +183,8 @@ void product_logits(struct lane *lane)
         const uint32_t p1 = panels - p0 > p.panels_each ? p0 + p.panels_each : panels;
         for (uint32_t r = 0; r < f->n_runs; r++) {
             const struct logit_run *run = &f->runs[r];
-            for (uint32_t t = 0; t < run->count; t += s.tile_tokens) {
-                const uint32_t t1 = run->count - t > s.tile_tokens ? t + s.tile_tokens : run->count;
+            for (uint32_t t = 0; t < run->count; t += s.tokens) {
+                const uint32_t t1 = run->count - t > s.tokens ? t + s.tokens : run->count;
                 multiply(lane, p.w, p0, p1, f->xn, run->first + t, run->first + t1,
                     ctx->logits + run->at + t * run->stride, run->stride);
             }

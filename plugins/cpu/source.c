@@ -1,10 +1,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "plugins/cpu/cpu.h"
 #include "plugins/cpu/source.h"
 
 #define KNOWN_FEATURES                                                                                       \
-    (ORCD_F_QKV_BIAS | ORCD_F_QK_NORM | ORCD_F_BIASES | ORCD_F_ROPE_FREQS | ORCD_F_LINEAR_ROPE)
+    (ORCD_F_LAYER_NORM | ORCD_F_QKV_BIAS | ORCD_F_QK_NORM | ORCD_F_FUSED_QKV | ORCD_F_FUSED_GATE |           \
+        ORCD_F_GELU | ORCD_F_POSITION_EMBD | ORCD_F_BIASES | ORCD_F_ROPE_FREQS | ORCD_F_YARN |               \
+        ORCD_F_LONGROPE | ORCD_F_WINDOW | ORCD_F_LINEAR_ROPE | ORCD_F_SINKS | ORCD_F_MOE |                   \
+        ORCD_F_SWIGLU_OAI)
 
 static const char *const feature_names[64] = {"layer norm", "q/k/v biases", "q/k norm", "fused q/k/v",
     "fused gate", "GELU", "learned positions", "biases", "rope frequencies", "YaRN", "long rope",
@@ -42,14 +46,24 @@ static int check_hparams(const struct orcd_hparams *hp, struct orcd_error *err)
         hp->head_dim_v > 1024 || hp->head_dim_v % 2)
         return cpu_error(err, ORCD_E_INVALID, "heads of %u and %u elements", (unsigned)hp->head_dim_k,
             (unsigned)hp->head_dim_v);
-    if (hp->norm != ORCD_NORM_RMS)
+    if (hp->norm > ORCD_NORM_LAYER)
         return cpu_error(err, ORCD_E_UNSUPPORTED, "norm %u", (unsigned)hp->norm);
-    if (hp->activation != ORCD_ACT_SILU_GATED)
+    if (hp->activation > ORCD_ACT_SWIGLU_OAI)
         return cpu_error(err, ORCD_E_UNSUPPORTED, "activation %u", (unsigned)hp->activation);
     if (hp->rope > ORCD_ROPE_NEOX)
         return cpu_error(err, ORCD_E_UNSUPPORTED, "rope kind %u", (unsigned)hp->rope);
-    if (hp->rope_scaling > ORCD_SCALING_LINEAR)
+    if (hp->rope_scaling > ORCD_SCALING_LONGROPE)
         return cpu_error(err, ORCD_E_UNSUPPORTED, "rope scaling %u", (unsigned)hp->rope_scaling);
+    if (hp->n_experts > CPU_MAX_EXPERTS || hp->n_experts_used > hp->n_experts ||
+        (hp->n_experts && (hp->n_experts_used < 1 || hp->n_ff_expert < 1 || hp->n_ff_expert > most)))
+        return cpu_error(err, ORCD_E_INVALID, "%u of %u experts, %u wide; at most %u are done",
+            (unsigned)hp->n_experts_used, (unsigned)hp->n_experts, (unsigned)hp->n_ff_expert,
+            CPU_MAX_EXPERTS);
+    if (hp->n_experts && hp->activation == ORCD_ACT_GELU)
+        return cpu_error(err, ORCD_E_UNSUPPORTED, "experts without a gate");
+    if (!isfinite(hp->yarn_ext_factor) || !isfinite(hp->yarn_attn_factor) || !isfinite(hp->yarn_beta_fast) ||
+        !isfinite(hp->yarn_beta_slow) || !isfinite(hp->expert_weights_scale))
+        return cpu_error(err, ORCD_E_INVALID, "a factor is not a number");
     if (hp->rope != ORCD_ROPE_NONE &&
         (hp->rope_dims % 2 || hp->rope_dims > hp->head_dim_k || !(hp->rope_base > 0) ||
             !isfinite(hp->rope_base) || !isfinite(hp->rope_scale)))
@@ -77,6 +91,8 @@ int source_init(struct source *v, const struct orcd_model_source *source, struct
     if (rc)
         return rc;
     copy_sized(&v->hp, sizeof(v->hp), s->hparams);
+    if (v->hp.rope == ORCD_ROPE_NONE)
+        v->hp.rope_dims = 0;
     rc = check_hparams(&v->hp, err);
     if (rc)
         return rc;
@@ -103,8 +119,6 @@ int source_layer(const struct source *v, uint32_t i, struct orcd_layer *out, str
         out->n_heads % out->n_kv_heads || out->n_ff < 1 || out->n_ff > most)
         return cpu_error(err, ORCD_E_INVALID, "layer %u: %u heads, %u of keys, feed-forward %u", (unsigned)i,
             (unsigned)out->n_heads, (unsigned)out->n_kv_heads, (unsigned)out->n_ff);
-    if (out->window)
-        return cpu_error(err, ORCD_E_UNSUPPORTED, "layer %u has a sliding window", (unsigned)i);
     return 0;
 }
 

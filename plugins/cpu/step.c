@@ -23,7 +23,12 @@ static uint64_t step_bytes_read(const struct orcd_ctx *ctx)
         tokens += r->done;
         bytes += r->done * (r->first_pos + r->done / 2 + 1) * token_bytes;
     }
-    return bytes + (tokens + ctx->fwd.capacity - 1) / ctx->fwd.capacity * ctx->model->weight_bytes;
+    /* Of experts, those that the tokens of a sub-batch may have chosen. */
+    const struct orcd_model *m = ctx->model;
+    const uint64_t capacity = ctx->fwd.capacity, used = m->hp.n_experts_used, n = m->hp.n_experts;
+    const uint64_t chosen = used * (tokens < capacity ? tokens : capacity);
+    const uint64_t left = chosen < n ? m->expert_bytes / n * (n - chosen) : 0;
+    return bytes + (tokens + capacity - 1) / capacity * (m->weight_bytes - left);
 }
 
 static void step_run(struct orcd_ctx *ctx)

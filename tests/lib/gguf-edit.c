@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "model/quant-types.h"
 
@@ -70,6 +71,49 @@ struct gw_buf gguf_edited(const struct gw_buf *base, const struct gguf_edit *e)
     gw_free(&w);
     gguf_close(g);
     return out;
+}
+
+static const char *part_name(const char *stem, uint32_t no, uint32_t n)
+{
+    static char name[4200];
+    snprintf(name, sizeof(name), "%s-%05u-of-%05u.gguf", stem, (unsigned)no + 1, (unsigned)n);
+    return name;
+}
+
+void gguf_split_file(const char *path, const char *stem, uint32_t n, bool first_empty)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    const struct gguf_edit none = {0};
+    struct gguf *g;
+    if (gguf_open(&g, path, &err) != 0) {
+        fprintf(stderr, "gguf_split_file: %s\n", err.msg);
+        abort();
+    }
+    const uint64_t all = gguf_n_tensors(g);
+    for (uint32_t no = 0; no < n; no++) {
+        struct gguf_writer w;
+        const uint32_t slot = first_empty ? no - 1 : no, slots = first_empty ? n - 1 : n;
+        gw_init(&w);
+        w.alignment = gguf_alignment(g);
+        if (no == 0)
+            copy_keys(&w, g, &none);
+        gw_u32(&w, "split.no", no);
+        gw_u32(&w, "split.count", n);
+        gw_i32(&w, "split.tensors.count", (int32_t)all);
+        for (uint64_t i = 0; i < all && !(first_empty && no == 0); i++)
+            if (i * slots / all == slot)
+                copy_tensor(&w, g, gguf_tensor_at(g, i), &none);
+        if (gw_write(&w, part_name(stem, no, n)) != 0)
+            abort();
+        gw_free(&w);
+    }
+    gguf_close(g);
+}
+
+void gguf_split_unlink(const char *stem, uint32_t n)
+{
+    for (uint32_t no = 0; no < n; no++)
+        unlink(part_name(stem, no, n));
 }
 
 void *exact_copy(const void *p, size_t n)

@@ -26,6 +26,12 @@ struct gguf_edit {
 /* base must be valid. The caller frees the result. */
 struct gw_buf gguf_edited(const struct gw_buf *base, const struct gguf_edit *edit);
 
+/* The model at path as n files STEM-00001-of-0000n.gguf, about as many tensors in each; the
+ * first has the keys, and no tensors where first_empty. Out of memory and I/O errors end the
+ * process. */
+void gguf_split_file(const char *path, const char *stem, uint32_t n, bool first_empty);
+void gguf_split_unlink(const char *stem, uint32_t n);
+
 /* A malloc'ed copy of exactly n bytes, so that a sanitizer sees a read beyond them. */
 void *exact_copy(const void *p, size_t n);
 

@@ -59,6 +59,45 @@ static const struct {
                       .rope_base = 1e4f,
                       .eps = 1e-5f,
                       .tokenizer = "spm"}},
+    {"phi-3-mini", {.family = "phi3",
+                       .layers = 32,
+                       .embd = 3072,
+                       .heads = 32,
+                       .kv_heads = 32,
+                       .ff = 8192,
+                       .vocab = 32064,
+                       .ctx = 4096,
+                       .window = 2047,
+                       .rope_base = 1e4f,
+                       .eps = 1e-5f,
+                       .tokenizer = "spm"}},
+    {"gpt2", {.family = "gpt2",
+                 .layers = 12,
+                 .embd = 768,
+                 .heads = 12,
+                 .kv_heads = 12,
+                 .ff = 3072,
+                 .vocab = 50257,
+                 .ctx = 1024,
+                 .eps = 1e-5f,
+                 .tied = true,
+                 .tokenizer = "qwen2"}},
+    {"gpt-oss-20b", {.family = "gpt-oss",
+                        .layers = 24,
+                        .embd = 2880,
+                        .heads = 64,
+                        .kv_heads = 8,
+                        .head_dim = 64,
+                        .ff = 2880,
+                        .experts = 32,
+                        .experts_used = 4,
+                        .vocab = 201088,
+                        .ctx = 131072,
+                        .window = 128,
+                        .rope_base = 1.5e5f,
+                        .rope_factor = 32,
+                        .eps = 1e-5f,
+                        .tokenizer = "qwen2"}},
     {"llama-3.2-1b", {.family = "llama",
                          .layers = 16,
                          .embd = 2048,
@@ -110,25 +149,28 @@ static const struct mix {
     const char *name;
     uint32_t base, more; /* more: attn_v and ffn_down of some layers, and the output */
     uint32_t file_type;
+    uint32_t fused;   /* attn_qkv; 0: base */
+    uint32_t experts; /* 0: base, and more for the down matrices */
 } mixes[] = {
-    {"Q4_K_M", ORCD_TYPE_Q4_K, ORCD_TYPE_Q6_K, 15},
-    {"Q5_K_M", ORCD_TYPE_Q5_K, ORCD_TYPE_Q6_K, 17},
-    {"F32", ORCD_TYPE_F32, ORCD_TYPE_F32, 0},
-    {"F16", ORCD_TYPE_F16, ORCD_TYPE_F16, 1},
-    {"BF16", ORCD_TYPE_BF16, ORCD_TYPE_BF16, 32},
-    {"Q4_0", ORCD_TYPE_Q4_0, ORCD_TYPE_Q4_0, 2},
-    {"Q4_1", ORCD_TYPE_Q4_1, ORCD_TYPE_Q4_1, 3},
-    {"Q5_0", ORCD_TYPE_Q5_0, ORCD_TYPE_Q5_0, 8},
-    {"Q5_1", ORCD_TYPE_Q5_1, ORCD_TYPE_Q5_1, 9},
-    {"Q8_0", ORCD_TYPE_Q8_0, ORCD_TYPE_Q8_0, 7},
-    {"Q2_K", ORCD_TYPE_Q2_K, ORCD_TYPE_Q2_K, 10},
-    {"Q3_K", ORCD_TYPE_Q3_K, ORCD_TYPE_Q3_K, 11},
-    {"Q4_K", ORCD_TYPE_Q4_K, ORCD_TYPE_Q4_K, 14},
-    {"Q5_K", ORCD_TYPE_Q5_K, ORCD_TYPE_Q5_K, 16},
-    {"Q6_K", ORCD_TYPE_Q6_K, ORCD_TYPE_Q6_K, 18},
-    {"IQ4_NL", ORCD_TYPE_IQ4_NL, ORCD_TYPE_IQ4_NL, 25},
-    {"IQ4_XS", ORCD_TYPE_IQ4_XS, ORCD_TYPE_IQ4_XS, 30},
-    {"MXFP4", ORCD_TYPE_MXFP4, ORCD_TYPE_MXFP4, 38},
+    {"Q4_K_M", ORCD_TYPE_Q4_K, ORCD_TYPE_Q6_K, 15, ORCD_TYPE_Q5_K, 0},
+    {"Q5_K_M", ORCD_TYPE_Q5_K, ORCD_TYPE_Q6_K, 17, ORCD_TYPE_Q6_K, 0},
+    {"MXFP4_MOE", ORCD_TYPE_Q8_0, ORCD_TYPE_Q8_0, 38, 0, ORCD_TYPE_MXFP4},
+    {"F32", ORCD_TYPE_F32, ORCD_TYPE_F32, 0, 0, 0},
+    {"F16", ORCD_TYPE_F16, ORCD_TYPE_F16, 1, 0, 0},
+    {"BF16", ORCD_TYPE_BF16, ORCD_TYPE_BF16, 32, 0, 0},
+    {"Q4_0", ORCD_TYPE_Q4_0, ORCD_TYPE_Q4_0, 2, 0, 0},
+    {"Q4_1", ORCD_TYPE_Q4_1, ORCD_TYPE_Q4_1, 3, 0, 0},
+    {"Q5_0", ORCD_TYPE_Q5_0, ORCD_TYPE_Q5_0, 8, 0, 0},
+    {"Q5_1", ORCD_TYPE_Q5_1, ORCD_TYPE_Q5_1, 9, 0, 0},
+    {"Q8_0", ORCD_TYPE_Q8_0, ORCD_TYPE_Q8_0, 7, 0, 0},
+    {"Q2_K", ORCD_TYPE_Q2_K, ORCD_TYPE_Q2_K, 10, 0, 0},
+    {"Q3_K", ORCD_TYPE_Q3_K, ORCD_TYPE_Q3_K, 11, 0, 0},
+    {"Q4_K", ORCD_TYPE_Q4_K, ORCD_TYPE_Q4_K, 14, 0, 0},
+    {"Q5_K", ORCD_TYPE_Q5_K, ORCD_TYPE_Q5_K, 16, 0, 0},
+    {"Q6_K", ORCD_TYPE_Q6_K, ORCD_TYPE_Q6_K, 18, 0, 0},
+    {"IQ4_NL", ORCD_TYPE_IQ4_NL, ORCD_TYPE_IQ4_NL, 25, 0, 0},
+    {"IQ4_XS", ORCD_TYPE_IQ4_XS, ORCD_TYPE_IQ4_XS, 30, 0, 0},
+    {"MXFP4", ORCD_TYPE_MXFP4, ORCD_TYPE_MXFP4, 38, 0, 0},
 };
 
 static const struct mix *find_mix(const char *name)
@@ -172,8 +214,8 @@ static uint32_t fit_row(uint32_t type, uint64_t row)
     return row % quant_type_find(type)->block_elems == 0 ? type : ORCD_TYPE_F16;
 }
 
-static void add(struct model_plan *p, const char *name, int layer, uint32_t type, uint64_t cols,
-    uint64_t rows, enum plan_fill fill, double std)
+static void add_many(struct model_plan *p, const char *name, int layer, uint32_t type, uint64_t cols,
+    uint64_t rows, uint64_t n, enum plan_fill fill, double std)
 {
     struct plan_tensor *t = &p->tensors[p->n++];
     char layer_name[16] = "";
@@ -181,14 +223,21 @@ static void add(struct model_plan *p, const char *name, int layer, uint32_t type
         snprintf(layer_name, sizeof(layer_name), "blk.%d.", layer);
     snprintf(t->name, sizeof(t->name), "%s%s", layer_name, name);
     t->type = rows ? fit_row(type, cols) : ORCD_TYPE_F32;
-    t->n_dims = rows ? 2 : 1;
+    t->n_dims = n > 1 ? 3 : rows ? 2 : 1;
     t->dims[0] = cols;
     t->dims[1] = rows ? rows : 1;
+    t->dims[2] = n;
     t->fill = fill;
     t->std = (float)std;
-    t->bytes = quant_type_bytes(quant_type_find(t->type), cols * t->dims[1]);
+    t->bytes = quant_type_bytes(quant_type_find(t->type), cols * t->dims[1] * n);
     t->offset = gw_tensor(&p->writer, t->name, t->type, t->n_dims, t->dims, NULL);
     p->data_bytes = t->offset + t->bytes;
+}
+
+static void add(struct model_plan *p, const char *name, int layer, uint32_t type, uint64_t cols,
+    uint64_t rows, enum plan_fill fill, double std)
+{
+    add_many(p, name, layer, type, cols, rows, 1, fill, std);
 }
 
 static void add_bias(struct model_plan *p, const char *name, int layer, uint64_t n)
@@ -196,38 +245,99 @@ static void add_bias(struct model_plan *p, const char *name, int layer, uint64_t
     add(p, name, layer, ORCD_TYPE_F32, n, 0, PLAN_BIAS, 0.2);
 }
 
-/* Deviations keep activations near 1 through any number of layers. */
-static void add_layer(struct model_plan *p, const struct mix *mix, int i)
+static bool is(const struct model_plan *p, const char *family)
+{
+    return strcmp(p->spec.family, family) == 0;
+}
+
+static void add_norm(struct model_plan *p, const char *name, int layer, uint64_t n)
+{
+    char full[64];
+    snprintf(full, sizeof(full), "%s.weight", name);
+    add(p, full, layer, 0, n, 0, PLAN_NORM, 0.1);
+    snprintf(full, sizeof(full), "%s.bias", name);
+    if (is(p, "gpt2"))
+        add_bias(p, full, layer, n);
+}
+
+static void add_attention(struct model_plan *p, const struct mix *mix, uint32_t more, int i)
 {
     const struct model_spec *s = &p->spec;
-    uint64_t e = s->embd, q = (uint64_t)s->heads * s->head_dim, kv = (uint64_t)s->kv_heads * s->head_dim;
-    bool qkv_bias = s->biases || strcmp(s->family, "qwen2") == 0;
-    uint32_t more = more_bits((uint32_t)i, s->layers) ? mix->more : mix->base;
-    double in = 1 / sqrt((double)e), depth = 1 / sqrt(2.0 * s->layers);
-    add(p, "attn_norm.weight", i, 0, e, 0, PLAN_NORM, 0.1);
-    add(p, "attn_q.weight", i, mix->base, e, q, PLAN_WEIGHTS, 1.4 * in);
-    add(p, "attn_k.weight", i, mix->base, e, kv, PLAN_WEIGHTS, 1.4 * in);
-    add(p, "attn_v.weight", i, more, e, kv, PLAN_WEIGHTS, in);
+    const uint64_t e = s->embd, q = (uint64_t)s->heads * s->head_dim,
+                   kv = (uint64_t)s->kv_heads * s->head_dim;
+    const bool oss = is(p, "gpt-oss"), bias = s->biases || oss || is(p, "qwen2"),
+               fused = is(p, "phi3") || is(p, "gpt2");
+    const double in = 1 / sqrt((double)e), depth = 1 / sqrt(2.0 * s->layers);
+    add_norm(p, "attn_norm", i, e);
+    if (fused) {
+        add(p, "attn_qkv.weight", i, mix->fused ? mix->fused : mix->base, e, q + 2 * kv, PLAN_WEIGHTS,
+            1.2 * in);
+    } else {
+        add(p, "attn_q.weight", i, mix->base, e, q, PLAN_WEIGHTS, 1.4 * in);
+        add(p, "attn_k.weight", i, mix->base, e, kv, PLAN_WEIGHTS, 1.4 * in);
+        add(p, "attn_v.weight", i, more, e, kv, PLAN_WEIGHTS, in);
+    }
     add(p, "attn_output.weight", i, mix->base, q, e, PLAN_WEIGHTS, 2 * depth / sqrt((double)q));
-    if (qkv_bias) {
+    if (is(p, "gpt2")) {
+        add_bias(p, "attn_qkv.bias", i, q + 2 * kv);
+    } else if (bias) {
         add_bias(p, "attn_q.bias", i, q);
         add_bias(p, "attn_k.bias", i, kv);
         add_bias(p, "attn_v.bias", i, kv);
     }
-    if (strcmp(s->family, "qwen3") == 0) {
+    if (oss)
+        add_bias(p, "attn_sinks.weight", i, s->heads);
+    if (is(p, "qwen3") || is(p, "qwen3moe")) {
         add(p, "attn_q_norm.weight", i, 0, s->head_dim, 0, PLAN_NORM, 0.1);
         add(p, "attn_k_norm.weight", i, 0, s->head_dim, 0, PLAN_NORM, 0.1);
     }
-    add(p, "ffn_norm.weight", i, 0, e, 0, PLAN_NORM, 0.1);
-    add(p, "ffn_gate.weight", i, mix->base, e, s->ff, PLAN_WEIGHTS, in);
-    add(p, "ffn_up.weight", i, mix->base, e, s->ff, PLAN_WEIGHTS, in);
-    add(p, "ffn_down.weight", i, more, s->ff, e, PLAN_WEIGHTS, 2 * depth / sqrt((double)s->ff));
-    if (s->biases) {
-        add_bias(p, "attn_output.bias", i, e);
-        add_bias(p, "ffn_gate.bias", i, s->ff);
-        add_bias(p, "ffn_up.bias", i, s->ff);
-        add_bias(p, "ffn_down.bias", i, e);
+}
+
+static void add_experts(struct model_plan *p, const struct mix *mix, uint32_t more, int i)
+{
+    const struct model_spec *s = &p->spec;
+    const uint64_t e = s->embd, n = s->experts;
+    const double in = 1 / sqrt((double)e), depth = 1 / sqrt(2.0 * s->layers);
+    const uint32_t type = mix->experts ? mix->experts : mix->base;
+    add(p, "ffn_gate_inp.weight", i, ORCD_TYPE_F32, e, n, PLAN_WEIGHTS, in);
+    add_many(p, "ffn_gate_exps.weight", i, type, e, s->ff, n, PLAN_WEIGHTS, in);
+    add_many(p, "ffn_up_exps.weight", i, type, e, s->ff, n, PLAN_WEIGHTS, in);
+    add_many(p, "ffn_down_exps.weight", i, mix->experts ? type : more, s->ff, e, n, PLAN_WEIGHTS,
+        2 * depth / sqrt((double)s->ff));
+    if (!is(p, "gpt-oss"))
+        return;
+    add_bias(p, "attn_output.bias", i, e);
+    add_bias(p, "ffn_gate_inp.bias", i, n);
+    add(p, "ffn_gate_exps.bias", i, ORCD_TYPE_F32, s->ff, n, PLAN_BIAS, 0.2);
+    add(p, "ffn_up_exps.bias", i, ORCD_TYPE_F32, s->ff, n, PLAN_BIAS, 0.2);
+    add(p, "ffn_down_exps.bias", i, ORCD_TYPE_F32, e, n, PLAN_BIAS, 0.2);
+}
+
+/* Deviations keep activations near 1 through any number of layers. */
+static void add_layer(struct model_plan *p, const struct mix *mix, int i)
+{
+    const struct model_spec *s = &p->spec;
+    const uint64_t e = s->embd;
+    const uint32_t more = more_bits((uint32_t)i, s->layers) ? mix->more : mix->base;
+    const double in = 1 / sqrt((double)e), depth = 1 / sqrt(2.0 * s->layers);
+    const bool gated = !is(p, "gpt2"), fused = is(p, "phi3"), bias = s->biases || is(p, "gpt2");
+    add_attention(p, mix, more, i);
+    add_norm(p, is(p, "gpt-oss") ? "post_attention_norm" : "ffn_norm", i, e);
+    if (s->experts) {
+        add_experts(p, mix, more, i);
+        return;
     }
+    if (gated && !fused)
+        add(p, "ffn_gate.weight", i, mix->base, e, s->ff, PLAN_WEIGHTS, in);
+    add(p, "ffn_up.weight", i, mix->base, e, fused ? 2 * (uint64_t)s->ff : s->ff, PLAN_WEIGHTS, in);
+    add(p, "ffn_down.weight", i, more, s->ff, e, PLAN_WEIGHTS, 2 * depth / sqrt((double)s->ff));
+    if (!bias)
+        return;
+    add_bias(p, "attn_output.bias", i, e);
+    if (gated)
+        add_bias(p, "ffn_gate.bias", i, s->ff);
+    add_bias(p, "ffn_up.bias", i, s->ff);
+    add_bias(p, "ffn_down.bias", i, e);
 }
 
 static void add_metadata(struct gguf_writer *w, const struct model_spec *s, const struct mix *mix)
@@ -244,17 +354,32 @@ static void add_metadata(struct gguf_writer *w, const struct model_spec *s, cons
     gw_u32(w, KEY("feed_forward_length"), s->ff);
     gw_u32(w, KEY("attention.head_count"), s->heads);
     gw_u32(w, KEY("attention.head_count_kv"), s->kv_heads);
-    gw_f32(w, KEY("attention.layer_norm_rms_epsilon"), s->eps);
-    gw_f32(w, KEY("rope.freq_base"), s->rope_base);
-    gw_u32(w, KEY("rope.dimension_count"), s->head_dim);
+    if (strcmp(s->family, "gpt2") == 0) {
+        gw_f32(w, KEY("attention.layer_norm_epsilon"), s->eps);
+    } else {
+        gw_f32(w, KEY("attention.layer_norm_rms_epsilon"), s->eps);
+        gw_f32(w, KEY("rope.freq_base"), s->rope_base);
+        gw_u32(w, KEY("rope.dimension_count"), s->head_dim);
+    }
+    if (s->window)
+        gw_u32(w, KEY("attention.sliding_window"), s->window);
     gw_u32(w, KEY("vocab_size"), s->vocab);
     if ((uint64_t)s->head_dim * s->heads != s->embd) {
         gw_u32(w, KEY("attention.key_length"), s->head_dim);
         gw_u32(w, KEY("attention.value_length"), s->head_dim);
     }
     if (s->rope_factor > 0) {
-        gw_str(w, KEY("rope.scaling.type"), "linear");
+        const bool yarn = strcmp(s->family, "gpt-oss") == 0;
+        gw_str(w, KEY("rope.scaling.type"), yarn ? "yarn" : "linear");
         gw_f32(w, KEY("rope.scaling.factor"), s->rope_factor);
+        if (yarn)
+            gw_u32(
+                w, KEY("rope.scaling.original_context_length"), (uint32_t)((float)s->ctx / s->rope_factor));
+    }
+    if (s->experts) {
+        gw_u32(w, KEY("expert_count"), s->experts);
+        gw_u32(w, KEY("expert_used_count"), s->experts_used);
+        gw_u32(w, KEY("expert_feed_forward_length"), s->ff);
     }
 #undef KEY
     synth_vocab_write(w, s->tokenizer, s->vocab);
@@ -262,8 +387,11 @@ static void add_metadata(struct gguf_writer *w, const struct model_spec *s, cons
 
 static const char *check(const struct model_spec *s)
 {
-    if (!s->family ||
-        (strcmp(s->family, "llama") && strcmp(s->family, "qwen2") && strcmp(s->family, "qwen3")))
+    static const char *const families[] = {"llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss"};
+    bool known = false;
+    for (size_t i = 0; s->family && i < sizeof(families) / sizeof(families[0]); i++)
+        known |= strcmp(s->family, families[i]) == 0;
+    if (!known)
         return "unknown family";
     if (!find_mix(s->quant))
         return "unknown quantization";
@@ -278,6 +406,11 @@ static const char *check(const struct model_spec *s)
     if (s->layers > 1000000 || s->embd > 1 << 20 || s->ff > 1 << 20 || s->vocab > 1 << 24 ||
         s->heads > 1 << 16)
         return "a size is too large";
+    const bool must = strcmp(s->family, "qwen3moe") == 0 || strcmp(s->family, "gpt-oss") == 0;
+    if (must ? !s->experts : s->experts && strcmp(s->family, "llama") != 0)
+        return "qwen3moe and gpt-oss have experts, llama may have some";
+    if (s->experts > 1024 || s->experts_used > s->experts || (s->experts && !s->experts_used))
+        return "at most 1024 experts, of which some are used";
     if (s->rope_freqs > 0 && strcmp(s->family, "llama") != 0)
         return "only llama has rope_freqs";
     return synth_vocab_check(s->tokenizer, s->vocab);
@@ -294,7 +427,7 @@ const char *model_plan_init(struct model_plan *p, const struct model_spec *spec)
     if (!s->head_dim)
         s->head_dim = s->embd / s->heads;
     gw_init(&p->writer);
-    p->tensors = calloc(4 + 20 * (size_t)s->layers, sizeof(*p->tensors));
+    p->tensors = calloc(8 + 20 * (size_t)s->layers, sizeof(*p->tensors));
     if (!p->tensors)
         abort();
     add_metadata(&p->writer, s, mix);
@@ -302,11 +435,14 @@ const char *model_plan_init(struct model_plan *p, const struct model_spec *spec)
     double end = 3 / sqrt((double)s->embd);
     add(p, "token_embd.weight", -1, s->tied ? mix->more : mix->base, s->embd, s->vocab, PLAN_WEIGHTS,
         s->tied ? end : 0.5);
+    if (is(p, "gpt2"))
+        add(p, "position_embd.weight", -1, mix->base == ORCD_TYPE_F32 ? ORCD_TYPE_F32 : ORCD_TYPE_F16,
+            s->embd, s->ctx, PLAN_WEIGHTS, 0.2);
     if (s->rope_freqs > 0)
         add(p, "rope_freqs.weight", -1, 0, s->head_dim / 2, 0, PLAN_ROPE_FREQS, 0);
     for (uint32_t i = 0; i < s->layers; i++)
         add_layer(p, mix, (int)i);
-    add(p, "output_norm.weight", -1, 0, s->embd, 0, PLAN_NORM, 0.1);
+    add_norm(p, "output_norm", -1, s->embd);
     if (!s->tied)
         add(p, "output.weight", -1, mix->more, s->embd, s->vocab, PLAN_WEIGHTS, end);
     return NULL;

@@ -13,17 +13,19 @@
 #include "tests/lib/gguf-writer.h"
 
 struct model_spec {
-    const char *family; /* "llama", "qwen2", "qwen3" */
+    const char *family; /* "llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss" */
     const char *name;   /* general.name */
     uint32_t layers, embd, heads, kv_heads;
     uint32_t head_dim; /* 0: embd / heads */
     uint32_t ff, vocab, ctx;
+    uint32_t window;                /* sliding window; 0: none */
+    uint32_t experts, experts_used; /* each ff wide; 0: none; llama may have some */
     float rope_base, eps;
-    float rope_factor;     /* of linear scaling; 0: none */
+    float rope_factor;     /* of linear scaling (gpt-oss: YaRN, from ctx / factor); 0: none */
     float rope_freqs;      /* llama: factor of a rope_freqs tensor (8: Llama 3.1, 32: 3.2); 0: none */
     bool tied;             /* no output.weight */
     bool biases;           /* llama: all optional biases (qwen2 always has q, k, v) */
-    const char *quant;     /* "Q4_K_M", "Q5_K_M", or a block type's name for every matrix */
+    const char *quant;     /* "Q4_K_M", "Q5_K_M", "MXFP4_MOE", or a block type's name for every matrix */
     const char *tokenizer; /* "qwen2", "llama-bpe" (byte-level BPE), "spm", "none" */
 };
 
@@ -32,7 +34,7 @@ enum plan_fill { PLAN_WEIGHTS, PLAN_NORM, PLAN_BIAS, PLAN_ROPE_FREQS };
 struct plan_tensor {
     char name[64];
     uint32_t type, n_dims; /* type: orcd_tensor_type */
-    uint64_t dims[2];
+    uint64_t dims[3];
     uint64_t offset, bytes; /* in the data */
     enum plan_fill fill;
     float std; /* of the weights */

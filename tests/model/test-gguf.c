@@ -524,10 +524,97 @@ static void test_split(void **state)
     struct gguf_writer w;
     small_file(&w);
     gw_u32(&w, "split.count", 3);
+    gw_u32(&w, "split.no", 0);
     expect(&w, ORCD_E_UNSUPPORTED, "3 files");
+    small_file(&w);
+    gw_u32(&w, "split.count", 3);
+    expect(&w, ORCD_E_INVALID, "split.no");
+    small_file(&w);
+    gw_u32(&w, "split.count", 3);
+    gw_u32(&w, "split.no", 3);
+    expect(&w, ORCD_E_INVALID, "3 of 3");
+    small_file(&w);
+    gw_u32(&w, "split.count", 1025);
+    expect(&w, ORCD_E_INVALID, "1025 files");
     small_file(&w);
     gw_u32(&w, "split.count", 1);
     expect(&w, 0, NULL);
+}
+
+/* Opens part no of n of the model at stem: its code, and a word of the message. */
+static void expect_part(const char *stem, unsigned no, unsigned n, int code, const char *word)
+{
+    char path[128];
+    struct gguf *g = NULL;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    snprintf(path, sizeof(path), "%s-%05u-of-%05u.gguf", stem, no, n);
+    int rc = gguf_open(&g, path, &err);
+    if (rc != code || (code && !strstr(err.msg, word)))
+        print_error("got %d '%s', want %d '%s'\n", rc, rc ? err.msg : "", code, word);
+    assert_int_equal(rc, code);
+    if (code)
+        assert_non_null(strstr(err.msg, word));
+    else
+        gguf_close(g);
+}
+
+static void test_parts(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/orcd-test-gguf-XXXXXX", path[64], stem[64], name[128], other[128];
+    struct gguf *g;
+    struct gguf_writer w;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/whole.gguf", dir);
+    snprintf(stem, sizeof(stem), "%s/m", dir);
+    gw_init(&w);
+    gw_str(&w, "general.architecture", "none");
+    float data[8];
+    const uint64_t dims[1] = {8};
+    for (int i = 0; i < 5; i++) {
+        for (int k = 0; k < 8; k++)
+            data[k] = (float)(10 * i + k);
+        snprintf(name, sizeof(name), "t%d", i);
+        gw_tensor(&w, name, ORCD_TYPE_F32, 1, dims, data);
+    }
+    assert_int_equal(gw_write(&w, path), 0);
+    gw_free(&w);
+    for (int empty = 0; empty < 2; empty++) {
+        gguf_split_file(path, stem, 3, empty);
+        snprintf(name, sizeof(name), "%s-00001-of-00003.gguf", stem);
+        assert_int_equal(gguf_open(&g, name, &err), 0);
+        assert_int_equal(gguf_n_files(g), 3);
+        assert_int_equal(gguf_n_tensors(g), 5);
+        for (uint64_t i = 0; i < 5; i++) {
+            const struct gguf_tensor *t = gguf_tensor_at(g, i);
+            snprintf(name, sizeof(name), "t%d", (int)i);
+            assert_ptr_equal(gguf_tensor_find(g, name), t);
+            memcpy(data, gguf_tensor_data(g, t), sizeof(data));
+            assert_true(data[3] == (float)(10 * i + 3));
+        }
+        assert_true(gguf_tensor_at(g, 4)->file == 2);
+        assert_true((gguf_tensor_at(g, 0)->file == 0) == !empty);
+        gguf_close(g);
+    }
+    expect_part(stem, 2, 3, ORCD_E_UNSUPPORTED, "m-00001-of-00003.gguf");
+    /* A part that is another one, lacks, or has another name. */
+    snprintf(name, sizeof(name), "%s-00002-of-00003.gguf", stem);
+    snprintf(other, sizeof(other), "%s-00003-of-00003.gguf", stem);
+    assert_int_equal(unlink(other), 0);
+    expect_part(stem, 1, 3, ORCD_E_NOT_FOUND, "m-00003-of-00003.gguf");
+    assert_int_equal(link(name, other), 0);
+    expect_part(stem, 1, 3, ORCD_E_INVALID, "part 2 of 3 and stands for part 3 of 3");
+    gguf_split_file(path, stem, 3, false);
+    snprintf(name, sizeof(name), "%s-00001-of-00003.gguf", stem);
+    snprintf(other, sizeof(other), "%s/renamed.gguf", dir);
+    assert_int_equal(rename(name, other), 0);
+    assert_int_equal(gguf_open(&g, other, &err), ORCD_E_INVALID);
+    assert_non_null(strstr(err.msg, "-00001-of-00003.gguf"));
+    unlink(other);
+    gguf_split_unlink(stem, 3);
+    unlink(path);
+    assert_int_equal(rmdir(dir), 0);
 }
 
 static void test_files(void **state)
@@ -578,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_offsets),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_split),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

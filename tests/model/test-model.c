@@ -26,6 +26,8 @@ static struct model_spec spec_of(const char *family)
         .ctx = 128,
         .rope_base = 1e4f,
         .eps = 1e-5f,
+        .experts = strcmp(family, "qwen3moe") && strcmp(family, "gpt-oss") ? 0 : 8,
+        .experts_used = strcmp(family, "qwen3moe") && strcmp(family, "gpt-oss") ? 0 : 3,
         .quant = "Q8_0",
         .tokenizer = strcmp(family, "llama") == 0 ? "llama-bpe" : "qwen2"};
 }
@@ -103,7 +105,22 @@ static const char *role_name(const struct orcd_model_source *s, uint32_t layer, 
 static void test_families(void **state)
 {
     (void)state;
-    const uint64_t features[] = {0, ORCD_F_QKV_BIAS, ORCD_F_QK_NORM};
+    static const struct {
+        uint64_t features;
+        uint32_t rope, scaling, norm, activation;
+        bool qkv, q_bias, qk_norm;
+    } want[] = {
+        {0, ORCD_ROPE_NORM, 0, 0, 0, false, false, false},
+        {ORCD_F_QKV_BIAS, ORCD_ROPE_NEOX, 0, 0, 0, false, true, false},
+        {ORCD_F_QK_NORM, ORCD_ROPE_NEOX, 0, 0, 0, false, false, true},
+        {ORCD_F_FUSED_QKV | ORCD_F_FUSED_GATE, ORCD_ROPE_NEOX, 0, 0, 0, true, false, false},
+        {ORCD_F_LAYER_NORM | ORCD_F_GELU | ORCD_F_FUSED_QKV | ORCD_F_QKV_BIAS | ORCD_F_POSITION_EMBD |
+                ORCD_F_BIASES,
+            ORCD_ROPE_NONE, 0, ORCD_NORM_LAYER, ORCD_ACT_GELU, true, false, false},
+        {ORCD_F_MOE | ORCD_F_QK_NORM, ORCD_ROPE_NEOX, 0, 0, 0, false, false, true},
+        {ORCD_F_MOE | ORCD_F_SWIGLU_OAI | ORCD_F_SINKS | ORCD_F_QKV_BIAS | ORCD_F_BIASES | ORCD_F_YARN,
+            ORCD_ROPE_NEOX, ORCD_SCALING_YARN, 0, ORCD_ACT_SWIGLU_OAI, false, true, false},
+    };
     for (int f = 0; model_supported_archs()[f]; f++) {
         struct model_spec spec = spec_of(model_supported_archs()[f]);
         struct orcd_error err = ORCD_ERROR_INIT;
@@ -114,25 +131,29 @@ static void test_families(void **state)
         assert_int_equal(open_copy(&m, &b, &bytes, &err), 0);
         const struct orcd_model_source *s = model_source(m);
         const struct orcd_hparams *hp = s->hparams;
-        assert_true(s->required_features == features[f]);
+        assert_true(s->required_features == want[f].features);
         assert_string_equal(s->architecture, spec.family);
         assert_string_equal(s->name, "random weights");
         assert_string_equal(model_quant_kind(m), "Q8_0");
         assert_int_equal(hp->n_layers, 3);
         assert_int_equal(hp->n_vocab, 300);
         assert_int_equal(hp->head_dim_k, 16);
-        assert_int_equal(hp->rope_dims, 16);
-        assert_int_equal(hp->rope, f == 0 ? ORCD_ROPE_NORM : ORCD_ROPE_NEOX);
-        assert_int_equal(hp->rope_scaling, ORCD_SCALING_NONE);
-        assert_true(hp->rope_scale == 1);
+        assert_int_equal(hp->rope_dims, want[f].rope == ORCD_ROPE_NONE ? 0 : 16);
+        assert_int_equal(hp->rope, want[f].rope);
+        assert_int_equal(hp->norm, want[f].norm);
+        assert_int_equal(hp->activation, want[f].activation);
+        assert_int_equal(hp->rope_scaling, want[f].scaling);
+        assert_true(want[f].rope == ORCD_ROPE_NONE || hp->rope_scale == 1);
+        assert_int_equal(hp->n_experts, spec.experts);
         assert_true(hp->attn_scale == 0.25f);
         assert_int_equal(s->layers[2].n_kv_heads, 2);
         assert_int_equal(s->layers[2].n_ff, 96);
-        assert_string_equal(role_name(s, 2, ORCD_L_DOWN), "blk.2.ffn_down.weight");
+        assert_string_equal(role_name(s, 2, spec.experts ? ORCD_L_DOWN_EXPS : ORCD_L_DOWN),
+            spec.experts ? "blk.2.ffn_down_exps.weight" : "blk.2.ffn_down.weight");
         assert_string_equal(role_name(s, 1, ORCD_L_ATTN_OUT), "blk.1.attn_output.weight");
-        assert_true((role_name(s, 1, ORCD_L_Q_B) != NULL) == (f == 1));
-        assert_true((role_name(s, 1, ORCD_L_K_NORM) != NULL) == (f == 2));
-        assert_null(role_name(s, 1, ORCD_L_QKV));
+        assert_true((role_name(s, 1, ORCD_L_Q_B) != NULL) == want[f].q_bias);
+        assert_true((role_name(s, 1, ORCD_L_K_NORM) != NULL) == want[f].qk_norm);
+        assert_true((role_name(s, 1, ORCD_L_QKV) != NULL) == want[f].qkv);
         assert_string_equal(
             s->tensors[s->global[ORCD_G_OUTPUT]].name, spec.tied ? "token_embd.weight" : "output.weight");
         assert_int_equal(model_kv_bytes_per_token(m), 3 * 2 * (16 + 16) * 2);
@@ -144,7 +165,7 @@ static void test_families(void **state)
         assert_int_equal(s->meta_u64(s->meta, "general.name", &u), ORCD_E_NOT_FOUND);
         assert_int_equal(s->meta_f64(s->meta, "general.quantization_version", &d), 0);
         assert_int_equal(s->meta_str(s->meta, "general.architecture", &text, &n), 0);
-        assert_int_equal(n, 5);
+        assert_int_equal(n, strlen(spec.family));
         model_close(m);
         gw_buf_free(&b);
         free(bytes);
@@ -181,7 +202,7 @@ static void test_variants(void **state)
     set_f32(&b, "llama.rope.scaling.factor", NAN, ORCD_E_INVALID, "rope.scaling.factor");
     set_f32(&b, "llama.rope.scaling.attn_factor", 2, ORCD_E_UNSUPPORTED, "attn_factor");
     set_str(&b, "llama.rope.scaling.type", "none", 0, NULL);
-    set_str(&b, "llama.rope.scaling.type", "longrope", ORCD_E_UNSUPPORTED, "longrope");
+    set_str(&b, "llama.rope.scaling.type", "longrope", ORCD_E_INVALID, "rope_factors_long.weight");
     set_str(&b, "llama.rope.scaling.type", "spiral", ORCD_E_UNSUPPORTED, "spiral");
     gw_buf_free(&b);
 
@@ -204,6 +225,192 @@ static void test_variants(void **state)
     set_f32(&yarn, "qwen2.rope.scaling.yarn_log_multiplier", 0.1f, ORCD_E_UNSUPPORTED, "log multiplier");
     gw_buf_free(&value);
     gw_buf_free(&yarn);
+    gw_buf_free(&b);
+}
+
+/* The windows of spec's layers after one edit; e->key NULL: none. */
+static void expect_windows(
+    const struct model_spec *spec, const struct gguf_edit *e, uint64_t feature, const uint32_t want[3])
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct gw_buf b = make(spec), edited = e->key ? gguf_edited(&b, e) : b;
+    struct model *m;
+    void *bytes;
+    assert_int_equal(open_copy(&m, &edited, &bytes, &err), 0);
+    const struct orcd_model_source *s = model_source(m);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(s->layers[i].window, want[i]);
+    assert_true((s->required_features & ORCD_F_WINDOW) == feature);
+    model_close(m);
+    free(bytes);
+    if (e->key)
+        gw_buf_free(&edited);
+    gw_buf_free(&b);
+}
+
+static void test_windows(void **state)
+{
+    (void)state;
+    struct model_spec spec = spec_of("phi3");
+    const struct gguf_edit none = {0};
+    const uint32_t period = 2, no_period = 0, one = 1;
+    const unsigned char flags[15] = {GGUF_BOOL, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0};
+    struct gguf_edit e = {.key = "phi3.attention.sliding_window_pattern", .type = GGUF_U32, .bytes = 4};
+    expect_windows(&spec, &none, 0, (const uint32_t[]){0, 0, 0});
+    spec.window = 128; /* as long as the context */
+    expect_windows(&spec, &none, 0, (const uint32_t[]){0, 0, 0});
+    spec.window = 100;
+    expect_windows(&spec, &none, ORCD_F_WINDOW, (const uint32_t[]){100, 100, 100});
+    e.value = &period;
+    expect_windows(&spec, &e, ORCD_F_WINDOW, (const uint32_t[]){100, 0, 100});
+    e.value = &no_period;
+    expect_windows(&spec, &e, ORCD_F_WINDOW, (const uint32_t[]){100, 100, 100});
+    e.value = &one;
+    expect_windows(&spec, &e, 0, (const uint32_t[]){0, 0, 0});
+    e = (struct gguf_edit){.key = e.key, .type = GGUF_ARRAY, .value = flags, .bytes = sizeof(flags)};
+    expect_windows(&spec, &e, ORCD_F_WINDOW, (const uint32_t[]){0, 100, 0});
+    struct gw_buf b = make(&spec);
+    e.bytes = 14; /* one flag short; its header must say so */
+    unsigned char two[14];
+    memcpy(two, flags, sizeof(two));
+    two[4] = 2;
+    e.value = two;
+    expect_edit(&b, &e, ORCD_E_INVALID, "2 elements for 3 layers");
+    set_str(&b, "phi3.attention.sliding_window", "wide", ORCD_E_INVALID, "sliding_window");
+    set_f32(&b, "phi3.rope.freq_base_swa", 1e4f, 0, NULL);
+    set_f32(&b, "phi3.rope.freq_base_swa", 5e5f, ORCD_E_UNSUPPORTED, "rope base of their own");
+    gw_buf_free(&b);
+}
+
+/* One matrix for queries, keys and values, or three; never some of both. */
+static void test_fused(void **state)
+{
+    (void)state;
+    struct model_spec spec = spec_of("phi3");
+    struct gw_buf b = make(&spec);
+    expect_edit(&b, &(struct gguf_edit){.tensor = "blk.1.attn_qkv.weight", .rename = "blk.1.attn_q.weight"},
+        ORCD_E_INVALID, "blk.1.attn_q.weight");
+    expect_edit(&b, &(struct gguf_edit){.tensor = "blk.1.attn_qkv.weight", .remove_tensor = true},
+        ORCD_E_INVALID, "blk.1.attn_qkv.weight");
+    expect_edit(&b, &(struct gguf_edit){.tensor = "blk.1.ffn_up.weight", .rename = "blk.1.ffn_gate.weight"},
+        ORCD_E_INVALID, "blk.1.ffn_up.weight");
+    set_u32(&b, "phi3.feed_forward_length", 192, ORCD_E_INVALID, "ffn_up.weight");
+    set_u32(&b, "phi3.attention.head_count_kv", 4, ORCD_E_INVALID, "attn_qkv.weight");
+    gw_buf_free(&b);
+}
+
+static void test_experts(void **state)
+{
+    (void)state;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct model_spec spec = spec_of("llama");
+    struct model *m;
+    void *bytes;
+    spec.experts = 8;
+    spec.experts_used = 3;
+    struct gw_buf b = make(&spec);
+    assert_int_equal(open_copy(&m, &b, &bytes, &err), 0);
+    const struct orcd_hparams *hp = model_source(m)->hparams;
+    assert_true(model_source(m)->required_features == ORCD_F_MOE);
+    assert_string_equal(model_arch(m), "llama");
+    assert_int_equal(hp->n_experts, 8);
+    assert_int_equal(hp->n_experts_used, 3);
+    assert_int_equal(hp->n_ff_expert, 96);
+    assert_int_equal(hp->expert_weights_norm, 1);
+    assert_true(hp->expert_weights_scale == 1);
+    model_close(m);
+    free(bytes);
+    set_u32(&b, "llama.expert_used_count", 9, ORCD_E_INVALID, "expert_used_count");
+    set_u32(&b, "llama.expert_used_count", 0, ORCD_E_INVALID, "expert_used_count");
+    set_u32(&b, "llama.expert_count", 7, ORCD_E_INVALID, "ffn_gate_inp.weight");
+    set_u32(&b, "llama.expert_count", 1025, ORCD_E_INVALID, "expert_count");
+    set_u32(&b, "llama.expert_feed_forward_length", 48, ORCD_E_INVALID, "ffn_gate_exps.weight");
+    set_u32(&b, "llama.expert_gating_func", 2, ORCD_E_UNSUPPORTED, "sigmoid");
+    set_u32(&b, "llama.expert_gating_func", 1, 0, NULL);
+    set_u32(&b, "llama.expert_shared_count", 1, ORCD_E_UNSUPPORTED, "that all tokens share");
+    /* Said by the tensors. */
+    expect_edit(
+        &b, &(struct gguf_edit){.key = "llama.expert_feed_forward_length", .remove_key = true}, 0, NULL);
+    expect_edit(&b, &(struct gguf_edit){.key = "llama.feed_forward_length", .remove_key = true}, 0, NULL);
+    gw_buf_free(&b);
+    spec = spec_of("qwen2");
+    b = make(&spec);
+    set_u32(&b, "qwen2.expert_count", 8, ORCD_E_UNSUPPORTED, "dense qwen2 models only");
+    gw_buf_free(&b);
+    spec = spec_of("qwen3moe");
+    b = make(&spec);
+    set_u32(&b, "qwen3moe.expert_count", 0, ORCD_E_INVALID, "qwen3moe.expert_count");
+    gw_buf_free(&b);
+}
+
+static struct gw_buf edit_away(struct gw_buf b, const struct gguf_edit *e)
+{
+    struct gw_buf edited = gguf_edited(&b, e);
+    gw_buf_free(&b);
+    return edited;
+}
+
+/* The other spelling of gpt-oss files, key by key and tensor by tensor. */
+static void test_spellings(void **state)
+{
+    (void)state;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct model_spec spec = spec_of("gpt-oss");
+    spec.layers = 2;
+    spec.ctx = 512;
+    spec.window = 100;
+    struct gw_buf b = make(&spec), value = {0};
+    static const char *const names[][2] = {{"attn_output.weight", "attn_out.weight"},
+        {"attn_output.bias", "attn_out.bias"}, {"attn_sinks.weight", "attn_sinks"},
+        {"post_attention_norm.weight", "ffn_norm.weight"}};
+    static const char *const counts[] = {"block_count", "context_length", "embedding_length",
+        "attention.head_count", "attention.head_count_kv", "expert_count", "expert_used_count",
+        "attention.sliding_window"};
+    const uint32_t values[] = {2, 512, 64, 4, 2, 8, 3, 100};
+    const float factor = 32, eps = 1e-5f;
+    char key[64], from[64], to[64];
+    gw_put_str(&value, "gptoss");
+    b = edit_away(
+        b, &(struct gguf_edit){
+               .key = "general.architecture", .type = GGUF_STRING, .value = value.p, .bytes = value.n});
+    gw_buf_free(&value);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        snprintf(key, sizeof(key), "gptoss.%s", counts[i]);
+        b = edit_away(b, &(struct gguf_edit){.key = key, .type = GGUF_U32, .value = &values[i], .bytes = 4});
+    }
+    b = edit_away(
+        b, &(struct gguf_edit){
+               .key = "gptoss.rope.scaling.factor", .type = GGUF_F32, .value = &factor, .bytes = 4});
+    b = edit_away(b,
+        &(struct gguf_edit){
+            .key = "gptoss.attention.layer_norm_rms_epsilon", .type = GGUF_F32, .value = &eps, .bytes = 4});
+    for (int l = 0; l < 2; l++)
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            snprintf(from, sizeof(from), "blk.%d.%s", l, names[i][0]);
+            snprintf(to, sizeof(to), "blk.%d.%s", l, names[i][1]);
+            b = edit_away(b, &(struct gguf_edit){.tensor = from, .rename = to});
+        }
+    struct model *m;
+    void *bytes;
+    int rc = open_copy(&m, &b, &bytes, &err);
+    if (rc)
+        print_error("%s\n", err.msg);
+    assert_int_equal(rc, 0);
+    const struct orcd_model_source *s = model_source(m);
+    assert_string_equal(model_arch(m), "gpt-oss");
+    assert_string_equal(s->architecture, "gpt-oss");
+    assert_int_equal(s->hparams->rope_scaling, ORCD_SCALING_YARN);
+    assert_true(s->hparams->rope_scale == 1.0f / 32);
+    assert_int_equal(s->hparams->n_ff_expert, 96);
+    assert_int_equal(s->layers[0].window, 100);
+    assert_int_equal(s->layers[1].window, 0);
+    assert_string_equal(role_name(s, 1, ORCD_L_SINKS), "blk.1.attn_sinks");
+    assert_string_equal(role_name(s, 1, ORCD_L_ATTN_OUT), "blk.1.attn_out.weight");
+    assert_string_equal(role_name(s, 1, ORCD_L_FFN_NORM), "blk.1.ffn_norm.weight");
+    model_close(m);
+    free(bytes);
+    expect_edit(&b, &(struct gguf_edit){.tensor = "blk.1.attn_sinks", .rename = "blk.1.sinks"},
+        ORCD_E_INVALID, "blk.1.attn_sinks.weight");
     gw_buf_free(&b);
 }
 
@@ -303,7 +510,7 @@ static void test_ranges(void **state)
     set_u32(&b, "llama.rope.dimension_count", 8, 0, NULL);
     set_u32(&b, "llama.rope.dimension_count", 7, ORCD_E_INVALID, "rotated");
     set_u32(&b, "llama.rope.dimension_count", 18, ORCD_E_INVALID, "rotated");
-    set_u32(&b, "llama.expert_count", 8, ORCD_E_UNSUPPORTED, "experts");
+    set_u32(&b, "llama.expert_count", 8, ORCD_E_INVALID, "expert_used_count");
     set_u32(&b, "llama.expert_count", 0, 0, NULL);
     set_f32(&b, "llama.rope.freq_base", 0, ORCD_E_INVALID, "freq_base");
     set_f32(&b, "llama.rope.freq_base", INFINITY, ORCD_E_INVALID, "freq_base");
@@ -377,8 +584,15 @@ static void test_arch(void **state)
     (void)state;
     struct model_spec spec = spec_of("llama");
     struct gw_buf b = make(&spec);
-    set_str(&b, "general.architecture", "phi3", ORCD_E_UNSUPPORTED,
-        "architecture 'phi3' is not supported; this version runs llama, qwen2, qwen3");
+    set_str(&b, "general.architecture", "nobody", ORCD_E_UNSUPPORTED,
+        "architecture 'nobody' is not supported; this version runs llama, qwen2, qwen3, phi3, gpt2, "
+        "qwen3moe, gpt-oss");
+    set_str(&b, "general.architecture", "gemma2", ORCD_E_UNSUPPORTED,
+        "architecture 'gemma2' is not supported, it needs scaled embeddings");
+    set_str(&b, "general.architecture", "mamba", ORCD_E_UNSUPPORTED, "it needs state-space layers");
+    set_str(&b, "general.architecture", "t5", ORCD_E_UNSUPPORTED, "it needs an encoder");
+    set_str(&b, "general.architecture", "bert", ORCD_E_UNSUPPORTED, "it needs attention in both directions");
+    set_str(&b, "general.architecture", "deepseek2", ORCD_E_UNSUPPORTED, "it needs latent attention");
     set_str(&b, "general.architecture", "", ORCD_E_UNSUPPORTED, "''");
     set_str(&b, "general.architecture", "llam", ORCD_E_UNSUPPORTED, "'llam'");
     set_str(&b, "general.architecture", "llama\n\xff", ORCD_E_UNSUPPORTED,
@@ -476,6 +690,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_families),
         cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_fused),
+        cmocka_unit_test(test_experts),
+        cmocka_unit_test(test_spellings),
         cmocka_unit_test(test_per_layer),
         cmocka_unit_test(test_required_keys),
         cmocka_unit_test(test_ranges),

@@ -57,6 +57,23 @@ static void test_mix(void **state)
     assert_int_equal(count(&p, ORCD_TYPE_Q4_K), 12);
     assert_int_equal(count(&p, ORCD_TYPE_Q6_K), 12);
     model_plan_free(&p);
+    spec = *model_preset("phi-3-mini");
+    spec.quant = "Q4_K_M";
+    assert_null(model_plan_init(&p, &spec));
+    assert_int_equal(p.n, 195);
+    assert_int_equal(count(&p, ORCD_TYPE_F32), 65);
+    assert_int_equal(count(&p, ORCD_TYPE_Q4_K), 81);
+    assert_int_equal(count(&p, ORCD_TYPE_Q5_K), 32);
+    assert_int_equal(count(&p, ORCD_TYPE_Q6_K), 17);
+    model_plan_free(&p);
+    spec = *model_preset("gpt-oss-20b");
+    spec.quant = "MXFP4_MOE";
+    assert_null(model_plan_init(&p, &spec));
+    assert_int_equal(p.n, 459);
+    assert_int_equal(count(&p, ORCD_TYPE_F32), 289);
+    assert_int_equal(count(&p, ORCD_TYPE_MXFP4), 72);
+    assert_int_equal(count(&p, ORCD_TYPE_Q8_0), 98);
+    model_plan_free(&p);
 }
 
 /* The header of every preset is one that the reader takes, given its data. */
@@ -203,7 +220,11 @@ static void test_alive(void **state)
     static const char *const quants[] = {"F32", "F16", "Q4_K_M", "Q5_K_M", "Q4_0", "Q6_K", "IQ4_XS"};
     (void)state;
     for (size_t i = 0; i < sizeof(quants) / sizeof(quants[0]); i++) {
-        struct model_spec spec = small(i % 3 == 0 ? "llama" : i % 3 == 1 ? "qwen2" : "qwen3", quants[i]);
+        static const char *const families[] = {
+            "llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss"};
+        struct model_spec spec = small(families[i % 7], quants[i]);
+        spec.experts = i % 7 > 4 ? 8 : 0;
+        spec.experts_used = i % 7 > 4 ? 2 : 0;
         spec.tied = i % 2;
         check_alive(&spec);
     }
@@ -272,7 +293,7 @@ static void test_refused(void **state)
 {
     struct model_plan p;
     (void)state;
-    struct model_spec spec = small("gpt2", "Q8_0");
+    struct model_spec spec = small("nobody", "Q8_0");
     assert_non_null(model_plan_init(&p, &spec));
     spec = small("llama", "Q9_9");
     assert_non_null(model_plan_init(&p, &spec));
@@ -284,6 +305,12 @@ static void test_refused(void **state)
     assert_non_null(model_plan_init(&p, &spec));
     spec = small("llama", "Q8_0");
     spec.layers = 0;
+    assert_non_null(model_plan_init(&p, &spec));
+    spec = small("gpt-oss", "Q8_0"); /* without experts */
+    assert_non_null(model_plan_init(&p, &spec));
+    spec = small("qwen2", "Q8_0");
+    spec.experts = 4;
+    spec.experts_used = 2;
     assert_non_null(model_plan_init(&p, &spec));
 }
 

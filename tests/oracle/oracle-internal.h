@@ -6,17 +6,30 @@
 
 #include "tests/oracle/oracle.h"
 
+/* NULL where the model has none. */
 struct layer {
-    float *attn_norm, *q, *q_bias, *k, *k_bias, *v, *v_bias, *q_norm, *k_norm, *out, *out_bias;
-    float *ffn_norm, *gate, *gate_bias, *up, *up_bias, *down, *down_bias;
+    float *attn_norm, *attn_norm_bias, *q, *q_bias, *k, *k_bias, *v, *v_bias, *q_norm, *k_norm, *out,
+        *out_bias, *sinks;
+    float *ffn_norm, *ffn_norm_bias, *gate, *gate_bias, *up, *up_bias, *down, *down_bias;
+    /* With experts gate, up, down and their biases are those of all experts, one after the other. */
+    float *router, *router_bias;
     size_t heads, kv_heads, ff;
+    size_t window; /* a query sees that many keys; 0: all */
 };
 
+enum oracle_act { ACT_SILU, ACT_GELU, ACT_OAI };
+
 struct oracle {
-    size_t n_layers, embd, vocab, head_k, head_v, rope_dims;
+    size_t n_layers, embd, vocab, head_k, head_v, rope_dims, context, positions;
+    size_t experts, experts_used;
     double eps, rope_base, rope_factor;
-    bool neox;
-    float *token_embd, *output, *output_norm, *rope_freqs;
+    double yarn_fast, yarn_slow, yarn_ext; /* yarn_ext 0: no YaRN */
+    double rope_magnitude;                 /* of cosine and sine */
+    size_t original_context;
+    bool neox, rotates, layer_norm;
+    enum oracle_act act;
+    float *token_embd, *output, *output_norm, *output_norm_bias, *position_embd;
+    float *rope_freqs, *rope_long, *rope_short;
     bool tied;
     struct layer *layers;
 };

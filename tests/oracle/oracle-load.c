@@ -1,4 +1,5 @@
 /* Weights and sizes from a file. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +78,7 @@ static float *get_tensor(struct loader *l, const char *name, size_t want, bool o
         return NULL;
     }
     float *x = oracle_alloc(want, sizeof(*x));
-    quant_type_find(t->type)->dequantize((const char *)gguf_data(l->g) + t->offset, x, want);
+    quant_type_find(t->type)->dequantize(gguf_tensor_data(l->g, t), x, want);
     return x;
 }
 
@@ -88,50 +89,136 @@ static float *layer_tensor(struct loader *l, size_t layer, const char *name, siz
     return get_tensor(l, full, want, optional);
 }
 
-static void load_layer(struct loader *l, const struct oracle *o, size_t i, struct layer *y)
+/* A copy of rows first .. first + n of a matrix (or elements of a vector: cols 1). */
+static float *cut(float *x, size_t first, size_t n, size_t cols)
 {
-    y->heads = get_size_of_layer(l, "attention.head_count", i, 0);
-    y->kv_heads = get_size_of_layer(l, "attention.head_count_kv", i, y->heads);
-    y->ff = get_size_of_layer(l, "feed_forward_length", i, 0);
+    if (!x)
+        return NULL;
+    float *y = oracle_alloc(n * cols, sizeof(*y));
+    memcpy(y, x + first * cols, n * cols * sizeof(*y));
+    return y;
+}
+
+/* Three matrices, or one whose rows are those of the three; biases likewise. */
+static void load_qkv(struct loader *l, const struct oracle *o, size_t i, struct layer *y)
+{
     size_t e = o->embd, q = y->heads * o->head_k, k = y->kv_heads * o->head_k, v = y->kv_heads * o->head_v;
-    y->attn_norm = layer_tensor(l, i, "attn_norm.weight", e, false);
-    y->q = layer_tensor(l, i, "attn_q.weight", q * e, false);
-    y->k = layer_tensor(l, i, "attn_k.weight", k * e, false);
-    y->v = layer_tensor(l, i, "attn_v.weight", v * e, false);
-    y->q_bias = layer_tensor(l, i, "attn_q.bias", q, true);
-    y->k_bias = layer_tensor(l, i, "attn_k.bias", k, true);
-    y->v_bias = layer_tensor(l, i, "attn_v.bias", v, true);
-    y->q_norm = layer_tensor(l, i, "attn_q_norm.weight", o->head_k, true);
-    y->k_norm = layer_tensor(l, i, "attn_k_norm.weight", o->head_k, true);
-    y->out = layer_tensor(l, i, "attn_output.weight", e * y->heads * o->head_v, false);
-    y->out_bias = layer_tensor(l, i, "attn_output.bias", e, true);
-    y->ffn_norm = layer_tensor(l, i, "ffn_norm.weight", e, false);
-    y->gate = layer_tensor(l, i, "ffn_gate.weight", e * y->ff, false);
-    y->up = layer_tensor(l, i, "ffn_up.weight", e * y->ff, false);
+    float *all = layer_tensor(l, i, "attn_qkv.weight", (q + k + v) * e, true);
+    float *bias = layer_tensor(l, i, "attn_qkv.bias", q + k + v, true);
+    y->q = all ? cut(all, 0, q, e) : layer_tensor(l, i, "attn_q.weight", q * e, false);
+    y->k = all ? cut(all, q, k, e) : layer_tensor(l, i, "attn_k.weight", k * e, false);
+    y->v = all ? cut(all, q + k, v, e) : layer_tensor(l, i, "attn_v.weight", v * e, false);
+    y->q_bias = bias ? cut(bias, 0, q, 1) : layer_tensor(l, i, "attn_q.bias", q, true);
+    y->k_bias = bias ? cut(bias, q, k, 1) : layer_tensor(l, i, "attn_k.bias", k, true);
+    y->v_bias = bias ? cut(bias, q + k, v, 1) : layer_tensor(l, i, "attn_v.bias", v, true);
+    free(all);
+    free(bias);
+}
+
+static void load_experts(struct loader *l, const struct oracle *o, size_t i, struct layer *y)
+{
+    size_t e = o->embd, n = o->experts;
+    y->ff = get_size(l, "expert_feed_forward_length", y->ff);
+    y->router = layer_tensor(l, i, "ffn_gate_inp.weight", n * e, false);
+    y->router_bias = layer_tensor(l, i, "ffn_gate_inp.bias", n, true);
+    y->gate = layer_tensor(l, i, "ffn_gate_exps.weight", n * y->ff * e, false);
+    y->up = layer_tensor(l, i, "ffn_up_exps.weight", n * y->ff * e, false);
+    y->down = layer_tensor(l, i, "ffn_down_exps.weight", n * y->ff * e, false);
+    y->gate_bias = layer_tensor(l, i, "ffn_gate_exps.bias", n * y->ff, true);
+    y->up_bias = layer_tensor(l, i, "ffn_up_exps.bias", n * y->ff, true);
+    y->down_bias = layer_tensor(l, i, "ffn_down_exps.bias", n * e, true);
+}
+
+static void load_dense(struct loader *l, const struct oracle *o, size_t i, struct layer *y)
+{
+    size_t e = o->embd;
+    if (strcmp(l->arch, "phi3") == 0) { /* the gate's rows, then those of up */
+        float *both = layer_tensor(l, i, "ffn_up.weight", 2 * e * y->ff, false);
+        y->gate = cut(both, 0, y->ff, e);
+        y->up = cut(both, y->ff, y->ff, e);
+        free(both);
+    } else {
+        y->gate = o->act == ACT_GELU ? NULL : layer_tensor(l, i, "ffn_gate.weight", e * y->ff, false);
+        y->up = layer_tensor(l, i, "ffn_up.weight", e * y->ff, false);
+    }
     y->down = layer_tensor(l, i, "ffn_down.weight", e * y->ff, false);
     y->gate_bias = layer_tensor(l, i, "ffn_gate.bias", y->ff, true);
     y->up_bias = layer_tensor(l, i, "ffn_up.bias", y->ff, true);
     y->down_bias = layer_tensor(l, i, "ffn_down.bias", e, true);
 }
 
+static void load_layer(struct loader *l, const struct oracle *o, size_t i, struct layer *y)
+{
+    y->heads = get_size_of_layer(l, "attention.head_count", i, 0);
+    y->kv_heads = get_size_of_layer(l, "attention.head_count_kv", i, y->heads);
+    y->ff = get_size_of_layer(l, "feed_forward_length", i, 0);
+    bool oss = strcmp(l->arch, "gpt-oss") == 0;
+    /* The last of so many layers sees everything. */
+    size_t period = (size_t)get_number(l, "attention.sliding_window_pattern", oss ? 2 : 0);
+    if (period == 0 || i % period != period - 1)
+        y->window = (size_t)get_number(l, "attention.sliding_window", 0);
+    size_t e = o->embd;
+    y->attn_norm = layer_tensor(l, i, "attn_norm.weight", e, false);
+    y->attn_norm_bias = layer_tensor(l, i, "attn_norm.bias", e, true);
+    load_qkv(l, o, i, y);
+    y->q_norm = layer_tensor(l, i, "attn_q_norm.weight", o->head_k, true);
+    y->k_norm = layer_tensor(l, i, "attn_k_norm.weight", o->head_k, true);
+    y->sinks = layer_tensor(l, i, "attn_sinks.weight", y->heads, !oss);
+    y->out = layer_tensor(l, i, "attn_output.weight", e * y->heads * o->head_v, false);
+    y->out_bias = layer_tensor(l, i, "attn_output.bias", e, true);
+    y->ffn_norm = layer_tensor(l, i, oss ? "post_attention_norm.weight" : "ffn_norm.weight", e, false);
+    y->ffn_norm_bias = layer_tensor(l, i, "ffn_norm.bias", e, true);
+    if (o->experts)
+        load_experts(l, o, i, y);
+    else
+        load_dense(l, o, i, y);
+}
+
 static void load_arch(struct loader *l, struct oracle *o)
 {
+    static const char *const neox[] = {"qwen2", "qwen3", "qwen3moe", "phi3", "gpt-oss"};
     struct gguf_str s = {"", 0};
     gguf_get_str(l->g, "general.architecture", &s, NULL);
     snprintf(l->arch, sizeof(l->arch), "%.*s", (int)(s.n < 31 ? s.n : 31), s.p);
-    if (strcmp(l->arch, "llama") == 0)
-        o->neox = false;
-    else if (strcmp(l->arch, "qwen2") == 0 || strcmp(l->arch, "qwen3") == 0)
-        o->neox = true;
-    else
+    for (size_t i = 0; i < sizeof(neox) / sizeof(neox[0]); i++)
+        o->neox |= strcmp(l->arch, neox[i]) == 0;
+    if (strcmp(l->arch, "gpt2") == 0) {
+        o->layer_norm = true;
+        o->act = ACT_GELU;
+    } else if (!o->neox && strcmp(l->arch, "llama") != 0) {
         fail(l, "architecture %s is not known here", l->arch);
-    if (gguf_get_str(l->g, key(l, "rope.scaling.type"), &s, NULL) != 0)
-        s = (struct gguf_str){"linear", 6};
+    }
+    o->rotates = !o->layer_norm;
+    if (strcmp(l->arch, "gpt-oss") == 0)
+        o->act = ACT_OAI;
+}
+
+static void load_rope(struct loader *l, struct oracle *o)
+{
+    struct gguf_str s = {"linear", 6};
+    char type[16] = "";
+    gguf_get_str(l->g, key(l, "rope.scaling.type"), &s, NULL);
+    snprintf(type, sizeof(type), "%.*s", (int)(s.n < 15 ? s.n : 15), s.p);
+    o->rope_dims = get_size(l, "rope.dimension_count", o->head_k);
+    o->rope_base = get_number(l, "rope.freq_base", 10000);
     o->rope_factor = get_number(l, "rope.scaling.factor", get_number(l, "rope.scale_linear", 1));
-    if ((s.n == 4 && memcmp(s.p, "none", 4) == 0) || o->rope_factor == 0)
+    if (strcmp(type, "none") == 0 || o->rope_factor == 0)
         o->rope_factor = 1;
-    else if (s.n != 6 || memcmp(s.p, "linear", 6) != 0)
-        fail(l, "rope scaling %.*s is not known here", (int)s.n, s.p);
+    o->rope_magnitude = get_number(l, "rope.scaling.attn_factor", 1);
+    o->original_context =
+        get_size(l, "rope.scaling.original_context_length", get_size(l, "context_length", 0));
+    if (strcmp(type, "yarn") == 0) {
+        o->yarn_ext = get_number(l, "rope.scaling.yarn_ext_factor", 1);
+        o->yarn_fast = get_number(l, "rope.scaling.yarn_beta_fast", 32);
+        o->yarn_slow = get_number(l, "rope.scaling.yarn_beta_slow", 1);
+        o->rope_magnitude *= 1 + 0.1 * log(o->rope_factor);
+    } else if (strcmp(type, "none") != 0 && strcmp(type, "linear") != 0 && strcmp(type, "longrope") != 0) {
+        fail(l, "rope scaling %s is not known here", type);
+    }
+    if (!o->neox)
+        o->rope_freqs = get_tensor(l, "rope_freqs.weight", o->rope_dims / 2, true);
+    o->rope_long = get_tensor(l, "rope_factors_long.weight", o->rope_dims / 2, true);
+    o->rope_short = get_tensor(l, "rope_factors_short.weight", o->rope_dims / 2, true);
 }
 
 static void load(struct loader *l, struct oracle *o)
@@ -150,17 +237,21 @@ static void load(struct loader *l, struct oracle *o)
         return;
     o->head_k = get_size(l, "attention.key_length", o->embd / heads);
     o->head_v = get_size(l, "attention.value_length", o->embd / heads);
-    o->rope_dims = get_size(l, "rope.dimension_count", o->head_k);
-    o->eps = get_number(l, "attention.layer_norm_rms_epsilon", 0);
-    o->rope_base = get_number(l, "rope.freq_base", 10000);
+    o->eps =
+        get_number(l, "attention.layer_norm_rms_epsilon", get_number(l, "attention.layer_norm_epsilon", 0));
+    o->experts = (size_t)get_number(l, "expert_count", 0);
+    o->experts_used = (size_t)get_number(l, "expert_used_count", 0);
+    if (o->rotates)
+        load_rope(l, o);
     o->token_embd = get_tensor(l, "token_embd.weight", o->vocab * o->embd, false);
+    o->positions = get_size(l, "context_length", 0);
+    o->position_embd = get_tensor(l, "position_embd.weight", o->positions * o->embd, o->rotates);
     o->output_norm = get_tensor(l, "output_norm.weight", o->embd, false);
+    o->output_norm_bias = get_tensor(l, "output_norm.bias", o->embd, true);
     o->output = get_tensor(l, "output.weight", o->vocab * o->embd, true);
     o->tied = !o->output;
     if (o->tied)
         o->output = o->token_embd;
-    if (!o->neox)
-        o->rope_freqs = get_tensor(l, "rope_freqs.weight", o->rope_dims / 2, true);
     o->layers = oracle_alloc(o->n_layers, sizeof(*o->layers));
     for (size_t i = 0; i < o->n_layers && !l->failed; i++)
         load_layer(l, o, i, &o->layers[i]);
@@ -190,9 +281,9 @@ void oracle_close(struct oracle *o)
         return;
     for (size_t i = 0; o->layers && i < o->n_layers; i++) {
         struct layer *y = &o->layers[i];
-        float *all[] = {y->attn_norm, y->q, y->q_bias, y->k, y->k_bias, y->v, y->v_bias, y->q_norm, y->k_norm,
-            y->out, y->out_bias, y->ffn_norm, y->gate, y->gate_bias, y->up, y->up_bias, y->down,
-            y->down_bias};
+        float *all[] = {y->attn_norm, y->attn_norm_bias, y->q, y->q_bias, y->k, y->k_bias, y->v, y->v_bias,
+            y->q_norm, y->k_norm, y->out, y->out_bias, y->sinks, y->ffn_norm, y->ffn_norm_bias, y->gate,
+            y->gate_bias, y->up, y->up_bias, y->down, y->down_bias, y->router, y->router_bias};
         for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++)
             free(all[k]);
     }
@@ -200,9 +291,18 @@ void oracle_close(struct oracle *o)
         free(o->output);
     free(o->token_embd);
     free(o->output_norm);
+    free(o->output_norm_bias);
+    free(o->position_embd);
     free(o->rope_freqs);
+    free(o->rope_long);
+    free(o->rope_short);
     free(o->layers);
     free(o);
+}
+
+void oracle_set_context(struct oracle *o, size_t n_ctx)
+{
+    o->context = n_ctx;
 }
 
 size_t oracle_n_vocab(const struct oracle *o)

@@ -17,20 +17,57 @@ static void rms_norm(double *y, const double *x, const float *w, size_t n, doubl
         y[i] = x[i] * scale * (double)w[i];
 }
 
+/* y = (x - mean) / deviation * w + bias */
+static void layer_norm(double *y, const double *x, const float *w, const float *bias, size_t n, double eps)
+{
+    double mean = 0, var = 0;
+    for (size_t i = 0; i < n; i++)
+        mean += x[i] / (double)n;
+    for (size_t i = 0; i < n; i++)
+        var += (x[i] - mean) * (x[i] - mean) / (double)n;
+    for (size_t i = 0; i < n; i++)
+        y[i] = (x[i] - mean) / sqrt(var + eps) * (double)w[i] + (bias ? (double)bias[i] : 0);
+}
+
+static void norm(const struct oracle *o, double *y, const double *x, const float *w, const float *bias)
+{
+    if (o->layer_norm)
+        layer_norm(y, x, w, bias, o->embd, o->eps);
+    else
+        rms_norm(y, x, w, o->embd, o->eps);
+}
+
+/* YaRN mixes the interpolated angle with the one of the original training: pairs that turn
+ * often keep it. Borders are rounded to whole pairs. */
+static double yarn_factor(const struct oracle *o, size_t pair)
+{
+    double per_turn = 2 * log(o->rope_base), orig = (double)o->original_context, d = (double)o->rope_dims;
+    double low = floor(d * log(orig / (o->yarn_fast * 2 * M_PI)) / per_turn);
+    double high = ceil(d * log(orig / (o->yarn_slow * 2 * M_PI)) / per_turn);
+    low = fmax(low, 0);
+    high = fmin(high, d - 1);
+    double ramp = fmin(1, fmax(0, ((double)pair - low) / fmax(0.001, high - low)));
+    double keeps = (1 - ramp) * o->yarn_ext;
+    return (1 - keeps) / o->rope_factor + keeps;
+}
+
 /* Rotates one head in place. */
 static void rope(const struct oracle *o, double *head, size_t pos)
 {
     size_t half = o->rope_dims / 2;
+    const float *factors = o->context > o->original_context ? o->rope_long : o->rope_short;
     for (size_t i = 0; i < half; i++) {
-        double theta =
-            (double)pos / o->rope_factor * pow(o->rope_base, -2.0 * (double)i / (double)o->rope_dims);
+        double theta = (double)pos * pow(o->rope_base, -2.0 * (double)i / (double)o->rope_dims);
+        theta *= o->yarn_ext != 0 ? yarn_factor(o, i) : 1 / o->rope_factor;
         if (o->rope_freqs)
             theta /= (double)o->rope_freqs[i];
+        if (factors)
+            theta /= (double)factors[i];
         double *a = o->neox ? &head[i] : &head[2 * i];
         double *b = o->neox ? &head[i + half] : &head[2 * i + 1];
-        double x = *a, y = *b;
-        *a = x * cos(theta) - y * sin(theta);
-        *b = x * sin(theta) + y * cos(theta);
+        double x = *a, y = *b, c = cos(theta) * o->rope_magnitude, s = sin(theta) * o->rope_magnitude;
+        *a = x * c - y * s;
+        *b = x * s + y * c;
     }
 }
 
@@ -42,16 +79,19 @@ static void prepare_heads(const struct oracle *o, double *x, size_t n, size_t he
             double *head = x + (t * heads + h) * o->head_k;
             if (norm)
                 rms_norm(head, head, norm, o->head_k, o->eps);
-            rope(o, head, t);
+            if (o->rotates)
+                rope(o, head, t);
         }
 }
 
-/* One query over positions 0..t. */
+/* One query over the positions that it sees, up to its own. sink: NULL, or a logit that takes
+ * its part of the softmax and gives nothing. */
 static void attend(const struct oracle *o, const struct layer *l, const double *q, const double *k,
-    const double *v, size_t t, size_t kv_head, double *weights, double *out)
+    const double *v, size_t t, size_t kv_head, const float *sink, double *weights, double *out)
 {
-    double max = -INFINITY, sum = 0;
-    for (size_t s = 0; s <= t; s++) {
+    double max = sink ? (double)*sink : -INFINITY, sum = 0;
+    size_t first = l->window && t >= l->window ? t - l->window + 1 : 0;
+    for (size_t s = first; s <= t; s++) {
         const double *key = k + (s * l->kv_heads + kv_head) * o->head_k;
         double dot = 0;
         for (size_t i = 0; i < o->head_k; i++)
@@ -59,11 +99,13 @@ static void attend(const struct oracle *o, const struct layer *l, const double *
         weights[s] = dot / sqrt((double)o->head_k);
         max = fmax(max, weights[s]);
     }
-    for (size_t s = 0; s <= t; s++)
+    if (sink)
+        sum = exp((double)*sink - max);
+    for (size_t s = first; s <= t; s++)
         sum += weights[s] = exp(weights[s] - max);
     for (size_t i = 0; i < o->head_v; i++)
         out[i] = 0;
-    for (size_t s = 0; s <= t; s++)
+    for (size_t s = first; s <= t; s++)
         for (size_t i = 0; i < o->head_v; i++)
             out[i] += weights[s] / sum * v[(s * l->kv_heads + kv_head) * o->head_v + i];
 }
@@ -88,8 +130,8 @@ static void attention(
     prepare_heads(o, k, n, kv, l->k_norm);
     for (size_t t = 0; t < n; t++)
         for (size_t h = 0; h < heads; h++)
-            attend(o, l, q + (t * heads + h) * hk, k, v, t, h / (heads / kv), weights,
-                mixed + (t * heads + h) * hv);
+            attend(o, l, q + (t * heads + h) * hk, k, v, t, h / (heads / kv), l->sinks ? &l->sinks[h] : NULL,
+                weights, mixed + (t * heads + h) * hv);
     oracle_matmul(y, mixed, l->out, l->out_bias, n, e, heads * hv);
     add(x, y, n * e);
     free(q);
@@ -100,20 +142,79 @@ static void attention(
     free(y);
 }
 
+static double activate(const struct oracle *o, double gate, double up)
+{
+    switch (o->act) {
+    case ACT_GELU:
+        return 0.5 * up * (1 + tanh(sqrt(2 / M_PI) * (up + 0.044715 * up * up * up)));
+    case ACT_OAI:
+        gate = fmin(gate, 7);
+        up = fmax(-7, fmin(up, 7));
+        return gate / (1 + exp(-1.702 * gate)) * (up + 1);
+    default:
+        return gate / (1 + exp(-gate)) * up;
+    }
+}
+
+static const float *part(const float *x, size_t at)
+{
+    return x ? x + at : NULL;
+}
+
+/* y = the feed-forward part of n positions; expert: of the weights, 0 where there are none. */
+static void feed(
+    const struct oracle *o, const struct layer *l, double *y, const double *normed, size_t n, size_t expert)
+{
+    size_t e = o->embd, ff = l->ff, at = expert * ff * e;
+    double *gate = oracle_alloc(n * ff, sizeof(*gate)), *up = oracle_alloc(n * ff, sizeof(*up));
+    if (l->gate)
+        oracle_matmul(gate, normed, l->gate + at, part(l->gate_bias, expert * ff), n, ff, e);
+    oracle_matmul(up, normed, l->up + at, part(l->up_bias, expert * ff), n, ff, e);
+    for (size_t i = 0; i < n * ff; i++)
+        gate[i] = activate(o, gate[i], up[i]);
+    oracle_matmul(y, gate, l->down + at, part(l->down_bias, expert * e), n, e, ff);
+    free(gate);
+    free(up);
+}
+
+/* The experts with the largest logits, weighted by the softmax over those. */
+static void mix_experts(const struct oracle *o, const struct layer *l, double *y, const double *normed)
+{
+    size_t e = o->embd;
+    double *logits = oracle_alloc(o->experts, sizeof(*logits)), *one = oracle_alloc(e, sizeof(*one));
+    double sum = 0;
+    bool *chosen = oracle_alloc(o->experts, sizeof(*chosen));
+    oracle_matmul(logits, normed, l->router, l->router_bias, 1, o->experts, e);
+    for (size_t k = 0; k < o->experts_used; k++) {
+        size_t best = o->experts;
+        for (size_t x = 0; x < o->experts; x++)
+            if (!chosen[x] && (best == o->experts || logits[x] > logits[best]))
+                best = x;
+        chosen[best] = true;
+        sum += exp(logits[best] - logits[0]);
+    }
+    for (size_t x = 0; x < o->experts; x++) {
+        if (!chosen[x])
+            continue;
+        feed(o, l, one, normed, 1, x);
+        for (size_t i = 0; i < e; i++)
+            y[i] += exp(logits[x] - logits[0]) / sum * one[i];
+    }
+    free(logits);
+    free(one);
+    free(chosen);
+}
+
 static void feed_forward(
     const struct oracle *o, const struct layer *l, double *x, const double *normed, size_t n)
 {
-    size_t e = o->embd, ff = l->ff;
-    double *gate = oracle_alloc(n * ff, sizeof(*gate)), *up = oracle_alloc(n * ff, sizeof(*up));
+    size_t e = o->embd;
     double *y = oracle_alloc(n * e, sizeof(*y));
-    oracle_matmul(gate, normed, l->gate, l->gate_bias, n, ff, e);
-    oracle_matmul(up, normed, l->up, l->up_bias, n, ff, e);
-    for (size_t i = 0; i < n * ff; i++)
-        gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
-    oracle_matmul(y, gate, l->down, l->down_bias, n, e, ff);
+    if (!l->router)
+        feed(o, l, y, normed, n, 0);
+    for (size_t t = 0; t < n && l->router; t++)
+        mix_experts(o, l, y + t * e, normed + t * e);
     add(x, y, n * e);
-    free(gate);
-    free(up);
     free(y);
 }
 
@@ -123,21 +224,23 @@ static void forward(const struct oracle *o, const int32_t *tokens, size_t n, siz
     size_t e = o->embd;
     double *x = oracle_alloc(n * e, sizeof(*x)), *normed = oracle_alloc(n * e, sizeof(*normed));
     for (size_t t = 0; t < n; t++) {
+        assert(!o->position_embd || t < o->positions);
         assert(tokens[t] >= 0 && (size_t)tokens[t] < o->vocab);
         for (size_t i = 0; i < e; i++)
-            x[t * e + i] = (double)o->token_embd[(size_t)tokens[t] * e + i];
+            x[t * e + i] = (double)o->token_embd[(size_t)tokens[t] * e + i] +
+                           (o->position_embd ? (double)o->position_embd[t * e + i] : 0);
     }
     for (size_t i = 0; i < o->n_layers; i++) {
         const struct layer *l = &o->layers[i];
         for (size_t t = 0; t < n; t++)
-            rms_norm(normed + t * e, x + t * e, l->attn_norm, e, o->eps);
+            norm(o, normed + t * e, x + t * e, l->attn_norm, l->attn_norm_bias);
         attention(o, l, x, normed, n);
         for (size_t t = 0; t < n; t++)
-            rms_norm(normed + t * e, x + t * e, l->ffn_norm, e, o->eps);
+            norm(o, normed + t * e, x + t * e, l->ffn_norm, l->ffn_norm_bias);
         feed_forward(o, l, x, normed, n);
     }
     for (size_t t = from; t < n; t++)
-        rms_norm(normed + t * e, x + t * e, o->output_norm, e, o->eps);
+        norm(o, normed + t * e, x + t * e, o->output_norm, o->output_norm_bias);
     double *logits = oracle_alloc((n - from) * o->vocab, sizeof(*logits));
     oracle_matmul(logits, normed + from * e, o->output, NULL, n - from, o->vocab, e);
     for (size_t i = 0; i < (n - from) * o->vocab; i++)

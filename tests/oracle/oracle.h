@@ -1,5 +1,5 @@
 /*
- * The forward pass of llama, qwen2 and qwen3, written as a textbook would: weights
+ * The forward pass of the families that orcd runs, written as a textbook would: weights
  * dequantized to float32, everything else in double, full attention over all positions,
  * no cache. It shares the GGUF reader and the dequantizers with orcd and nothing else; it
  * reads keys and tensor names itself. What a plugin computes is compared with this.
@@ -18,6 +18,9 @@ struct oracle;
 struct oracle *oracle_open(const char *path);
 void oracle_close(struct oracle *o); /* takes NULL */
 size_t oracle_n_vocab(const struct oracle *o);
+
+/* The context that the model is run with, which chooses among rope factors; 0 at first. */
+void oracle_set_context(struct oracle *o, size_t n_ctx);
 
 /* Logits of all n positions: out[n][n_vocab]. Ids must lie in the vocabulary. */
 void oracle_logits(const struct oracle *o, const int32_t *tokens, size_t n, float *out);

@@ -29,6 +29,8 @@ static float gauss(uint64_t *state)
     return x * 1.7320508f;
 }
 
+#define TINY_CONTEXT 4096
+
 struct maker {
     struct gguf_writer w;
     uint64_t random;
@@ -45,11 +47,11 @@ static const struct quant_type *fitting(const char *name, uint32_t n_cols)
 }
 
 /* spread around mean. */
-static void tensor(struct maker *m, const char *name, const char *type, uint32_t n_cols, uint32_t n_rows,
-    float mean, float spread)
+static void tensors(struct maker *m, const char *name, const char *type, uint32_t n_cols, uint32_t n_rows,
+    uint32_t n_mats, float mean, float spread)
 {
     const struct quant_type *q = fitting(type, n_cols);
-    const uint64_t n = (uint64_t)n_cols * n_rows, dims[2] = {n_cols, n_rows};
+    const uint64_t n = (uint64_t)n_cols * n_rows * n_mats, dims[3] = {n_cols, n_rows, n_mats};
     float *x = malloc(n * sizeof(*x));
     void *data = malloc(quant_type_bytes(q, n));
     assert_non_null(x);
@@ -57,9 +59,20 @@ static void tensor(struct maker *m, const char *name, const char *type, uint32_t
     for (uint64_t i = 0; i < n; i++)
         x[i] = mean + spread * gauss(&m->random);
     q->quantize(x, data, n);
-    gw_tensor(&m->w, name, q->id, n_rows > 1 ? 2 : 1, dims, data);
+    gw_tensor(&m->w, name, q->id, n_mats > 1 ? 3 : n_rows > 1 ? 2 : 1, dims, data);
     free(data);
     free(x);
+}
+
+static void tensor(struct maker *m, const char *name, const char *type, uint32_t n_cols, uint32_t n_rows,
+    float mean, float spread)
+{
+    tensors(m, name, type, n_cols, n_rows, 1, mean, spread);
+}
+
+static void vector(struct maker *m, const char *name, uint32_t n, float mean, float spread)
+{
+    tensor(m, name, "F32", n, 1, mean, spread);
 }
 
 static const char *name_of(uint32_t layer, const char *what)
@@ -69,35 +82,91 @@ static const char *name_of(uint32_t layer, const char *what)
     return name;
 }
 
-static void layer(struct maker *m, uint32_t i)
+static bool is(const struct maker *m, const char *arch)
+{
+    return strcmp(m->t->arch, arch) == 0;
+}
+
+static void attention(struct maker *m, uint32_t i)
 {
     const struct tiny *t = m->t;
     const uint32_t q = t->n_heads * t->head_dim, k = t->n_kv_heads * t->head_dim;
     const float in = 1.0f / sqrtf((float)t->n_embd), att = 1.0f / sqrtf((float)q);
-    tensor(m, name_of(i, "attn_norm.weight"), "F32", t->n_embd, 1, 1, 0.2f);
-    tensor(m, name_of(i, "attn_q.weight"), t->type, t->n_embd, q, 0, 1.5f * in);
-    tensor(m, name_of(i, "attn_k.weight"), t->type, t->n_embd, k, 0, 1.5f * in);
-    tensor(m, name_of(i, "attn_v.weight"), t->type, t->n_embd, k, 0, in);
+    const bool gpt2 = is(m, "gpt2"), oss = is(m, "gpt-oss"), bias = t->biases || gpt2 || oss;
+    vector(m, name_of(i, "attn_norm.weight"), t->n_embd, 1, 0.2f);
+    if (gpt2)
+        vector(m, name_of(i, "attn_norm.bias"), t->n_embd, 0, 0.2f);
+    if (gpt2 || is(m, "phi3")) {
+        tensor(m, name_of(i, "attn_qkv.weight"), t->type, t->n_embd, q + 2 * k, 0, 1.3f * in);
+        if (bias)
+            vector(m, name_of(i, "attn_qkv.bias"), q + 2 * k, 0, 0.3f);
+    } else {
+        tensor(m, name_of(i, "attn_q.weight"), t->type, t->n_embd, q, 0, 1.5f * in);
+        tensor(m, name_of(i, "attn_k.weight"), t->type, t->n_embd, k, 0, 1.5f * in);
+        tensor(m, name_of(i, "attn_v.weight"), t->type, t->n_embd, k, 0, in);
+        if (bias || is(m, "qwen2")) {
+            vector(m, name_of(i, "attn_q.bias"), q, 0, 0.3f);
+            vector(m, name_of(i, "attn_k.bias"), k, 0, 0.3f);
+            vector(m, name_of(i, "attn_v.bias"), k, 0, 0.3f);
+        }
+    }
+    if (is(m, "qwen3") || is(m, "qwen3moe")) {
+        vector(m, name_of(i, "attn_q_norm.weight"), t->head_dim, 1, 0.2f);
+        vector(m, name_of(i, "attn_k_norm.weight"), t->head_dim, 1, 0.2f);
+    }
+    if (oss)
+        vector(m, name_of(i, "attn_sinks.weight"), t->n_heads, 0, 1);
     tensor(m, name_of(i, "attn_output.weight"), t->type, q, t->n_embd, 0, att);
-    tensor(m, name_of(i, "ffn_norm.weight"), "F32", t->n_embd, 1, 1, 0.2f);
-    tensor(m, name_of(i, "ffn_gate.weight"), t->type, t->n_embd, t->n_ff, 0, in);
-    tensor(m, name_of(i, "ffn_up.weight"), t->type, t->n_embd, t->n_ff, 0, in);
+    if (bias)
+        vector(m, name_of(i, "attn_output.bias"), t->n_embd, 0, 0.3f);
+}
+
+static void experts(struct maker *m, uint32_t i)
+{
+    const struct tiny *t = m->t;
+    const uint32_t n = t->n_experts;
+    const float in = 1.0f / sqrtf((float)t->n_embd);
+    tensor(m, name_of(i, "ffn_gate_inp.weight"), "F32", t->n_embd, n, 0, in);
+    tensors(m, name_of(i, "ffn_gate_exps.weight"), t->type, t->n_embd, t->n_ff, n, 0, in);
+    tensors(m, name_of(i, "ffn_up_exps.weight"), t->type, t->n_embd, t->n_ff, n, 0, in);
+    tensors(m, name_of(i, "ffn_down_exps.weight"), t->type, t->n_ff, t->n_embd, n, 0,
+        1.0f / sqrtf((float)t->n_ff));
+    if (!is(m, "gpt-oss"))
+        return;
+    vector(m, name_of(i, "ffn_gate_inp.bias"), n, 0, 0.3f);
+    tensor(m, name_of(i, "ffn_gate_exps.bias"), "F32", t->n_ff, n, 0, 0.3f);
+    tensor(m, name_of(i, "ffn_up_exps.bias"), "F32", t->n_ff, n, 0, 0.3f);
+    tensor(m, name_of(i, "ffn_down_exps.bias"), "F32", t->n_embd, n, 0, 0.3f);
+}
+
+static void dense(struct maker *m, uint32_t i)
+{
+    const struct tiny *t = m->t;
+    const float in = 1.0f / sqrtf((float)t->n_embd);
+    const bool gpt2 = is(m, "gpt2"), fused = is(m, "phi3");
+    if (!gpt2 && !fused)
+        tensor(m, name_of(i, "ffn_gate.weight"), t->type, t->n_embd, t->n_ff, 0, in);
+    tensor(m, name_of(i, "ffn_up.weight"), t->type, t->n_embd, fused ? 2 * t->n_ff : t->n_ff, 0, in);
     tensor(m, name_of(i, "ffn_down.weight"), t->type, t->n_ff, t->n_embd, 0, 1.0f / sqrtf((float)t->n_ff));
-    if (strcmp(t->arch, "qwen2") == 0 || t->biases) {
-        tensor(m, name_of(i, "attn_q.bias"), "F32", q, 1, 0, 0.3f);
-        tensor(m, name_of(i, "attn_k.bias"), "F32", k, 1, 0, 0.3f);
-        tensor(m, name_of(i, "attn_v.bias"), "F32", k, 1, 0, 0.3f);
+    if (t->biases && !gpt2)
+        vector(m, name_of(i, "ffn_gate.bias"), t->n_ff, 0, 0.3f);
+    if (t->biases || gpt2) {
+        vector(m, name_of(i, "ffn_up.bias"), t->n_ff, 0, 0.3f);
+        vector(m, name_of(i, "ffn_down.bias"), t->n_embd, 0, 0.3f);
     }
-    if (t->biases) {
-        tensor(m, name_of(i, "attn_output.bias"), "F32", t->n_embd, 1, 0, 0.3f);
-        tensor(m, name_of(i, "ffn_gate.bias"), "F32", t->n_ff, 1, 0, 0.3f);
-        tensor(m, name_of(i, "ffn_up.bias"), "F32", t->n_ff, 1, 0, 0.3f);
-        tensor(m, name_of(i, "ffn_down.bias"), "F32", t->n_embd, 1, 0, 0.3f);
-    }
-    if (strcmp(t->arch, "qwen3") == 0) {
-        tensor(m, name_of(i, "attn_q_norm.weight"), "F32", t->head_dim, 1, 1, 0.2f);
-        tensor(m, name_of(i, "attn_k_norm.weight"), "F32", t->head_dim, 1, 1, 0.2f);
-    }
+}
+
+static void layer(struct maker *m, uint32_t i)
+{
+    attention(m, i);
+    vector(m, name_of(i, is(m, "gpt-oss") ? "post_attention_norm.weight" : "ffn_norm.weight"), m->t->n_embd,
+        1, 0.2f);
+    if (is(m, "gpt2"))
+        vector(m, name_of(i, "ffn_norm.bias"), m->t->n_embd, 0, 0.2f);
+    if (m->t->n_experts)
+        experts(m, i);
+    else
+        dense(m, i);
 }
 
 static void put_u32(struct maker *m, const char *suffix, uint32_t v)
@@ -114,35 +183,70 @@ static void put_f32(struct maker *m, const char *suffix, float v)
     gw_f32(&m->w, key, v);
 }
 
+static void put_str(struct maker *m, const char *suffix, const char *v)
+{
+    char key[96];
+    snprintf(key, sizeof(key), "%s.%s", m->t->arch, suffix);
+    gw_str(&m->w, key, v);
+}
+
+static void put_rope(struct maker *m)
+{
+    const struct tiny *t = m->t;
+    put_u32(m, "rope.dimension_count", t->rope_dims ? t->rope_dims : t->head_dim);
+    put_f32(m, "rope.freq_base", 10000);
+    if (t->rope_factor != 0 || t->yarn != 0) {
+        put_str(m, "rope.scaling.type", t->yarn != 0 ? "yarn" : "linear");
+        put_f32(m, "rope.scaling.factor", t->yarn != 0 ? t->yarn : t->rope_factor);
+    }
+    if (t->yarn != 0 || t->long_rope)
+        put_u32(m, "rope.scaling.original_context_length", t->long_rope ? 256 : 64);
+    if (t->long_rope)
+        put_f32(m, "rope.scaling.attn_factor", 1.19f);
+}
+
 char *tiny_write(const struct tiny *t)
 {
     struct maker m = {.random = 42, .t = t};
+    const bool gpt2 = is(&m, "gpt2");
+    const uint32_t half = (t->rope_dims ? t->rope_dims : t->head_dim) / 2;
     gw_init(&m.w);
     gw_str(&m.w, "general.architecture", t->arch);
     put_u32(&m, "block_count", t->n_layers);
-    put_u32(&m, "context_length", 4096);
+    put_u32(&m, "context_length", TINY_CONTEXT);
     put_u32(&m, "embedding_length", t->n_embd);
     put_u32(&m, "feed_forward_length", t->n_ff);
     put_u32(&m, "attention.head_count", t->n_heads);
     put_u32(&m, "attention.head_count_kv", t->n_kv_heads);
     put_u32(&m, "attention.key_length", t->head_dim);
     put_u32(&m, "attention.value_length", t->head_dim);
-    put_u32(&m, "rope.dimension_count", t->rope_dims ? t->rope_dims : t->head_dim);
-    put_f32(&m, "attention.layer_norm_rms_epsilon", 1e-5f);
-    put_f32(&m, "rope.freq_base", 10000);
-    if (t->rope_factor != 0) {
-        char key[96];
-        snprintf(key, sizeof(key), "%s.rope.scaling.type", t->arch);
-        gw_str(&m.w, key, "linear");
-        put_f32(&m, "rope.scaling.factor", t->rope_factor);
+    put_f32(&m, gpt2 ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
+    if (!gpt2)
+        put_rope(&m);
+    if (t->window)
+        put_u32(&m, "attention.sliding_window", t->window);
+    if (t->period)
+        put_u32(&m, "attention.sliding_window_pattern", t->period);
+    if (t->n_experts) {
+        put_u32(&m, "expert_count", t->n_experts);
+        put_u32(&m, "expert_used_count", t->n_experts_used);
+        put_u32(&m, "expert_feed_forward_length", t->n_ff);
     }
     const char *embd = t->embd_type ? t->embd_type : t->type;
     tensor(&m, "token_embd.weight", embd, t->n_embd, t->n_vocab, 0, 1);
+    if (gpt2)
+        tensor(&m, "position_embd.weight", embd, t->n_embd, TINY_CONTEXT, 0, 0.7f);
     if (t->rope_freqs)
-        tensor(&m, "rope_freqs.weight", "F32", (t->rope_dims ? t->rope_dims : t->head_dim) / 2, 1, 4, 1);
+        vector(&m, "rope_freqs.weight", half, 4, 1);
+    if (t->long_rope) {
+        vector(&m, "rope_factors_long.weight", half, 8, 1.5f);
+        vector(&m, "rope_factors_short.weight", half, 1.2f, 0.1f);
+    }
     for (uint32_t i = 0; i < t->n_layers; i++)
         layer(&m, i);
-    tensor(&m, "output_norm.weight", "F32", t->n_embd, 1, 1, 0.2f);
+    vector(&m, "output_norm.weight", t->n_embd, 1, 0.2f);
+    if (gpt2)
+        vector(&m, "output_norm.bias", t->n_embd, 0, 0.2f);
     if (t->untied)
         tensor(&m, "output.weight", t->type, t->n_embd, t->n_vocab, 0, 1.0f / sqrtf((float)t->n_embd));
     char *path = strdup("/tmp/orcd-tiny-XXXXXX");

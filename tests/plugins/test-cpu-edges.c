@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,7 +196,7 @@ static void test_bad_models(void **state)
     (void)state;
     struct rig r;
     rig_open_device(&r, NULL);
-    SPOIL(c.s.required_features |= ORCD_F_MOE, ORCD_E_UNSUPPORTED, "mixture of experts");
+    SPOIL(c.s.required_features |= UINT64_C(1) << 16, ORCD_E_UNSUPPORTED, "16");
     SPOIL(c.s.required_features |= UINT64_C(1) << 63, ORCD_E_UNSUPPORTED, "63");
     SPOIL(c.tensors[0].type = ORCD_TYPE_MXFP4, ORCD_E_INVALID, "token_embd");
     SPOIL(c.tensors[0].dims[0] = 63, ORCD_E_INVALID, "token_embd");
@@ -206,11 +207,23 @@ static void test_bad_models(void **state)
     SPOIL(c.hp.n_vocab = 0, ORCD_E_INVALID, "vocabulary");
     SPOIL(c.hp.head_dim_k = 17, ORCD_E_INVALID, "heads");
     SPOIL(c.hp.n_layers = 3, ORCD_E_INVALID, "layers");
-    SPOIL(c.hp.norm = ORCD_NORM_LAYER, ORCD_E_UNSUPPORTED, "norm");
+    SPOIL(c.hp.norm = 2, ORCD_E_UNSUPPORTED, "norm");
+    SPOIL(c.hp.activation = 3, ORCD_E_UNSUPPORTED, "activation");
+    SPOIL(c.hp.rope_scaling = 4, ORCD_E_UNSUPPORTED, "rope scaling");
+    SPOIL(c.hp.rope_scaling = ORCD_SCALING_LONGROPE, ORCD_E_INVALID, "factors");
+    SPOIL(c.hp.yarn_attn_factor = NAN, ORCD_E_INVALID, "factor");
+    SPOIL((c.hp.rope_scaling = ORCD_SCALING_YARN, c.hp.yarn_ext_factor = 1, c.hp.rope_scale = 0),
+        ORCD_E_INVALID, "magnitude");
+    SPOIL((c.hp.n_experts = 4, c.hp.n_experts_used = 5, c.hp.n_ff_expert = 64), ORCD_E_INVALID, "experts");
+    SPOIL((c.hp.n_experts = 4, c.hp.n_experts_used = 2, c.hp.n_ff_expert = 0), ORCD_E_INVALID, "experts");
+    SPOIL((c.hp.n_experts = 4, c.hp.n_experts_used = 2, c.hp.n_ff_expert = 64), ORCD_E_INVALID, "router");
+    SPOIL(c.s.required_features |= ORCD_F_FUSED_GATE, ORCD_E_INVALID, "ffn_up");
+    SPOIL(c.s.required_features |= ORCD_F_POSITION_EMBD, ORCD_E_INVALID, "position");
+    SPOIL(c.layers[0].tensor[ORCD_L_QKV] = c.layers[0].tensor[ORCD_L_Q], ORCD_E_INVALID, "attn_q");
+    SPOIL(c.layers[0].tensor[ORCD_L_SINKS] = c.layers[0].tensor[ORCD_L_FFN_NORM], ORCD_E_INVALID, "sinks");
     SPOIL(c.layers[1].n_kv_heads = 3, ORCD_E_INVALID, "layer 1");
     SPOIL(c.layers[1].n_heads = 0, ORCD_E_INVALID, "layer 1");
     SPOIL(c.layers[1].n_ff = 32, ORCD_E_INVALID, "ffn");
-    SPOIL(c.layers[0].window = 128, ORCD_E_UNSUPPORTED, "window");
     SPOIL(c.layers[0].tensor[ORCD_L_DOWN] = -1, ORCD_E_INVALID, "down");
     SPOIL(c.layers[0].tensor[ORCD_L_DOWN] = 1000, ORCD_E_INVALID, "1000");
     SPOIL(c.layers[0].tensor[ORCD_L_FFN_NORM] = -1, ORCD_E_INVALID, "norm");

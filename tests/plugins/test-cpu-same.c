@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/model.h"
+#include "tests/lib/gguf-edit.h"
 #include "tests/plugins/cpu-rig.h"
 #include "tests/plugins/cpu-tiny.h"
 
@@ -49,6 +51,49 @@ static const struct tiny models[] = {
         .n_ff = 100,
         .n_vocab = 64,
         .type = "F16"},
+    {.arch = "phi3",
+        .n_layers = 2,
+        .n_embd = 96,
+        .n_heads = 4,
+        .n_kv_heads = 2,
+        .head_dim = 24,
+        .n_ff = 96,
+        .n_vocab = 70,
+        .type = "F16",
+        .window = 41},
+    {.arch = "gpt2",
+        .n_layers = 2,
+        .n_embd = 96,
+        .n_heads = 3,
+        .n_kv_heads = 3,
+        .head_dim = 32,
+        .n_ff = 160,
+        .n_vocab = 70,
+        .type = "Q8_0"},
+    {.arch = "gpt-oss",
+        .n_layers = 3,
+        .n_embd = 96,
+        .n_heads = 4,
+        .n_kv_heads = 2,
+        .head_dim = 32,
+        .n_ff = 64,
+        .n_vocab = 70,
+        .type = "Q8_0",
+        .window = 33,
+        .yarn = 8,
+        .n_experts = 16,
+        .n_experts_used = 3},
+    {.arch = "llama",
+        .n_layers = 2,
+        .n_embd = 64,
+        .n_heads = 2,
+        .n_kv_heads = 2,
+        .head_dim = 32,
+        .n_ff = 48,
+        .n_vocab = 70,
+        .type = "F16",
+        .n_experts = 4,
+        .n_experts_used = 2},
 };
 #define N_MODELS (sizeof(models) / sizeof(models[0]))
 
@@ -106,6 +151,26 @@ static void test_one_by_one(void **state)
         rig_close(&r);
         free(got);
     }
+}
+
+/* A model in several files is the model. */
+static void test_split_files(void **state)
+{
+    (void)state;
+    char stem[64], first[128];
+    struct rig r;
+    float *got = malloc((size_t)N_TOKENS * models[0].n_vocab * sizeof(*got));
+    assert_non_null(got);
+    snprintf(stem, sizeof(stem), "%s-split", paths[0]);
+    snprintf(first, sizeof(first), "%s-00001-of-00003.gguf", stem);
+    gguf_split_file(paths[0], stem, 3, false);
+    rig_open(&r, first, NULL);
+    assert_int_equal(model_source(r.file)->n_files, 3);
+    rig_logits(&r, tokens[0][0], N_TOKENS, 0, got);
+    check_same(0, 0, 0, N_TOKENS, got);
+    rig_close(&r);
+    gguf_split_unlink(stem, 3);
+    free(got);
 }
 
 static void test_threads_and_kernels(void **state)
@@ -208,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_by_one),
+        cmocka_unit_test(test_split_files),
         cmocka_unit_test(test_threads_and_kernels),
         cmocka_unit_test(test_mixes),
     };

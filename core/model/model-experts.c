@@ -1,0 +1,55 @@
+/* Experts: how many, how wide, and how the router's output becomes their weights. */
+#include <inttypes.h>
+
+#include "model/model-internal.h"
+
+enum gating { GATING_SOFTMAX = 1, GATING_SIGMOID = 2, GATING_SOFTMAX_CHOSEN = 3 };
+
+static int check_gating(const struct model *m, struct orcd_error *err)
+{
+    uint64_t gating = GATING_SOFTMAX, shared = 0;
+    struct model_key key = model_key(m, "expert_gating_func");
+    int rc = gguf_get_u64(m->g, key.text, &gating, err);
+    if (rc != 0 && rc != ORCD_E_NOT_FOUND)
+        return rc;
+    if (gating != 0 && gating != GATING_SOFTMAX && gating != GATING_SOFTMAX_CHOSEN)
+        return error_set(err, ORCD_E_UNSUPPORTED,
+            "key '%s' is %" PRIu64 "%s; a softmax over the router's output is supported", key.text, gating,
+            gating == GATING_SIGMOID ? " (sigmoid)" : "");
+    key = model_key(m, "expert_shared_count");
+    rc = gguf_get_u64(m->g, key.text, &shared, err);
+    if (rc != 0 && rc != ORCD_E_NOT_FOUND)
+        return rc;
+    if (shared != 0)
+        return error_set(err, ORCD_E_UNSUPPORTED, "%" PRIu64 " experts that all tokens share", shared);
+    return 0;
+}
+
+int model_read_experts(struct model *m, struct orcd_error *err)
+{
+    struct orcd_hparams *hp = &m->hp;
+    if (!m->family->experts)
+        return 0;
+    /* Files that do not say how wide experts are have them to show. */
+    const struct gguf_tensor *gates = gguf_tensor_find(m->g, "blk.0.ffn_gate_exps.weight");
+    uint32_t width = gates && gates->dims[1] <= MODEL_MAX_COUNT ? (uint32_t)gates->dims[1] : 0;
+    int rc = model_get_count(m, "expert_count", 1, MODEL_MAX_EXPERTS, 0, &hp->n_experts, err);
+    if (rc == 0)
+        rc = model_get_count(m, "expert_used_count", 1, hp->n_experts, 0, &hp->n_experts_used, err);
+    if (rc == 0)
+        rc = model_get_count(
+            m, "expert_feed_forward_length", 1, MODEL_MAX_COUNT, width, &hp->n_ff_expert, err);
+    if (rc == 0)
+        rc = model_get_float(m, "expert_weights_scale", 0, 1e6, 1, &hp->expert_weights_scale, err);
+    if (rc == 0)
+        rc = check_gating(m, err);
+    if (rc != 0)
+        return rc;
+    if (hp->expert_weights_scale == 0)
+        hp->expert_weights_scale = 1;
+    /* All of these families weigh the chosen experts among themselves. */
+    hp->expert_weights_norm = 1;
+    for (uint32_t i = 0; i < hp->n_layers; i++)
+        m->layers[i].n_ff = hp->n_ff_expert;
+    return 0;
+}

@@ -1,0 +1,54 @@
+/* Sliding windows: how far back the attention of each layer sees. */
+#include <inttypes.h>
+
+#include "model/gguf-internal.h"
+#include "model/model-internal.h"
+
+/* What the file says of layer i, if anything. A number p: the last of every p layers sees all
+ * (0: none does); an array has one truth value a layer. */
+static int read_pattern(struct model *m, struct gguf_array *a, uint64_t *period, struct orcd_error *err)
+{
+    struct model_key key = model_key(m, "attention.sliding_window_pattern");
+    const struct gguf_kv *kv = gguf_find(m->g, key.text);
+    *period = m->family->window_period;
+    if (!kv)
+        return 0;
+    if (kv->type != GGUF_ARRAY)
+        return gguf_get_u64(m->g, key.text, period, err);
+    int rc = gguf_get_array(m->g, key.text, a, err);
+    if (rc == 0 && a->n != m->hp.n_layers)
+        rc = error_set(err, ORCD_E_INVALID, "key '%s' has %" PRIu64 " elements for %" PRIu32 " layers",
+            key.text, a->n, m->hp.n_layers);
+    if (rc == 0 && (a->type == GGUF_STRING || a->type == GGUF_F32 || a->type == GGUF_F64))
+        rc = error_set(err, ORCD_E_INVALID, "key '%s' is an array of %s", key.text, gguf_type_name(a->type));
+    return rc;
+}
+
+int model_read_windows(struct model *m, struct orcd_error *err)
+{
+    struct model_key key = model_key(m, "attention.sliding_window");
+    struct gguf_array a = {0};
+    uint64_t window = m->family->window, period = 0;
+    float base;
+    int rc = gguf_get_u64(m->g, key.text, &window, err);
+    if (rc != 0 && rc != ORCD_E_NOT_FOUND)
+        return rc;
+    /* One that no context fills changes nothing. */
+    if (window == 0 || window >= m->hp.n_ctx_train)
+        return 0;
+    rc = read_pattern(m, &a, &period, err);
+    if (rc == 0 && m->hp.rope != ORCD_ROPE_NONE) {
+        rc = model_get_float(m, "rope.freq_base_swa", 1e-3, 1e15, (double)m->hp.rope_base, &base, err);
+        if (rc == 0 && base != m->hp.rope_base)
+            rc = error_set(err, ORCD_E_UNSUPPORTED,
+                "layers with a sliding window have a rope base of their own (%g)", (double)base);
+    }
+    for (uint32_t i = 0; i < m->hp.n_layers && rc == 0; i++) {
+        bool slides = a.data ? gguf_array_u64(&a, i) != 0 : period == 0 || i % period != period - 1;
+        if (!slides)
+            continue;
+        m->layers[i].window = (uint32_t)window;
+        m->source.required_features |= ORCD_F_WINDOW;
+    }
+    return rc;
+}
