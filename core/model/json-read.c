@@ -13,6 +13,9 @@ bool json_fail(struct json_reader *r, const char *why)
 
 static void skip_space(struct json_reader *r)
 {
+    static const char spaces[8] = "        "; /* files are indented */
+    while (r->end - r->p >= 8 && !memcmp(r->p, spaces, 8))
+        r->p += 8;
     while (r->p < r->end && (*r->p == ' ' || *r->p == '\n' || *r->p == '\t' || *r->p == '\r'))
         r->p++;
 }
@@ -33,10 +36,20 @@ char json_peek(struct json_reader *r)
     if (r->error)
         return 0;
     skip_space(r);
-    if (r->p < r->end && *r->p && strchr("{[\"tfn-0123456789", *r->p))
+    switch (r->p < r->end ? *r->p : '\0') {
+    case '{':
+    case '[':
+    case '"':
+    case 't':
+    case 'f':
+    case 'n':
+    case '-':
+    case '0' ... '9':
         return *r->p;
-    json_fail(r, r->p == r->end ? "the text ends early" : "a value is expected");
-    return 0;
+    default:
+        json_fail(r, r->p == r->end ? "the text ends early" : "a value is expected");
+        return 0;
+    }
 }
 
 bool json_open(struct json_reader *r, char bracket)
