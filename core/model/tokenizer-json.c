@@ -214,8 +214,8 @@ static int read_text(const char *path, char **text, size_t *n, struct orcd_error
 int tokenizer_from_json(
     struct tokenizer **out, const char *path, const struct gguf *g, struct orcd_error *err)
 {
-    char *text;
-    size_t n;
+    char *text = NULL;
+    size_t n = 0;
     int rc = read_text(path, &text, &n, err);
     if (rc)
         return rc;
