@@ -42,9 +42,10 @@ static void usage(FILE *f)
         fprintf(f, "%s%s", i ? ", " : " ", name);
     fputs("\n"
           "  --family NAME    llama, qwen2, qwen3, phi3, gpt2, qwen3moe or gpt-oss\n"
-          "  --quant NAME     Q4_K_M and Q5_K_M as quantizers mix them, or a block type for every matrix\n"
-          "                   (F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS\n"
-          "                   MXFP4); rows that a block doesn't divide get the usual fallback\n"
+          "  --quant NAME     Q2_K, Q3_K_M, Q4_K_M, Q5_K_M, IQ4_NL, IQ4_XS and MXFP4_MOE as quantizers mix\n"
+          "                   them, or a block type for every matrix (F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0\n"
+          "                   Q3_K Q4_K Q5_K Q6_K MXFP4); rows that a block doesn't divide get the usual "
+          "fallback\n"
           "  --out FILE       written anew (/dev/null: to time the making alone)\n"
           "  --seed N         same seed, same bytes (1)\n"
           "  --layers N --embd N --heads N --kv-heads N --head-dim N --ff N --vocab N --ctx N\n"

@@ -43,6 +43,14 @@ static uint64_t bytes_of(const struct model *m, uint32_t type)
     return sum;
 }
 
+/* Whether the file has tensors that its kind would. */
+static bool borne_out(const struct model *m, uint32_t base, uint32_t fallback)
+{
+    /* of old, another one stood in for these two */
+    const bool old = base == ORCD_TYPE_Q2_K || base == ORCD_TYPE_Q3_K;
+    return bytes_of(m, base) || bytes_of(m, fallback) || (old && bytes_of(m, ORCD_TYPE_IQ4_NL));
+}
+
 const char *model_find_kind(const struct model *m)
 {
     uint64_t file_type;
@@ -55,7 +63,7 @@ const char *model_find_kind(const struct model *m)
         return most->name;
     if (gguf_get_u64(m->g, "general.file_type", &file_type, NULL) == 0)
         for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-            if (kinds[i].id == file_type && (bytes_of(m, kinds[i].base) || bytes_of(m, kinds[i].fallback)))
+            if (kinds[i].id == file_type && borne_out(m, kinds[i].base, kinds[i].fallback))
                 return kinds[i].name;
     return most->name;
 }

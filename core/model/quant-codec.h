@@ -52,6 +52,9 @@ static inline float inverse(float d)
     return d != 0 ? 1.0f / d : 0.0f;
 }
 
+/* Index of the value nearest to x in a table of 16. */
+int quant_nearest(const int8_t *values, float x);
+
 /* The 12 scale bytes of Q4_K and Q5_K: 8 six-bit scales and 8 six-bit minima. */
 static inline void k_scales_unpack(const uint8_t *b, uint8_t sc[8], uint8_t m[8])
 {

@@ -149,3 +149,35 @@ void quant_encode_q6_k(const float *src, void *dst, size_t n)
         }
     }
 }
+
+void quant_encode_iq4_xs(const float *src, void *dst, size_t n)
+{
+    uint8_t *b = dst;
+    for (; n; n -= QKK, b += 136, src += QKK) {
+        float scale[8], best = 0; /* that make a sub-block's largest element the table's -127 */
+        for (int s = 0; s < 8; s++) {
+            float max = 0;
+            for (int l = 0; l < 32; l++)
+                if (fabsf(src[s * 32 + l]) > fabsf(max))
+                    max = src[s * 32 + l];
+            scale[s] = max / -127.0f;
+            if (fabsf(scale[s]) > fabsf(best))
+                best = scale[s];
+        }
+        memset(b, 0, 136);
+        store_f16(b, best / -32.0f);
+        float d = load_f16(b), inv_d = inverse(d);
+        unsigned high = 0;
+        for (int s = 0; s < 8; s++) {
+            int sc = clamp_round(scale[s] * inv_d, -32, 31);
+            b[4 + s / 2] |= (uint8_t)(((sc + 32) & 15) << (4 * (s & 1)));
+            high |= (unsigned)(sc + 32) >> 4 << (2 * s);
+            float inv = inverse(d * (float)sc);
+            for (int l = 0; l < 32; l++)
+                b[8 + 16 * s + l % 16] |=
+                    (uint8_t)(quant_nearest(quant_iq4_values, src[s * 32 + l] * inv) << (l / 16 * 4));
+        }
+        uint16_t high16 = (uint16_t)high;
+        memcpy(b + 2, &high16, sizeof(high16));
+    }
+}

@@ -123,8 +123,7 @@ void quant_encode_q8_0(const float *src, void *dst, size_t n)
     }
 }
 
-/* Index of the value nearest to x in a table of 16. */
-static int nearest(const int8_t *values, float x)
+int quant_nearest(const int8_t *values, float x)
 {
     int best = 0;
     for (int i = 1; i < 16; i++)
@@ -136,7 +135,8 @@ static int nearest(const int8_t *values, float x)
 static void pack_nearest(const int8_t *values, const float *src, float inv, uint8_t *qs)
 {
     for (int j = 0; j < 16; j++)
-        qs[j] = (uint8_t)(nearest(values, src[j] * inv) | nearest(values, src[j + 16] * inv) << 4);
+        qs[j] =
+            (uint8_t)(quant_nearest(values, src[j] * inv) | quant_nearest(values, src[j + 16] * inv) << 4);
 }
 
 void quant_encode_iq4_nl(const float *src, void *dst, size_t n)

@@ -33,7 +33,7 @@ static const struct quant_type types[] = {
     ROW(Q6_K, "Q6_K", QKK, 210, q6_k, quant_encode_q6_k),
     ROW(Q8_K, "Q8_K", QKK, 292, q8_k, NULL),
     ROW(IQ4_NL, "IQ4_NL", QK, 18, iq4_nl, quant_encode_iq4_nl),
-    ROW(IQ4_XS, "IQ4_XS", QKK, 136, iq4_xs, NULL),
+    ROW(IQ4_XS, "IQ4_XS", QKK, 136, iq4_xs, quant_encode_iq4_xs),
     ROW(MXFP4, "MXFP4", QK, 17, mxfp4, quant_encode_mxfp4),
 };
 

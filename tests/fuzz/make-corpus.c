@@ -21,7 +21,8 @@ int main(int argc, char **argv)
         uint32_t embd, vocab;
     } seeds[] = {{"llama", "Q4_0", "none", 32, 40}, {"llama", "Q8_0", "llama-bpe", 32, 264},
         {"llama", "F16", "spm", 32, 360}, {"llama", "Q4_K_M", "none", 256, 8},
-        {"llama", "Q2_K", "none", 256, 8}, {"qwen2", "Q5_0", "none", 32, 40},
+        {"llama", "Q2_K", "none", 256, 8}, {"llama", "Q3_K_M", "none", 256, 8},
+        {"llama", "IQ4_XS", "none", 256, 8}, {"qwen2", "Q5_0", "none", 32, 40},
         {"qwen2", "IQ4_NL", "qwen2", 32, 264}, {"qwen3", "MXFP4", "none", 32, 40},
         {"qwen3", "BF16", "none", 32, 8}};
     if (argc != 2) {

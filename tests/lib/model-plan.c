@@ -144,33 +144,39 @@ const struct model_spec *model_preset(const char *name)
     return NULL;
 }
 
+/* Which parts quantizers give more bits: attn_v and ffn_down of some layers, or as
+ * part_type() has it. */
+enum recipe { RECIPE_SOME_LAYERS, RECIPE_Q2_K, RECIPE_Q3_K_M, RECIPE_IQ4 };
+
 /* Mixes and types that a file may be named after, with their general.file_type. */
 static const struct mix {
     const char *name;
-    uint32_t base, more; /* more: attn_v and ffn_down of some layers, and the output */
+    uint32_t base, more; /* more: by RECIPE_SOME_LAYERS, and the output */
     uint32_t file_type;
     uint32_t fused;   /* attn_qkv; 0: base */
     uint32_t experts; /* 0: base, and more for the down matrices */
+    enum recipe recipe;
 } mixes[] = {
-    {"Q4_K_M", ORCD_TYPE_Q4_K, ORCD_TYPE_Q6_K, 15, ORCD_TYPE_Q5_K, 0},
-    {"Q5_K_M", ORCD_TYPE_Q5_K, ORCD_TYPE_Q6_K, 17, ORCD_TYPE_Q6_K, 0},
-    {"MXFP4_MOE", ORCD_TYPE_Q8_0, ORCD_TYPE_Q8_0, 38, 0, ORCD_TYPE_MXFP4},
-    {"F32", ORCD_TYPE_F32, ORCD_TYPE_F32, 0, 0, 0},
-    {"F16", ORCD_TYPE_F16, ORCD_TYPE_F16, 1, 0, 0},
-    {"BF16", ORCD_TYPE_BF16, ORCD_TYPE_BF16, 32, 0, 0},
-    {"Q4_0", ORCD_TYPE_Q4_0, ORCD_TYPE_Q4_0, 2, 0, 0},
-    {"Q4_1", ORCD_TYPE_Q4_1, ORCD_TYPE_Q4_1, 3, 0, 0},
-    {"Q5_0", ORCD_TYPE_Q5_0, ORCD_TYPE_Q5_0, 8, 0, 0},
-    {"Q5_1", ORCD_TYPE_Q5_1, ORCD_TYPE_Q5_1, 9, 0, 0},
-    {"Q8_0", ORCD_TYPE_Q8_0, ORCD_TYPE_Q8_0, 7, 0, 0},
-    {"Q2_K", ORCD_TYPE_Q2_K, ORCD_TYPE_Q2_K, 10, 0, 0},
-    {"Q3_K", ORCD_TYPE_Q3_K, ORCD_TYPE_Q3_K, 11, 0, 0},
-    {"Q4_K", ORCD_TYPE_Q4_K, ORCD_TYPE_Q4_K, 14, 0, 0},
-    {"Q5_K", ORCD_TYPE_Q5_K, ORCD_TYPE_Q5_K, 16, 0, 0},
-    {"Q6_K", ORCD_TYPE_Q6_K, ORCD_TYPE_Q6_K, 18, 0, 0},
-    {"IQ4_NL", ORCD_TYPE_IQ4_NL, ORCD_TYPE_IQ4_NL, 25, 0, 0},
-    {"IQ4_XS", ORCD_TYPE_IQ4_XS, ORCD_TYPE_IQ4_XS, 30, 0, 0},
-    {"MXFP4", ORCD_TYPE_MXFP4, ORCD_TYPE_MXFP4, 38, 0, 0},
+    {"Q2_K", ORCD_TYPE_Q2_K, ORCD_TYPE_Q6_K, 10, 0, 0, RECIPE_Q2_K},
+    {"Q3_K_M", ORCD_TYPE_Q3_K, ORCD_TYPE_Q6_K, 12, ORCD_TYPE_Q4_K, 0, RECIPE_Q3_K_M},
+    {"IQ4_NL", ORCD_TYPE_IQ4_NL, ORCD_TYPE_Q6_K, 25, 0, 0, RECIPE_IQ4},
+    {"IQ4_XS", ORCD_TYPE_IQ4_XS, ORCD_TYPE_Q6_K, 30, 0, 0, RECIPE_IQ4},
+    {"Q4_K_M", ORCD_TYPE_Q4_K, ORCD_TYPE_Q6_K, 15, ORCD_TYPE_Q5_K, 0, RECIPE_SOME_LAYERS},
+    {"Q5_K_M", ORCD_TYPE_Q5_K, ORCD_TYPE_Q6_K, 17, ORCD_TYPE_Q6_K, 0, RECIPE_SOME_LAYERS},
+    {"MXFP4_MOE", ORCD_TYPE_Q8_0, ORCD_TYPE_Q8_0, 38, 0, ORCD_TYPE_MXFP4, RECIPE_SOME_LAYERS},
+    {"F32", ORCD_TYPE_F32, ORCD_TYPE_F32, 0, 0, 0, RECIPE_SOME_LAYERS},
+    {"F16", ORCD_TYPE_F16, ORCD_TYPE_F16, 1, 0, 0, RECIPE_SOME_LAYERS},
+    {"BF16", ORCD_TYPE_BF16, ORCD_TYPE_BF16, 32, 0, 0, RECIPE_SOME_LAYERS},
+    {"Q4_0", ORCD_TYPE_Q4_0, ORCD_TYPE_Q4_0, 2, 0, 0, RECIPE_SOME_LAYERS},
+    {"Q4_1", ORCD_TYPE_Q4_1, ORCD_TYPE_Q4_1, 3, 0, 0, RECIPE_SOME_LAYERS},
+    {"Q5_0", ORCD_TYPE_Q5_0, ORCD_TYPE_Q5_0, 8, 0, 0, RECIPE_SOME_LAYERS},
+    {"Q5_1", ORCD_TYPE_Q5_1, ORCD_TYPE_Q5_1, 9, 0, 0, RECIPE_SOME_LAYERS},
+    {"Q8_0", ORCD_TYPE_Q8_0, ORCD_TYPE_Q8_0, 7, 0, 0, RECIPE_SOME_LAYERS},
+    {"Q3_K", ORCD_TYPE_Q3_K, ORCD_TYPE_Q3_K, 11, 0, 0, RECIPE_SOME_LAYERS},
+    {"Q4_K", ORCD_TYPE_Q4_K, ORCD_TYPE_Q4_K, 14, 0, 0, RECIPE_SOME_LAYERS},
+    {"Q5_K", ORCD_TYPE_Q5_K, ORCD_TYPE_Q5_K, 16, 0, 0, RECIPE_SOME_LAYERS},
+    {"Q6_K", ORCD_TYPE_Q6_K, ORCD_TYPE_Q6_K, 18, 0, 0, RECIPE_SOME_LAYERS},
+    {"MXFP4", ORCD_TYPE_MXFP4, ORCD_TYPE_MXFP4, 38, 0, 0, RECIPE_SOME_LAYERS},
 };
 
 static const struct mix *find_mix(const char *name)
@@ -185,6 +191,29 @@ static const struct mix *find_mix(const char *name)
 static bool more_bits(uint32_t i, uint32_t n)
 {
     return i < n / 8 || i >= 7 * n / 8 || (i - n / 8) % 3 == 2;
+}
+
+enum part { PART_V, PART_ATTN_OUT, PART_DOWN };
+
+/* The type of that part of layer i. */
+static uint32_t part_type(const struct model_spec *s, const struct mix *mix, enum part part, int i)
+{
+    const int n = (int)s->layers;
+    const bool shared = s->heads / s->kv_heads >= 4; /* keys and values by four heads and more */
+    switch (mix->recipe) {
+    case RECIPE_Q2_K:
+        return part == PART_V && shared ? ORCD_TYPE_Q4_K : ORCD_TYPE_Q3_K;
+    case RECIPE_Q3_K_M:
+        if (part == PART_V && i < 2)
+            return ORCD_TYPE_Q5_K;
+        return part == PART_DOWN && i < n / 16 ? ORCD_TYPE_Q5_K : ORCD_TYPE_Q4_K;
+    case RECIPE_IQ4:
+        if (part == PART_V)
+            return shared ? ORCD_TYPE_Q5_K : mix->base;
+        return part == PART_DOWN && i < n / 8 ? ORCD_TYPE_Q5_K : mix->base;
+    default:
+        return part != PART_ATTN_OUT && more_bits((uint32_t)i, s->layers) ? mix->more : mix->base;
+    }
 }
 
 /* What quantizers fall back to for rows that the block doesn't divide. */
@@ -260,7 +289,7 @@ static void add_norm(struct model_plan *p, const char *name, int layer, uint64_t
         add_bias(p, full, layer, n);
 }
 
-static void add_attention(struct model_plan *p, const struct mix *mix, uint32_t more, int i)
+static void add_attention(struct model_plan *p, const struct mix *mix, int i)
 {
     const struct model_spec *s = &p->spec;
     const uint64_t e = s->embd, q = (uint64_t)s->heads * s->head_dim,
@@ -275,9 +304,10 @@ static void add_attention(struct model_plan *p, const struct mix *mix, uint32_t 
     } else {
         add(p, "attn_q.weight", i, mix->base, e, q, PLAN_WEIGHTS, 1.4 * in);
         add(p, "attn_k.weight", i, mix->base, e, kv, PLAN_WEIGHTS, 1.4 * in);
-        add(p, "attn_v.weight", i, more, e, kv, PLAN_WEIGHTS, in);
+        add(p, "attn_v.weight", i, part_type(s, mix, PART_V, i), e, kv, PLAN_WEIGHTS, in);
     }
-    add(p, "attn_output.weight", i, mix->base, q, e, PLAN_WEIGHTS, 2 * depth / sqrt((double)q));
+    add(p, "attn_output.weight", i, part_type(s, mix, PART_ATTN_OUT, i), q, e, PLAN_WEIGHTS,
+        2 * depth / sqrt((double)q));
     if (is(p, "gpt2")) {
         add_bias(p, "attn_qkv.bias", i, q + 2 * kv);
     } else if (bias) {
@@ -293,7 +323,7 @@ static void add_attention(struct model_plan *p, const struct mix *mix, uint32_t 
     }
 }
 
-static void add_experts(struct model_plan *p, const struct mix *mix, uint32_t more, int i)
+static void add_experts(struct model_plan *p, const struct mix *mix, int i)
 {
     const struct model_spec *s = &p->spec;
     const uint64_t e = s->embd, n = s->experts;
@@ -302,8 +332,8 @@ static void add_experts(struct model_plan *p, const struct mix *mix, uint32_t mo
     add(p, "ffn_gate_inp.weight", i, ORCD_TYPE_F32, e, n, PLAN_WEIGHTS, in);
     add_many(p, "ffn_gate_exps.weight", i, type, e, s->ff, n, PLAN_WEIGHTS, in);
     add_many(p, "ffn_up_exps.weight", i, type, e, s->ff, n, PLAN_WEIGHTS, in);
-    add_many(p, "ffn_down_exps.weight", i, mix->experts ? type : more, s->ff, e, n, PLAN_WEIGHTS,
-        2 * depth / sqrt((double)s->ff));
+    add_many(p, "ffn_down_exps.weight", i, mix->experts ? type : part_type(s, mix, PART_DOWN, i), s->ff, e, n,
+        PLAN_WEIGHTS, 2 * depth / sqrt((double)s->ff));
     if (!is(p, "gpt-oss"))
         return;
     add_bias(p, "attn_output.bias", i, e);
@@ -318,19 +348,19 @@ static void add_layer(struct model_plan *p, const struct mix *mix, int i)
 {
     const struct model_spec *s = &p->spec;
     const uint64_t e = s->embd;
-    const uint32_t more = more_bits((uint32_t)i, s->layers) ? mix->more : mix->base;
     const double in = 1 / sqrt((double)e), depth = 1 / sqrt(2.0 * s->layers);
     const bool gated = !is(p, "gpt2"), fused = is(p, "phi3"), bias = s->biases || is(p, "gpt2");
-    add_attention(p, mix, more, i);
+    add_attention(p, mix, i);
     add_norm(p, is(p, "gpt-oss") ? "post_attention_norm" : "ffn_norm", i, e);
     if (s->experts) {
-        add_experts(p, mix, more, i);
+        add_experts(p, mix, i);
         return;
     }
     if (gated && !fused)
         add(p, "ffn_gate.weight", i, mix->base, e, s->ff, PLAN_WEIGHTS, in);
     add(p, "ffn_up.weight", i, mix->base, e, fused ? 2 * (uint64_t)s->ff : s->ff, PLAN_WEIGHTS, in);
-    add(p, "ffn_down.weight", i, more, s->ff, e, PLAN_WEIGHTS, 2 * depth / sqrt((double)s->ff));
+    add(p, "ffn_down.weight", i, part_type(s, mix, PART_DOWN, i), s->ff, e, PLAN_WEIGHTS,
+        2 * depth / sqrt((double)s->ff));
     if (!bias)
         return;
     add_bias(p, "attn_output.bias", i, e);

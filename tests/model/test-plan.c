@@ -74,6 +74,42 @@ static void test_mix(void **state)
     assert_int_equal(count(&p, ORCD_TYPE_MXFP4), 72);
     assert_int_equal(count(&p, ORCD_TYPE_Q8_0), 98);
     model_plan_free(&p);
+    spec = *model_preset("qwen2.5-0.5b");
+    /* Where 256 divides no row but those of ffn_down, 24 of 290. */
+    spec.quant = "IQ4_XS";
+    assert_null(model_plan_init(&p, &spec));
+    assert_int_equal(count(&p, ORCD_TYPE_IQ4_NL), 24 * 5);
+    assert_int_equal(count(&p, ORCD_TYPE_Q5_1), 24);
+    assert_int_equal(count(&p, ORCD_TYPE_Q5_K), 3);
+    assert_int_equal(count(&p, ORCD_TYPE_IQ4_XS), 21);
+    assert_int_equal(count(&p, ORCD_TYPE_Q8_0), 1);
+    model_plan_free(&p);
+}
+
+/* As in a published file: three layers of width 256, two heads to a key. */
+static void test_low_mixes(void **state)
+{
+    static const struct {
+        const char *quant;
+        uint32_t type[5];
+        size_t n[5];
+    } want[] = {
+        {"Q2_K", {ORCD_TYPE_Q2_K, ORCD_TYPE_Q3_K, ORCD_TYPE_Q6_K}, {13, 9, 1}},
+        {"Q3_K_M", {ORCD_TYPE_Q3_K, ORCD_TYPE_Q4_K, ORCD_TYPE_Q5_K, ORCD_TYPE_Q6_K}, {13, 7, 2, 1}},
+        {"IQ4_NL", {ORCD_TYPE_IQ4_NL, ORCD_TYPE_Q6_K}, {22, 1}},
+        {"IQ4_XS", {ORCD_TYPE_IQ4_XS, ORCD_TYPE_Q6_K}, {22, 1}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        struct model_plan p;
+        struct model_spec spec = small("llama", want[i].quant);
+        spec.layers = 3;
+        spec.kv_heads = 2;
+        assert_null(model_plan_init(&p, &spec));
+        for (size_t k = 0; k < 5 && want[i].n[k]; k++)
+            assert_int_equal(count(&p, want[i].type[k]), want[i].n[k]);
+        model_plan_free(&p);
+    }
 }
 
 /* The header of every preset is one that the reader takes, given its data. */
@@ -217,7 +253,8 @@ static void check_alive(const struct model_spec *spec)
 
 static void test_alive(void **state)
 {
-    static const char *const quants[] = {"F32", "F16", "Q4_K_M", "Q5_K_M", "Q4_0", "Q6_K", "IQ4_XS"};
+    static const char *const quants[] = {
+        "F32", "F16", "Q4_K_M", "Q5_K_M", "Q4_0", "Q6_K", "IQ4_XS", "Q2_K", "Q3_K_M", "IQ4_NL", "MXFP4"};
     (void)state;
     for (size_t i = 0; i < sizeof(quants) / sizeof(quants[0]); i++) {
         static const char *const families[] = {
@@ -318,6 +355,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_low_mixes),
         cmocka_unit_test(test_presets),
         cmocka_unit_test(test_same_seed),
         cmocka_unit_test(test_deviation),

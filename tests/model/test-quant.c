@@ -311,7 +311,7 @@ static const struct {
 } bounds[] = {{ORCD_TYPE_F32, 0}, {ORCD_TYPE_F16, 1e-7}, {ORCD_TYPE_BF16, 4e-6}, {ORCD_TYPE_Q4_0, 1e-2},
     {ORCD_TYPE_Q4_1, 8e-3}, {ORCD_TYPE_Q5_0, 3e-3}, {ORCD_TYPE_Q5_1, 2e-3}, {ORCD_TYPE_Q8_0, 5e-5},
     {ORCD_TYPE_Q2_K, 0.12}, {ORCD_TYPE_Q3_K, 0.04}, {ORCD_TYPE_Q4_K, 8e-3}, {ORCD_TYPE_Q5_K, 2e-3},
-    {ORCD_TYPE_Q6_K, 6e-4}, {ORCD_TYPE_IQ4_NL, 1e-2}, {ORCD_TYPE_MXFP4, 2e-2}};
+    {ORCD_TYPE_Q6_K, 6e-4}, {ORCD_TYPE_IQ4_NL, 1e-2}, {ORCD_TYPE_IQ4_XS, 1e-2}, {ORCD_TYPE_MXFP4, 2e-2}};
 
 static void test_quantize(void **state)
 {
