@@ -19,7 +19,7 @@
 #define LANES_TABLE kernels_avx2
 #define LANES_TOKENS_Q 4
 #define LANES_TOKENS_F 6
-#define LANES_DEPTH(bits) ((bits) == 4 ? 8 : (bits) == 5 ? 4 : 2)
+#define LANES_DEPTH(bits) ((bits) <= 4 ? 8 : (bits) == 5 ? 4 : 2)
 #define LANES_S8_OFFSET 0
 #ifdef KERNELS_SMALL
 #define LANES_SPECIALIZE 0
@@ -203,6 +203,11 @@ static ALWAYS_INLINE vi vi_shr(vi x, int n)
 {
     return (vi){_mm256_srli_epi32(x.a, n), _mm256_srli_epi32(x.b, n)};
 }
+static ALWAYS_INLINE vi vi_of_u8(const void *p)
+{
+    const __m128i b = _mm_loadu_si128(p);
+    return (vi){_mm256_cvtepu8_epi32(b), _mm256_cvtepu8_epi32(_mm_srli_si128(b, 8))};
+}
 static ALWAYS_INLINE vi vi_madd16(vi x, vi y)
 {
     return VI(_mm256_madd_epi16, x, y);
@@ -247,14 +252,19 @@ static ALWAYS_INLINE vb vb_nibble(vb x, bool high)
         x = (vb){_mm256_srli_epi16(x.a, 4), _mm256_srli_epi16(x.b, 4)};
     return (vb){_mm256_and_si256(x.a, m), _mm256_and_si256(x.b, m)};
 }
-static ALWAYS_INLINE vb vb_field(vb x, int from, int n)
+static ALWAYS_INLINE vb vb_field(vb x, int from, int n, int to)
 {
-    const __m256i m = _mm256_set1_epi8((char)(((1 << n) - 1) << 4));
-    if (from < 4)
-        x = (vb){_mm256_slli_epi16(x.a, 4 - from), _mm256_slli_epi16(x.b, 4 - from)};
-    else if (from > 4)
-        x = (vb){_mm256_srli_epi16(x.a, from - 4), _mm256_srli_epi16(x.b, from - 4)};
+    const __m256i m = _mm256_set1_epi8((char)(((1 << n) - 1) << to));
+    if (from < to)
+        x = (vb){_mm256_slli_epi16(x.a, to - from), _mm256_slli_epi16(x.b, to - from)};
+    else if (from > to)
+        x = (vb){_mm256_srli_epi16(x.a, from - to), _mm256_srli_epi16(x.b, from - to)};
     return (vb){_mm256_and_si256(x.a, m), _mm256_and_si256(x.b, m)};
+}
+static ALWAYS_INLINE vb vb_lookup(const uint8_t table[16], vb x)
+{
+    const __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)table));
+    return (vb){_mm256_shuffle_epi8(t, x.a), _mm256_shuffle_epi8(t, x.b)};
 }
 
 static ALWAYS_INLINE __m256i four_inputs(const int8_t *a)
@@ -289,15 +299,25 @@ static ALWAYS_INLINE vi vacc_flush_scaled(vi sum, vacc c, vs scale)
 {
     return vi_add(sum, vi_madd16(c, scale));
 }
-static ALWAYS_INLINE __m256i dot_s8(__m256i c, __m256i w, __m256i x)
+static ALWAYS_INLINE __m256i dot_s8(__m256i c, __m256i w, __m256i x, __m256i scale)
 {
     const __m256i p = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-    return pinned(_mm256_add_epi32(c, _mm256_madd_epi16(p, _mm256_set1_epi16(1))));
+    return pinned(_mm256_add_epi32(c, _mm256_madd_epi16(p, scale)));
 }
 static ALWAYS_INLINE vi vi_dot_s8(vi c, vb w, const int8_t *a)
 {
+    const __m256i x = four_inputs(a), one = _mm256_set1_epi16(1);
+    return (vi){dot_s8(c.a, w.a, x, one), dot_s8(c.b, w.b, x, one)};
+}
+static ALWAYS_INLINE vi vi_dot_s8_scaled(vi c, vb w, const int8_t *a, vs scale)
+{
     const __m256i x = four_inputs(a);
-    return (vi){dot_s8(c.a, w.a, x), dot_s8(c.b, w.b, x)};
+    return (vi){dot_s8(c.a, w.a, x, scale.a), dot_s8(c.b, w.b, x, scale.b)};
+}
+static ALWAYS_INLINE vi vi_scale_s8(vi sum, vs scale)
+{
+    (void)scale;
+    return sum;
 }
 /* A scale is an int16 in both halves of its lane. */
 static ALWAYS_INLINE vs vs_of_u8(vi x, int n)
@@ -307,13 +327,22 @@ static ALWAYS_INLINE vs vs_of_u8(vi x, int n)
             -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12, -128));
     return (vs){_mm256_shuffle_epi8(x.a, at), _mm256_shuffle_epi8(x.b, at)};
 }
-static ALWAYS_INLINE vs vs_of_s8(vi x, int n)
+static ALWAYS_INLINE vi upper_bytes(vi x, int n)
 {
     const __m256i at = _mm256_add_epi8(_mm256_set1_epi8((char)n),
         _mm256_setr_epi8(-128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12, -128, 0,
             -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12));
-    return (vs){_mm256_srai_epi16(_mm256_shuffle_epi8(x.a, at), 8),
-        _mm256_srai_epi16(_mm256_shuffle_epi8(x.b, at), 8)};
+    return (vi){_mm256_shuffle_epi8(x.a, at), _mm256_shuffle_epi8(x.b, at)};
+}
+static ALWAYS_INLINE vs vs_of_s8(vi x, int n)
+{
+    x = upper_bytes(x, n);
+    return (vs){_mm256_srai_epi16(x.a, 8), _mm256_srai_epi16(x.b, 8)};
+}
+static ALWAYS_INLINE vs vs_of_s6(vi x, int n)
+{
+    x = upper_bytes(x, n);
+    return (vs){_mm256_srai_epi16(x.a, 10), _mm256_srai_epi16(x.b, 10)};
 }
 static ALWAYS_INLINE vi vs_pair(vs x, vs y)
 {

@@ -184,6 +184,10 @@ static ALWAYS_INLINE vi vi_shr(vi x, int n)
 {
     return _mm512_srli_epi32(x, (unsigned)n);
 }
+static ALWAYS_INLINE vi vi_of_u8(const void *p)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
 static ALWAYS_INLINE vi vi_madd16(vi x, vi y)
 {
     return _mm512_madd_epi16(x, y);
@@ -223,10 +227,15 @@ static ALWAYS_INLINE vb vb_nibble(vb x, bool high)
 {
     return vi_and(high ? vi_shr(x, 4) : x, vi_set1(0x0f0f0f0f));
 }
-static ALWAYS_INLINE vb vb_field(vb x, int from, int n)
+static ALWAYS_INLINE vb vb_field(vb x, int from, int n, int to)
 {
-    const vi mask = vi_set1(n == 1 ? 0x10101010 : 0x30303030);
-    return vi_and(from < 4 ? vi_shl(x, 4 - from) : vi_shr(x, from - 4), mask);
+    const vi mask = vi_set1(((1 << n) - 1) * 0x01010101 << to);
+    return vi_and(from < to ? vi_shl(x, to - from) : vi_shr(x, from - to), mask);
+}
+static ALWAYS_INLINE vb vb_lookup(const uint8_t table[16], vb x)
+{
+    const __m128i t = _mm_loadu_si128((const __m128i *)(const void *)table);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), x);
 }
 
 static ALWAYS_INLINE vi four_inputs(const int8_t *a)
@@ -255,6 +264,15 @@ static ALWAYS_INLINE vi vi_dot_s8(vi c, vb w, const int8_t *a)
 {
     return _mm512_dpbusd_epi32(c, _mm512_xor_si512(w, vi_set1((int32_t)0x80808080)), four_inputs(a));
 }
+static ALWAYS_INLINE vi vi_dot_s8_scaled(vi c, vb w, const int8_t *a, vs scale)
+{
+    (void)scale;
+    return vi_dot_s8(c, w, a);
+}
+static ALWAYS_INLINE vi vi_scale_s8(vi sum, vs scale)
+{
+    return _mm512_mullo_epi32(sum, scale);
+}
 /* A scale is an int32. */
 static ALWAYS_INLINE vs vs_of_u8(vi x, int n)
 {
@@ -263,6 +281,10 @@ static ALWAYS_INLINE vs vs_of_u8(vi x, int n)
 static ALWAYS_INLINE vs vs_of_s8(vi x, int n)
 {
     return _mm512_srai_epi32(vi_shl(x, 24 - 8 * n), 24);
+}
+static ALWAYS_INLINE vs vs_of_s6(vi x, int n)
+{
+    return _mm512_srai_epi32(vi_shl(x, 24 - 8 * n), 26);
 }
 static ALWAYS_INLINE vi vs_pair(vs x, vs y)
 {

@@ -215,6 +215,13 @@ static ALWAYS_INLINE vi vi_shr(vi a, int n)
     EACH a.i[i] = (int32_t)((uint32_t)a.i[i] >> n);
     return a;
 }
+/* 16 bytes, a lane each. */
+static ALWAYS_INLINE vi vi_of_u8(const void *p)
+{
+    vi r;
+    EACH r.i[i] = ((const uint8_t *)p)[i];
+    return r;
+}
 /* Of the two int16 of each lane: a0 b0 + a1 b1. */
 static ALWAYS_INLINE vi vi_madd16(vi a, vi b)
 {
@@ -266,11 +273,18 @@ static ALWAYS_INLINE vb vb_nibble(vb a, bool high)
         a.b[i] = high ? a.b[i] >> 4 : a.b[i] & 15;
     return a;
 }
-/* n bits (1 or 2) of each byte from bit `from` on, moved to bit 4. Constants. */
-static ALWAYS_INLINE vb vb_field(vb a, int from, int n)
+/* n bits (1 or 2) of each byte from bit `from` on, moved to bit `to`. Constants. */
+static ALWAYS_INLINE vb vb_field(vb a, int from, int n, int to)
 {
     for (int i = 0; i < 64; i++)
-        a.b[i] = (uint8_t)((a.b[i] >> from & ((1 << n) - 1)) << 4);
+        a.b[i] = (uint8_t)((a.b[i] >> from & ((1 << n) - 1)) << to);
+    return a;
+}
+/* Each byte's entry of the table; they are below 16. */
+static ALWAYS_INLINE vb vb_lookup(const uint8_t table[16], vb a)
+{
+    for (int i = 0; i < 64; i++)
+        a.b[i] = table[a.b[i] & 15];
     return a;
 }
 
@@ -298,7 +312,19 @@ static ALWAYS_INLINE vi vi_dot_s8(vi c, vb w, const int8_t *a)
     EACH for (int j = 0; j < 4; j++) c.i[i] += (int8_t)w.b[4 * i + j] * a[j];
     return c;
 }
-/* Byte n of each lane as a scale, unsigned or signed. */
+/* The same, every product times the lane's scale: each at once, or all at the end by
+ * vi_scale_s8, as it costs less. */
+static ALWAYS_INLINE vi vi_dot_s8_scaled(vi c, vb w, const int8_t *a, vs scale)
+{
+    (void)scale;
+    return vi_dot_s8(c, w, a);
+}
+static ALWAYS_INLINE vi vi_scale_s8(vi sum, vs scale)
+{
+    EACH sum.i[i] *= scale.i[i];
+    return sum;
+}
+/* Byte n of each lane as a scale, unsigned or signed; s6: signed, in its upper six bits. */
 static ALWAYS_INLINE vs vs_of_u8(vi a, int n)
 {
     EACH a.i[i] = a.i[i] >> 8 * n & 0xff;
@@ -307,6 +333,11 @@ static ALWAYS_INLINE vs vs_of_u8(vi a, int n)
 static ALWAYS_INLINE vs vs_of_s8(vi a, int n)
 {
     EACH a.i[i] = (int8_t)(a.i[i] >> 8 * n & 0xff);
+    return a;
+}
+static ALWAYS_INLINE vs vs_of_s6(vi a, int n)
+{
+    EACH a.i[i] = (int8_t)(a.i[i] >> 8 * n & 0xff) >> 2;
     return a;
 }
 /* Two scales in the int16 halves of a lane, for vi_madd16. */

@@ -2,20 +2,31 @@
  * Layouts inside the kernels. A packed matrix is a row of panels; a panel is a row of
  * packed blocks; a packed block holds one block of each of the panel's 16 rows:
  *
- *   type  d   min  scales  high bits  quants   (byte offsets)
- *   Q4_0  0   -    -       -          32       4 words
- *   Q4_1  0   32   -       -          64       4
- *   Q5_0  0   -    -       32         96       4
- *   Q5_1  0   32   -       64         128      4
- *   Q8_0  0   -    -       -          32       8
- *   Q4_K  0   32   64      -          256      32
- *   Q5_K  0   32   64      256        768      32
- *   Q6_K  0   -    32      288        1312     32
+ *   type    d   min  scales  high bits  quants   (byte offsets)
+ *   Q4_0    0   -    -       -          32       4 words
+ *   Q4_1    0   32   -       -          64       4
+ *   Q5_0    0   -    -       32         96       4
+ *   Q5_1    0   32   -       64         128      4
+ *   Q8_0    0   -    -       -          32       8
+ *   IQ4_NL  0   -    -       -          32       4
+ *   MXFP4   0   -    -       -          16       4
+ *   Q2_K    0   32   64      -          320      16
+ *   Q3_K    0   -    544     32         736      16
+ *   Q4_K    0   32   64      -          256      32
+ *   Q5_K    0   32   64      256        768      32
+ *   Q6_K    0   -    32      288        1312     32
+ *   IQ4_XS  0   -    64      32         128      32
  *
- * d and min: 16 FP16. The rest in words of 64 bytes: 4 bytes of row 0, 4 of row 1, ...,
- * in the file's order of bytes. So a word of quants is 4 consecutive inputs ("quad") of
- * 16 rows, and its other nibbles are another quad. The exception is the 5th bits of Q5_0
- * and Q5_1: bit g of byte i of a row belongs to element 4 g + i.
+ * d and min: 16 FP16, but 16 bytes, exponents, for MXFP4. The rest in words of 64 bytes: 4
+ * bytes of row 0, 4 of row 1, ..., in the file's order of bytes. So a word of quants is 4
+ * consecutive inputs ("quad") of 16 rows, and its other nibbles are another quad; of 2-bit
+ * quants there are four. The exceptions:
+ *   Q5_0, Q5_1  the 5th bits: bit g of byte i of a row belongs to element 4 g + i
+ *   Q3_K        the last of the three words of scales, which has their upper two bits, has
+ *               the upper one inverted: what was to be made signed by taking 32 away now is
+ *   IQ4_XS      the "high bits" are those of the scales, 16 bits a row, likewise inverted;
+ *               from the lowest on, four bits each for the scales 4 and 5, 0 and 1, 6 and 7,
+ *               2 and 3
  * F32, F16 and BF16: 16 rows of input 0, 16 of input 1, ...
  *
  * A quantized input row: int8 q[n], then for each 32 inputs float d, float d * sum,
@@ -50,6 +61,10 @@ struct packed_type {
     enum cpu_act act;
 };
 
+/* What the nibbles of IQ4_NL and IQ4_XS mean, and those of MXFP4 plus 16. */
+static const uint8_t table_iq4[16] = {129, 152, 173, 191, 207, 221, 234, 246, 1, 13, 25, 38, 53, 69, 89, 113};
+static const uint8_t table_mxfp4[16] = {16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4};
+
 /* All zero for a type that is not supported. */
 static inline struct packed_type packed_type_of(uint32_t type)
 {
@@ -69,12 +84,22 @@ static inline struct packed_type packed_type_of(uint32_t type)
         return (struct packed_type){32, 24, 32, 0, 64, 128, CPU_ACT_Q8};
     case ORCD_TYPE_Q8_0:
         return (struct packed_type){32, 34, 0, 0, 0, 32, CPU_ACT_Q8};
+    case ORCD_TYPE_IQ4_NL:
+        return (struct packed_type){32, 18, 0, 0, 0, 32, CPU_ACT_Q8};
+    case ORCD_TYPE_MXFP4:
+        return (struct packed_type){32, 17, 0, 0, 0, 16, CPU_ACT_Q8};
+    case ORCD_TYPE_Q2_K:
+        return (struct packed_type){256, 84, 32, 64, 0, 320, CPU_ACT_Q8};
+    case ORCD_TYPE_Q3_K:
+        return (struct packed_type){256, 110, 0, 544, 32, 736, CPU_ACT_Q8};
     case ORCD_TYPE_Q4_K:
         return (struct packed_type){256, 144, 32, 64, 0, 256, CPU_ACT_Q8};
     case ORCD_TYPE_Q5_K:
         return (struct packed_type){256, 176, 32, 64, 256, 768, CPU_ACT_Q8};
     case ORCD_TYPE_Q6_K:
         return (struct packed_type){256, 210, 0, 32, 288, 1312, CPU_ACT_Q8};
+    case ORCD_TYPE_IQ4_XS:
+        return (struct packed_type){256, 136, 0, 64, 32, 128, CPU_ACT_Q8};
     default:
         return (struct packed_type){0};
     }

@@ -2,9 +2,10 @@
  * The matrix product, written in lanes (kernels-lanes-*.h) and compiled once for each
  * instruction set. A lane is an output row; the sum over the inputs runs block after
  * block in one order:
- *   Q4_0 .. Q8_0  acc = fma(d da, dot, acc), then acc = fma(min, da sum, acc)
- *   K types       p = fma(da, scale dot, p) and m = fma(min, da sum, m) over the 8
- *                 blocks of 32, then acc = fma(d, p, acc), acc = fma(-dmin, m, acc)
+ *   blocks of 32  acc = fma(d da, dot, acc), then acc = fma(min, da sum, acc)
+ *   blocks of 256 p = fma(da, scale dot, p) and m = fma(min, da sum, m) over the 8
+ *                 blocks of 32, then acc = fma(d, p, acc), acc = fma(-dmin, m, acc);
+ *                 Q2_K: m = fma(da, min sum + min sum, m) of its two mins
  *   F types       acc = fma(w, x, acc)
  * with integers exact. One token: weights are unpacked in registers. More: a chunk of
  * the panel is unpacked once into a tile that stays in the first-level cache.
@@ -19,34 +20,49 @@
 struct tile {
     uint8_t q[CHUNK_BLOCKS][512];
     float d[CHUNK_BLOCKS][16]; /* a block of the file each */
-    float m[CHUNK_BLOCKS][16]; /* min; K types: the 6-bit min of a block of 32 */
+    float m[CHUNK_BLOCKS][16]; /* min; K types: k_min() of a block of 32 */
     float dmin[CHUNK_BLOCKS][16];
     int32_t scale[CHUNK_BLOCKS][2][16];
 };
 
+/* Blocks of 256 with scales of their own inside. */
 static KERNEL_INLINE bool type_is_k(uint32_t type)
 {
-    return type == ORCD_TYPE_Q4_K || type == ORCD_TYPE_Q5_K || type == ORCD_TYPE_Q6_K;
+    return packed_type_of(type).block_elems == 256;
 }
 
 static KERNEL_INLINE bool type_has_min(uint32_t type)
 {
-    return type == ORCD_TYPE_Q4_1 || type == ORCD_TYPE_Q5_1 || type == ORCD_TYPE_Q4_K ||
-           type == ORCD_TYPE_Q5_K;
+    return packed_type_of(type).min != 0;
 }
 
-/* What is to be taken from the unsigned quants, as a power of two; -1: nothing. */
+/* Scales (and mins) of 16 inputs, not of 32. */
+static KERNEL_INLINE bool type_is_halved(uint32_t type)
+{
+    return type == ORCD_TYPE_Q2_K || type == ORCD_TYPE_Q3_K || type == ORCD_TYPE_Q6_K;
+}
+
+/* Unpacked quants are signed bytes of up to 8 bits. */
+static KERNEL_INLINE bool type_is_signed(uint32_t type)
+{
+    return type == ORCD_TYPE_Q8_0 || type == ORCD_TYPE_IQ4_NL || type == ORCD_TYPE_IQ4_XS;
+}
+
+/* What is to be taken from the unpacked quants, as a power of two; -1: nothing. */
 static KERNEL_INLINE int type_offset_log2(uint32_t type)
 {
     switch (type) {
+    case ORCD_TYPE_Q3_K:
+        return 2;
     case ORCD_TYPE_Q4_0:
         return 3;
     case ORCD_TYPE_Q5_0:
+    case ORCD_TYPE_MXFP4:
         return 4;
-    case ORCD_TYPE_Q8_0:
-        return LANES_S8_OFFSET ? 7 : -1;
+    case ORCD_TYPE_Q6_K:
+        return 5;
     default:
-        return -1;
+        return type_is_signed(type) && LANES_S8_OFFSET ? 7 : -1;
     }
 }
 
@@ -60,9 +76,12 @@ static KERNEL_INLINE int type_depth(uint32_t type)
     case ORCD_TYPE_Q5_0:
     case ORCD_TYPE_Q5_1:
     case ORCD_TYPE_Q5_K:
+    case ORCD_TYPE_MXFP4:
         return LANES_DEPTH(5);
-    default: /* Q6_K: a scale holds for 4 quads */
+    case ORCD_TYPE_Q6_K: /* here and below: a scale holds for 4 quads */
         return LANES_DEPTH(6) < 4 ? LANES_DEPTH(6) : 4;
+    default: /* Q2_K, Q3_K */
+        return 4;
     }
 }
 
@@ -77,33 +96,67 @@ static KERNEL_INLINE vb unpack_quad(uint32_t type, const uint8_t *p, int sub, in
         return vb_nibble(vb_load(q + 64 * (g & 3)), g >= 4);
     case ORCD_TYPE_Q5_0:
     case ORCD_TYPE_Q5_1:
-        return vb_or(vb_nibble(vb_load(q + 64 * (g & 3)), g >= 4), vb_field(vb_load(h), g, 1));
+        return vb_or(vb_nibble(vb_load(q + 64 * (g & 3)), g >= 4), vb_field(vb_load(h), g, 1, 4));
+    case ORCD_TYPE_IQ4_NL:
+        return vb_lookup(table_iq4, vb_nibble(vb_load(q + 64 * (g & 3)), g >= 4));
+    case ORCD_TYPE_MXFP4:
+        return vb_lookup(table_mxfp4, vb_nibble(vb_load(q + 64 * (g & 3)), g >= 4));
+    case ORCD_TYPE_Q2_K:
+        return vb_field(vb_load(q + 64 * (sub / 4 * 8 + g)), 2 * (sub & 3), 2, 0);
+    case ORCD_TYPE_Q3_K:
+        return vb_or(vb_field(vb_load(q + 64 * (sub / 4 * 8 + g)), 2 * (sub & 3), 2, 0),
+            vb_field(vb_load(h + 64 * g), sub, 1, 2));
     case ORCD_TYPE_Q4_K:
         return vb_nibble(vb_load(q + 64 * (sub / 2 * 8 + g)), sub & 1);
     case ORCD_TYPE_Q5_K:
-        return vb_or(
-            vb_nibble(vb_load(q + 64 * (sub / 2 * 8 + g)), sub & 1), vb_field(vb_load(h + 64 * g), sub, 1));
+        return vb_or(vb_nibble(vb_load(q + 64 * (sub / 2 * 8 + g)), sub & 1),
+            vb_field(vb_load(h + 64 * g), sub, 1, 4));
     case ORCD_TYPE_Q6_K:
         return vb_or(vb_nibble(vb_load(q + 64 * (sub / 4 * 16 + (sub & 1) * 8 + g)), (sub & 3) >= 2),
-            vb_field(vb_load(h + 64 * (sub / 4 * 8 + g)), 2 * (sub & 3), 2));
+            vb_field(vb_load(h + 64 * (sub / 4 * 8 + g)), 2 * (sub & 3), 2, 4));
+    case ORCD_TYPE_IQ4_XS:
+        return vb_lookup(table_iq4, vb_nibble(vb_load(q + 64 * (sub * 4 + (g & 3))), g >= 4));
     default: /* Q8_0 */
         return vb_load(q + 64 * g);
     }
 }
 
-/* The scales and mins of a packed K block: byte j of word j / 4. */
+/* The scales and mins of a packed K block: byte j of word j / 4; but of IQ4_XS, the even
+ * ones in word 0, the odd ones in word 1. Q3_K, IQ4_XS: in a byte's upper six bits. */
 struct k_scales {
-    vi scale[4], min[2];
+    vi scale[4], min[4];
 };
 
-static KERNEL_INLINE struct k_scales k_scales_load(uint32_t type, const uint8_t *p)
+static KERNEL_INLINE struct k_scales k_scales_load(uint32_t type, const uint8_t *block)
 {
+    const struct packed_type pt = packed_type_of(type);
+    const uint8_t *p = block + pt.scales;
     struct k_scales s = {0};
-    p += packed_type_of(type).scales;
-    if (type == ORCD_TYPE_Q6_K) {
+    if (type == ORCD_TYPE_Q2_K || type == ORCD_TYPE_Q6_K) {
+        const vi four = vi_set1(0x0f0f0f0f);
         UNROLL
-        for (int i = 0; i < 4; i++)
-            s.scale[i] = vi_load(p + 64 * i);
+        for (int i = 0; i < 4; i++) {
+            const vi v = vi_load(p + 64 * i);
+            s.scale[i] = type == ORCD_TYPE_Q2_K ? vi_and(v, four) : v;
+            s.min[i] = type == ORCD_TYPE_Q2_K ? vi_and(vi_shr(v, 4), four) : v;
+        }
+        return s;
+    }
+    if (type == ORCD_TYPE_Q3_K || type == ORCD_TYPE_IQ4_XS) {
+        const vi low = vi_set1(0x3c3c3c3c), high = vi_set1((int32_t)0xc0c0c0c0);
+        const vi a = vi_load(p);
+        if (type == ORCD_TYPE_IQ4_XS) {
+            /* 16 bits, in the upper half of the lane; four for each byte */
+            const vi bits = vi_bits(vf_of_bf16(block + pt.high)), c = vi_or(bits, vi_shr(bits, 20));
+            s.scale[0] = vi_or(vi_and(vi_shl(a, 2), low), vi_and(vi_shl(c, 6), high));
+            s.scale[1] = vi_or(vi_and(vi_shr(a, 2), low), vi_and(vi_shl(c, 4), high));
+            return s;
+        }
+        const vi b = vi_load(p + 64), c = vi_load(p + 128);
+        s.scale[0] = vi_or(vi_and(vi_shl(a, 2), low), vi_and(vi_shl(c, 6), high));
+        s.scale[1] = vi_or(vi_and(vi_shl(b, 2), low), vi_and(vi_shl(c, 4), high));
+        s.scale[2] = vi_or(vi_and(vi_shr(a, 2), low), vi_and(vi_shl(c, 2), high));
+        s.scale[3] = vi_or(vi_and(vi_shr(b, 2), low), vi_and(c, high));
         return s;
     }
     const vi a = vi_load(p), b = vi_load(p + 64), c = vi_load(p + 128);
@@ -115,17 +168,42 @@ static KERNEL_INLINE struct k_scales k_scales_load(uint32_t type, const uint8_t 
     return s;
 }
 
-/* The two scales of block sub; but for Q6_K they are one. */
+/* The two scales of block sub; one and the same unless the type is halved. */
 static KERNEL_INLINE vs k_scale(uint32_t type, const struct k_scales *s, int sub, int half)
 {
-    if (type == ORCD_TYPE_Q6_K)
-        return vs_of_s8(s->scale[sub / 2], 2 * (sub & 1) + half);
-    return vs_of_u8(s->scale[sub / 4], sub & 3);
+    const int byte = 2 * (sub & 1) + half;
+    switch (type) {
+    case ORCD_TYPE_Q2_K:
+        return vs_of_u8(s->scale[sub / 2], byte);
+    case ORCD_TYPE_Q3_K:
+        return vs_of_s6(s->scale[sub / 2], byte);
+    case ORCD_TYPE_Q6_K:
+        return vs_of_s8(s->scale[sub / 2], byte);
+    case ORCD_TYPE_IQ4_XS:
+        return vs_of_s6(s->scale[sub & 1], sub / 2);
+    default:
+        return vs_of_u8(s->scale[sub / 4], sub & 3);
+    }
 }
 
-static KERNEL_INLINE vf k_min(const struct k_scales *s, int sub)
+/* The min of block sub; Q2_K: the bits of its two mins as a pair of int16. */
+static KERNEL_INLINE vf k_min(uint32_t type, const struct k_scales *s, int sub)
 {
+    if (type == ORCD_TYPE_Q2_K) {
+        const vi m = s->min[sub / 2];
+        return vf_bits(vs_pair(vs_of_u8(m, 2 * (sub & 1)), vs_of_u8(m, 2 * (sub & 1) + 1)));
+    }
     return vf_of_vi(vi_and(vi_shr(s->min[sub / 4], 8 * (sub & 3)), vi_set1(0xff)));
+}
+
+/* d of the packed block at p. */
+static KERNEL_INLINE vf block_scale(uint32_t type, const uint8_t *p)
+{
+    if (type != ORCD_TYPE_MXFP4)
+        return vf_of_f16(p);
+    /* 2^(e - 128): the exponent e - 1, but 0 and 1 are subnormal: 1 << 21 and 2 << 21 */
+    const vi e = vi_of_u8(p), one = vi_set1(1);
+    return vf_bits(vi_max(vi_shl(vi_sub(e, one), 23), vi_shl(vi_add(e, one), 21)));
 }
 
 /* Unpacks blocks [b, b + n) of 32 inputs of a panel. n: whole blocks of the file. */
@@ -136,18 +214,18 @@ static KERNEL_INLINE void tile_fill(
     const uint32_t subs = pt.block_elems / 32;
     for (uint32_t i = 0; i < n; i += subs) {
         const uint8_t *p = panel + (size_t)((b + i) / subs) * pt.block_bytes * CPU_PANEL_ROWS;
-        vf_store(t->d[i], vf_of_f16(p));
+        vf_store(t->d[i], block_scale(type, p));
         if (type_is_k(type)) {
             const struct k_scales ks = k_scales_load(type, p);
             UNROLL
             for (int s = 0; s < 8; s++) {
                 vi_store(t->scale[i + (uint32_t)s][0], k_scale(type, &ks, s, 0));
-                if (type == ORCD_TYPE_Q6_K)
+                if (type_is_halved(type))
                     vi_store(t->scale[i + (uint32_t)s][1], k_scale(type, &ks, s, 1));
-                else
-                    vf_store(t->m[i + (uint32_t)s], k_min(&ks, s));
+                if (type_has_min(type))
+                    vf_store(t->m[i + (uint32_t)s], k_min(type, &ks, s));
             }
-            if (type != ORCD_TYPE_Q6_K)
+            if (type_has_min(type))
                 vf_store(t->dmin[i], vf_of_f16(p + pt.min));
         } else if (type_has_min(type)) {
             vf_store(t->m[i], vf_of_f16(p + pt.min));
@@ -174,12 +252,26 @@ static KERNEL_INLINE vb block_quad(uint32_t type, const struct block_source *w, 
     return w->quads ? vb_load(w->quads + 64 * g) : unpack_quad(type, w->packed, w->sub, g);
 }
 
+/* What the offset of the quants added to the sums is taken back. */
+static KERNEL_INLINE void offset_take(
+    uint32_t type, const struct block_source *w, const struct act_row *x, uint32_t b, int n, vi *sum)
+{
+    const int log2 = type_offset_log2(type);
+    if (log2 < 0)
+        return;
+    const vi pair = type_is_halved(type) ? vs_pair(w->scale[0], w->scale[1]) : vi_set1(0);
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        const vi of_x = type_is_halved(type) ? vi_madd16(pair, vi_set1(x[i].pair[b])) : vi_set1(x[i].sum[b]);
+        sum[i] = vi_sub(sum[i], vi_shl(of_x, log2));
+    }
+}
+
 /* sum[i] = the scaled integer sum of block b for n tokens. */
 static KERNEL_INLINE void block_dot(
     uint32_t type, const struct block_source *w, const struct act_row *x, uint32_t b, int n, vi *sum)
 {
-    const int log2 = type_offset_log2(type);
-    if (type == ORCD_TYPE_Q8_0) {
+    if (type_is_signed(type)) {
         UNROLL
         for (int i = 0; i < n; i++)
             sum[i] = vi_set1(0);
@@ -187,9 +279,16 @@ static KERNEL_INLINE void block_dot(
         for (int g = 0; g < 8; g++) {
             const vb q = block_quad(type, w, g);
             UNROLL
-            for (int i = 0; i < n; i++)
-                sum[i] = vi_dot_s8(sum[i], q, x[i].q + 32 * (size_t)b + 4 * g);
+            for (int i = 0; i < n; i++) {
+                const int8_t *a = x[i].q + 32 * (size_t)b + 4 * g;
+                sum[i] =
+                    type_is_k(type) ? vi_dot_s8_scaled(sum[i], q, a, w->scale[0]) : vi_dot_s8(sum[i], q, a);
+            }
         }
+        offset_take(type, w, x, b, n, sum);
+        UNROLL
+        for (int i = 0; i < n && type_is_k(type); i++)
+            sum[i] = vi_scale_s8(sum[i], w->scale[0]);
     } else {
         const int depth = type_depth(type);
         UNROLL
@@ -209,21 +308,11 @@ static KERNEL_INLINE void block_dot(
             for (int i = 0; i < n; i++) {
                 const vi before = g0 ? sum[i] : vi_set1(0);
                 sum[i] = type_is_k(type)
-                             ? vacc_flush_scaled(before, c[i], w->scale[type == ORCD_TYPE_Q6_K && g0 >= 4])
+                             ? vacc_flush_scaled(before, c[i], w->scale[type_is_halved(type) && g0 >= 4])
                              : vacc_flush(before, c[i]);
             }
         }
-    }
-    if (log2 >= 0) {
-        UNROLL
-        for (int i = 0; i < n; i++)
-            sum[i] = vi_sub(sum[i], vi_shl(vi_set1(x[i].sum[b]), log2));
-    }
-    if (type == ORCD_TYPE_Q6_K) {
-        const vi pair = vs_pair(w->scale[0], w->scale[1]);
-        UNROLL
-        for (int i = 0; i < n; i++)
-            sum[i] = vi_sub(sum[i], vi_shl(vi_madd16(pair, vi_set1(x[i].pair[b])), 5));
+        offset_take(type, w, x, b, n, sum);
     }
 }
 
@@ -236,11 +325,15 @@ static KERNEL_INLINE void k_sub_dot(uint32_t type, const struct block_source *w,
     UNROLL
     for (int i = 0; i < n; i++)
         part[i] = vf_fma(vf_set1(x[i].d[b]), vf_of_vi(sum[i]), part[i]);
-    if (type == ORCD_TYPE_Q6_K)
-        return;
     UNROLL
-    for (int i = 0; i < n; i++)
-        mins[i] = vf_fma(min, vf_set1(x[i].s[b]), mins[i]);
+    for (int i = 0; i < n && type_has_min(type); i++) {
+        if (type == ORCD_TYPE_Q2_K) {
+            const vi m = vi_madd16(vi_bits(min), vi_set1(x[i].pair[b]));
+            mins[i] = vf_fma(vf_set1(x[i].d[b]), vf_of_vi(m), mins[i]);
+        } else {
+            mins[i] = vf_fma(min, vf_set1(x[i].s[b]), mins[i]);
+        }
+    }
 }
 
 /* acc[i] += blocks [b0, b0 + nb) of 32 inputs, for n tokens. tile NULL: from the panel. */
@@ -249,10 +342,10 @@ static KERNEL_INLINE void tokens_dot(uint32_t type, const struct tile *tile, con
 {
     const struct packed_type pt = packed_type_of(type);
     const uint32_t subs = pt.block_elems / 32;
-    const bool six = type == ORCD_TYPE_Q6_K;
+    const bool halved = type_is_halved(type), has_min = type_has_min(type);
     for (uint32_t j = 0; j < nb; j += subs) {
         const uint8_t *p = tile ? NULL : panel + (size_t)((b0 + j) / subs) * pt.block_bytes * CPU_PANEL_ROWS;
-        const vf d = tile ? vf_load(tile->d[j]) : vf_of_f16(p);
+        const vf d = tile ? vf_load(tile->d[j]) : block_scale(type, p);
         if (!type_is_k(type)) {
             const struct block_source w = {.quads = tile ? tile->q[j] : NULL, .packed = p};
             vi sum[8];
@@ -260,7 +353,7 @@ static KERNEL_INLINE void tokens_dot(uint32_t type, const struct tile *tile, con
             UNROLL
             for (int i = 0; i < n; i++)
                 acc[i] = vf_fma(vf_mul(d, vf_set1(x[i].d[b0 + j])), vf_of_vi(sum[i]), acc[i]);
-            if (type_has_min(type)) {
+            if (has_min) {
                 const vf m = tile ? vf_load(tile->m[j]) : vf_of_f16(p + pt.min);
                 UNROLL
                 for (int i = 0; i < n; i++)
@@ -275,8 +368,8 @@ static KERNEL_INLINE void tokens_dot(uint32_t type, const struct tile *tile, con
         if (tile) {
             for (uint32_t k = j; k < j + 8; k++) {
                 const struct block_source w = {.quads = tile->q[k],
-                    .scale = {vi_load(tile->scale[k][0]), six ? vi_load(tile->scale[k][1]) : vi_set1(0)}};
-                k_sub_dot(type, &w, six ? d : vf_load(tile->m[k]), x, b0 + k, n, part, mins);
+                    .scale = {vi_load(tile->scale[k][0]), halved ? vi_load(tile->scale[k][1]) : vi_set1(0)}};
+                k_sub_dot(type, &w, has_min ? vf_load(tile->m[k]) : d, x, b0 + k, n, part, mins);
             }
         } else {
             const struct k_scales ks = k_scales_load(type, p);
@@ -284,14 +377,15 @@ static KERNEL_INLINE void tokens_dot(uint32_t type, const struct tile *tile, con
             for (int s = 0; s < 8; s++) {
                 const struct block_source w = {.packed = p,
                     .sub = s,
-                    .scale = {k_scale(type, &ks, s, 0), six ? k_scale(type, &ks, s, 1) : vi_set1(0)}};
-                k_sub_dot(type, &w, six ? d : k_min(&ks, s), x, b0 + j + (uint32_t)s, n, part, mins);
+                    .scale = {k_scale(type, &ks, s, 0), halved ? k_scale(type, &ks, s, 1) : vi_set1(0)}};
+                k_sub_dot(
+                    type, &w, has_min ? k_min(type, &ks, s) : d, x, b0 + j + (uint32_t)s, n, part, mins);
             }
         }
         UNROLL
         for (int i = 0; i < n; i++)
             acc[i] = vf_fma(d, part[i], acc[i]);
-        if (!six) {
+        if (has_min) {
             const vf dmin = tile ? vf_load(tile->dmin[j]) : vf_of_f16(p + pt.min);
             UNROLL
             for (int i = 0; i < n; i++)
@@ -383,7 +477,20 @@ static KERNEL_INLINE void quant_many(uint32_t type, const struct job *j)
     }
 }
 
-#define QUANT_TYPES(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q4_K) X(Q5_K) X(Q6_K)
+#define QUANT_TYPES(X)                                                                                       \
+    X(Q4_0)                                                                                                  \
+    X(Q4_1)                                                                                                  \
+    X(Q5_0)                                                                                                  \
+    X(Q5_1)                                                                                                  \
+    X(Q8_0)                                                                                                  \
+    X(IQ4_NL)                                                                                                \
+    X(MXFP4)                                                                                                 \
+    X(Q2_K)                                                                                                  \
+    X(Q3_K)                                                                                                  \
+    X(Q4_K)                                                                                                  \
+    X(Q5_K)                                                                                                  \
+    X(Q6_K)                                                                                                  \
+    X(IQ4_XS)
 #define FLOAT_TYPES(X) X(F32) X(F16) X(BF16)
 
 /* --- weights as floats */

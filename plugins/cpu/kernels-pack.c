@@ -73,6 +73,12 @@ static void halves_interleave(const uint8_t *const *rows, size_t offset, uint8_t
         memcpy(dst + (size_t)2 * r, rows[r] + offset, 2);
 }
 
+/* The 16 bits of the scales of IQ4_XS as kernels-layout.h has them. */
+static uint16_t iq4_scale_bits(uint16_t v)
+{
+    return (uint16_t)((v & 0x000f) << 4 | (v & 0x00f0) << 8 | (v & 0x0f00) >> 8 | (v & 0xf000) >> 4) ^ 0xaaaa;
+}
+
 /* Exchanges the bits of v at the set places of mask with those shift places higher. */
 static uint32_t bits_swap(uint32_t v, uint32_t mask, int shift)
 {
@@ -97,6 +103,7 @@ static void block_pack(
 {
     switch (type) {
     case ORCD_TYPE_Q4_0:
+    case ORCD_TYPE_IQ4_NL:
         halves_interleave(rows, at, dst);
         words_interleave(rows, at + 2, 4, dst + t->quants);
         break;
@@ -124,6 +131,26 @@ static void block_pack(
         halves_interleave(rows, at, dst);
         words_interleave(rows, at + 2, 8, dst + t->quants);
         break;
+    case ORCD_TYPE_MXFP4:
+        for (uint32_t r = 0; r < ROWS; r++)
+            dst[r] = rows[r][at];
+        words_interleave(rows, at + 1, 4, dst + t->quants);
+        break;
+    case ORCD_TYPE_Q2_K:
+        halves_interleave(rows, at + 80, dst);
+        halves_interleave(rows, at + 82, dst + t->min);
+        words_interleave(rows, at, 4, dst + t->scales);
+        words_interleave(rows, at + 16, 16, dst + t->quants);
+        break;
+    case ORCD_TYPE_Q3_K:
+        halves_interleave(rows, at + 108, dst);
+        /* one word of quants before the three, which what follows replaces */
+        words_interleave(rows, at + 92, 4, dst + t->scales - 64);
+        for (uint32_t i = 128; i < 192; i++)
+            dst[t->scales + i] ^= 0xaa;
+        words_interleave(rows, at, 8, dst + t->high);
+        words_interleave(rows, at + 32, 16, dst + t->quants);
+        break;
     case ORCD_TYPE_Q4_K:
     case ORCD_TYPE_Q5_K: {
         const uint32_t qs = t->high ? 48 : 16;
@@ -141,6 +168,15 @@ static void block_pack(
         words_interleave(rows, at + 192, 4, dst + t->scales);
         words_interleave(rows, at + 128, 16, dst + t->high);
         words_interleave(rows, at, 32, dst + t->quants);
+        break;
+    case ORCD_TYPE_IQ4_XS:
+        halves_interleave(rows, at, dst);
+        for (uint32_t r = 0; r < ROWS; r++) {
+            const uint16_t bits = iq4_scale_bits(load_u16(rows[r] + at + 2));
+            memcpy(dst + t->high + 2 * r, &bits, sizeof(bits));
+            memcpy(dst + t->scales + 4 * r, rows[r] + at + 4, 4);
+        }
+        words_interleave(rows, at + 8, 32, dst + t->quants);
         break;
     default:
         break;

@@ -10,15 +10,70 @@ static uint8_t word_byte(const uint8_t *p, uint32_t r, uint32_t i)
     return p[64 * (i / 4) + 4 * r + i % 4];
 }
 
+/* d of row r: for MXFP4 2^(e - 128), which is subnormal for 0 and 1. */
+static float row_scale(uint32_t type, const uint8_t *p, uint32_t r)
+{
+    if (type != ORCD_TYPE_MXFP4)
+        return float_of_f16(load_u16(p + 2 * r));
+    return float_of_bits(p[r] < 2 ? UINT32_C(0x200000) << p[r] : (uint32_t)(p[r] - 1) << 23);
+}
+
+/* Scale i of row r of a Q3_K block, signed; its lower four bits and its upper two are apart. */
+static int q3_scale(const uint8_t *scales, uint32_t r, uint32_t i)
+{
+    const int low = word_byte(scales, r, i % 8) >> i / 8 * 4 & 15;
+    const int high = word_byte(scales, r, 8 + i % 4) >> i / 4 * 2 & 3;
+    return (low | (high ^ 2) << 4) - 32;
+}
+
+/* Scale s of row r of an IQ4_XS block, signed. */
+static int iq4_scale(const struct packed_type *t, const uint8_t *p, uint32_t r, uint32_t s)
+{
+    static const uint8_t at[4] = {4, 12, 0, 8}; /* of the four bits of scales 2 i and 2 i + 1 */
+    const int low = word_byte(p + t->scales, r, s / 2) >> (s & 1) * 4 & 15;
+    const int high = load_u16(p + t->high + 2 * r) >> (at[s / 2] + (s & 1) * 2) & 3;
+    return (low | (high ^ 2) << 4) - 32;
+}
+
 static void row_block(uint32_t type, const struct packed_type *t, const uint8_t *p, uint32_t r, float *dst)
 {
-    const float d = float_of_f16(load_u16(p + 2 * r));
+    const float d = row_scale(type, p, r);
     const float m = t->min ? float_of_f16(load_u16(p + t->min + 2 * r)) : 0.0f;
     const uint8_t *q = p + t->quants, *h = p + t->high;
     switch (type) {
     case ORCD_TYPE_Q8_0:
         for (uint32_t i = 0; i < 32; i++)
             dst[i] = d * (float)(int8_t)word_byte(q, r, i);
+        break;
+    case ORCD_TYPE_IQ4_NL:
+    case ORCD_TYPE_MXFP4:
+        for (uint32_t i = 0; i < 32; i++) {
+            const int v = word_byte(q, r, i % 16) >> i / 16 * 4 & 15;
+            dst[i] = d * (float)(type == ORCD_TYPE_IQ4_NL ? (int8_t)table_iq4[v] : table_mxfp4[v] - 16);
+        }
+        break;
+    case ORCD_TYPE_Q2_K:
+        for (uint32_t i = 0; i < 256; i++) {
+            const int sc = word_byte(p + t->scales, r, i / 16);
+            const int v = word_byte(q, r, i / 128 * 32 + i % 32) >> i % 128 / 32 * 2 & 3;
+            dst[i] = d * (float)(sc & 15) * (float)v - m * (float)(sc >> 4);
+        }
+        break;
+    case ORCD_TYPE_Q3_K:
+        for (uint32_t i = 0; i < 256; i++) {
+            int v = word_byte(q, r, i / 128 * 32 + i % 32) >> i % 128 / 32 * 2 & 3;
+            v |= (word_byte(h, r, i % 32) >> i / 32 & 1) << 2;
+            dst[i] = d * (float)q3_scale(p + t->scales, r, i / 16) * (float)(v - 4);
+        }
+        break;
+    case ORCD_TYPE_IQ4_XS:
+        for (uint32_t s = 0; s < 8; s++) {
+            const float ds = d * (float)iq4_scale(t, p, r, s);
+            for (uint32_t i = 0; i < 32; i++) {
+                const int v = word_byte(q, r, s * 16 + i % 16) >> i / 16 * 4 & 15;
+                dst[32 * s + i] = ds * (float)(int8_t)table_iq4[v];
+            }
+        }
         break;
     case ORCD_TYPE_Q4_K:
     case ORCD_TYPE_Q5_K:

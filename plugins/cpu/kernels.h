@@ -37,7 +37,8 @@ struct cpu_matrix {
     const void *data;
 };
 
-/* Types: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K. */
+/* Types: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4, Q2_K, Q3_K, Q4_K, Q5_K,
+ * Q6_K, IQ4_XS. */
 bool cpu_type_supported(uint32_t type);
 enum cpu_act cpu_type_act(uint32_t type);
 

@@ -25,8 +25,8 @@ struct model_spec {
     float rope_freqs;      /* llama: factor of a rope_freqs tensor (8: Llama 3.1, 32: 3.2); 0: none */
     bool tied;             /* no output.weight */
     bool biases;           /* llama: all optional biases (qwen2 always has q, k, v) */
-    const char *quant;     /* "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "IQ4_NL", "IQ4_XS" and "MXFP4_MOE" as
-    quantizers     mix them, or a block type's name for every matrix */
+    const char *quant;     /* "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "IQ4_NL", "IQ4_XS" and
+                            * "MXFP4_MOE" as quantizers mix them, or a block type's name for every matrix */
     const char *tokenizer; /* "qwen2", "llama-bpe" (byte-level BPE), "spm", "none" */
 };
 

@@ -89,6 +89,18 @@ static inline __m512i emulated_cvtepu16_epi32(__m256i x)
 }
 #endif
 
+#ifndef _mm512_cvtepu8_epi32
+#define _mm512_cvtepu8_epi32(x) emulated_cvtepu8_epi32(x)
+static inline __m512i emulated_cvtepu8_epi32(__m128i x)
+{
+    union emulated from, to;
+    from.qi[0] = x;
+    for (int i = 0; i < 16; i++)
+        to.i32[i] = (uint8_t)from.i8[i];
+    return to.i;
+}
+#endif
+
 #ifndef _mm512_cvtepi32_ps
 #define _mm512_cvtepi32_ps(x) emulated_cvtepi32_ps(x)
 static inline __m512 emulated_cvtepi32_ps(__m512i x)

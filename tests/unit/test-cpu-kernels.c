@@ -20,7 +20,8 @@
 #include "tests/lib/kernel-sets.h"
 
 static const uint32_t types[] = {ORCD_TYPE_F32, ORCD_TYPE_F16, ORCD_TYPE_BF16, ORCD_TYPE_Q4_0, ORCD_TYPE_Q4_1,
-    ORCD_TYPE_Q5_0, ORCD_TYPE_Q5_1, ORCD_TYPE_Q8_0, ORCD_TYPE_Q4_K, ORCD_TYPE_Q5_K, ORCD_TYPE_Q6_K};
+    ORCD_TYPE_Q5_0, ORCD_TYPE_Q5_1, ORCD_TYPE_Q8_0, ORCD_TYPE_IQ4_NL, ORCD_TYPE_MXFP4, ORCD_TYPE_Q2_K,
+    ORCD_TYPE_Q3_K, ORCD_TYPE_Q4_K, ORCD_TYPE_Q5_K, ORCD_TYPE_Q6_K, ORCD_TYPE_IQ4_XS};
 
 static uint64_t seed = 1;
 
@@ -292,6 +293,13 @@ static void test_pack_ranges(void **state)
             assert_memory_equal(whole, other, used);
             free(other);
         }
+        /* from any place in a file, with nothing behind it */
+        uint8_t *odd = malloc(m.file_bytes + 3);
+        assert_non_null(odd);
+        memcpy(odd + 3, m.file, m.file_bytes);
+        set_at(0)->pack(types[i], odd + 3, m.rows, m.cols, 0, cpu_matrix_panels(m.rows), parts);
+        assert_memory_equal(whole, parts, used);
+        free(odd);
         free(whole);
         free(parts);
         matrix_free(&m);
@@ -348,30 +356,57 @@ static void test_hostile_weights(void **state)
     }
 }
 
+/* All bits of the quants and of the scales' integers; the scales of blocks are 1. */
+static void matrix_fill(struct matrix *m, uint8_t byte)
+{
+    static const uint8_t one[4] = {0x00, 0x3c, 0x00, 0x3c};
+    const uint32_t type = m->type->id;
+    size_t at = 0;
+    bool min = false;
+    switch (type) {
+    case ORCD_TYPE_Q4_1:
+    case ORCD_TYPE_Q5_1:
+    case ORCD_TYPE_Q4_K:
+    case ORCD_TYPE_Q5_K:
+        min = true;
+        break;
+    case ORCD_TYPE_Q2_K:
+        at = 80;
+        min = true;
+        break;
+    case ORCD_TYPE_Q3_K:
+        at = 108;
+        break;
+    case ORCD_TYPE_Q6_K:
+        at = 208;
+        break;
+    default:
+        break;
+    }
+    memset(m->file, type == ORCD_TYPE_Q8_0 && byte ? 0x80 : byte, m->file_bytes);
+    for (uint8_t *b = m->file; b < m->file + m->file_bytes; b += m->type->block_bytes) {
+        if (type == ORCD_TYPE_MXFP4)
+            *b = 128;
+        else
+            memcpy(b + at, one, min ? 4 : 2);
+        if (type == ORCD_TYPE_Q6_K)
+            memset(b + 192, 0x80, 16);
+    }
+    m->type->dequantize(m->file, m->dense, (size_t)m->rows * m->cols);
+}
+
 /* The largest quants and inputs of one sign: nothing may saturate. */
 static void test_no_saturation(void **state)
 {
     (void)state;
     for (size_t i = 3; i < ARRAY_LEN(types); i++) {
-        for (int pattern = 0; pattern < 4; pattern++) {
+        for (int pattern = 0; pattern < 6; pattern++) {
             struct matrix m = matrix_new(types[i], 16, 256, FILL_SOUND);
             float x[3 * 256];
             for (size_t j = 0; j < ARRAY_LEN(x); j++)
                 x[j] = pattern & 1 ? -1.0f : 1.0f;
-            if (pattern & 2) { /* all bits of the quants and of the scales' integers; keep the FP16 */
-                for (size_t b = 0; b < m.file_bytes; b++)
-                    m.file[b] = types[i] == ORCD_TYPE_Q8_0 ? 0x80 : 0xff;
-                for (size_t b = 0; b < m.file_bytes; b += m.type->block_bytes) {
-                    static const uint8_t one[4] = {0x00, 0x3c, 0x00, 0x3c};
-                    const bool k6 = types[i] == ORCD_TYPE_Q6_K;
-                    const bool min = types[i] == ORCD_TYPE_Q4_1 || types[i] == ORCD_TYPE_Q5_1 ||
-                                     types[i] == ORCD_TYPE_Q4_K || types[i] == ORCD_TYPE_Q5_K;
-                    memcpy(m.file + b + (k6 ? 208 : 0), one, min ? 4 : 2);
-                    if (k6)
-                        memset(m.file + b + 192, 0x80, 16);
-                }
-                m.type->dequantize(m.file, m.dense, (size_t)m.rows * m.cols);
-            }
+            if (pattern >= 2)
+                matrix_fill(&m, pattern >= 4 ? 0 : 0xff);
             const struct cpu_kernels *k;
             for (size_t s = 0; (k = set_at(s)); s++) {
                 void *packed = matrix_pack(k, &m);
