@@ -6,7 +6,9 @@
 #include "model/tokenizer-json.h"
 
 #define TOKENS_MAX (1u << 20) /* where no model says how many */
+#define ROWS_MAX (1u << 24)
 #define MERGES_MAX (1u << 24)
+#define ADDED_BYTES_MAX (1u << 20) /* of all together: finding them takes far more memory */
 
 static int out_of_memory(struct orcd_error *err)
 {
@@ -23,7 +25,7 @@ static uint32_t model_rows(const struct gguf *g)
         n = rows->dims[1];
     else if (g && !gguf_get_array(g, "tokenizer.ggml.tokens", &tokens, NULL))
         n = tokens.n;
-    return n < INT32_MAX ? (uint32_t)n : 0;
+    return n <= ROWS_MAX ? (uint32_t)n : 0; /* more are no model either */
 }
 
 struct tokens {
@@ -121,10 +123,16 @@ static int read_added_tokens(const struct json_file *f, struct tokens *v, struct
         return 0;
     struct json_reader r = json_file_at(f, f->added_tokens);
     struct added a;
+    size_t bytes = 0;
     json_open(&r, '[');
     for (bool first = true; json_next(&r, ']', &first);) {
         if (!read_added_token(&r, &a))
             break;
+        bytes += a.content.n;
+        if (bytes > ADDED_BYTES_MAX) {
+            json_fail(&r, "the added tokens are too long");
+            break;
+        }
         int rc = add_token(v, &a, err);
         if (rc)
             return rc;

@@ -110,6 +110,36 @@ def variants(tap, folder, made):
     compare(tap, "no space added", plain, have, want)
 
 
+def spellings(tap, folder, made):
+    """The same pipeline in other words, as some publishers write it."""
+    model = os.path.join(FOLDER, "models/gpt-oss-tiny-mxfp4.gguf")
+    path = os.path.join(folder, "spelling.json")
+    want = probe.run(["encode", model], [t.encode() for t in made])
+
+    def check(what, change):
+        document = tokjson.make(model)
+        change(document)
+        tokjson.write(path, document)
+        have = probe.run(["encode-json", path, model], [t.encode() for t in made])
+        compare(tap, what, made, have, want)
+
+    def inverted(d):
+        d["pre_tokenizer"]["pretokenizers"][0].update(behavior="Removed", invert=True)
+
+    def old_model(d):
+        for key in ("type", "byte_fallback", "dropout"):
+            del d["model"][key]
+        d["model"].update(continuing_subword_prefix="", end_of_word_suffix="")
+
+    def other_order(d):
+        model = d.pop("model")
+        d["model"] = dict(reversed(list(model.items())))
+
+    check("Split that removes what does not match", inverted)
+    check("a model without type", old_model)
+    check("members in another order", other_order)
+
+
 def refusals(tap, folder):
     """Each by its name."""
     path = os.path.join(folder, "refused.json")
@@ -185,6 +215,7 @@ def main():
         for name in PUBLISHED:
             published(tap, folder, name)
         variants(tap, folder, made)
+        spellings(tap, folder, made[:500] + made[-40:])
         refusals(tap, folder)
     tap.done()
 

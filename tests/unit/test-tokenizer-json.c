@@ -300,6 +300,15 @@ static void assert_repeated_refused(
     free(text);
 }
 
+static void memory_is_bounded(void **state)
+{
+    (void)state;
+    assert_repeated_refused(
+        "{" BYTES "," MODEL ",\"added_tokens\":[{\"id\":9,\"content\":\"", "x", 2000000, "\"}]}", "too long");
+    assert_repeated_refused("{" BYTES "," MODEL ",\"added_tokens\":[",
+        "{\"id\":9,\"content\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"},", 40000, "null]}", "too long");
+}
+
 static void depth_is_bounded(void **state)
 {
     (void)state;
@@ -412,6 +421,7 @@ int main(void)
         cmocka_unit_test(escapes_are_characters),
         cmocka_unit_test(cut_anywhere),
         cmocka_unit_test(changed_anywhere),
+        cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(the_model_file_goes_first),
         cmocka_unit_test(files),
