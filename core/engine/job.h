@@ -24,6 +24,7 @@
 #define JOB_ID_MAX 128
 #define JOB_CORRELATION_MAX 64
 #define JOB_STOP_MAX 4
+#define JOB_STOP_CHAT 2 /* more, of a chat template */
 #define JOB_STOP_BYTES 256
 #define JOB_HELD_CHARACTER 16 /* bytes that an incomplete character can give */
 
@@ -41,7 +42,7 @@ struct request {
     uint32_t n_tokens;
     uint32_t max_tokens; /* 1 .. */
     struct sample_params sampling;
-    struct stop_string stop[JOB_STOP_MAX];
+    struct stop_string stop[JOB_STOP_MAX + JOB_STOP_CHAT];
     uint32_t n_stop;
     bool ignore_eos;
     bool stream;

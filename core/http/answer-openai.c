@@ -79,10 +79,11 @@ void openai_error(struct json_out *o, const struct choice *c)
 /* A prompt counts once, however many answers it has. */
 static void put_usage(struct json_out *o, const struct exchange *x)
 {
-    uint64_t in = 0, out = 0, cached = 0;
+    uint64_t in = 0, out = 0, cached = 0, reasoning = 0;
     for (uint32_t i = 0; i < x->n_choices; i++) {
         const struct job *j = x->choices[i].job;
         out += j->end.tokens_out;
+        reasoning += x->choices[i].cursor.n_reasoning;
         if (i % x->n_each)
             continue;
         in += j->request.n_tokens;
@@ -95,6 +96,11 @@ static void put_usage(struct json_out *o, const struct exchange *x)
     json_out_open(o, "prompt_tokens_details", '{');
     json_out_u64(o, "cached_tokens", cached);
     json_out_close(o, '}');
+    if (x->dialect == &dialect_chat) {
+        json_out_open(o, "completion_tokens_details", '{');
+        json_out_u64(o, "reasoning_tokens", reasoning);
+        json_out_close(o, '}');
+    }
     json_out_close(o, '}');
 }
 
@@ -122,6 +128,11 @@ void openai_answer_close(struct json_out *o, const struct exchange *x)
     json_out_close(o, ']');
     put_usage(o, x);
     json_out_close(o, '}');
+}
+
+bool openai_is_mark(const struct choice *c, int32_t id)
+{
+    return tokenizer_is_control(model_of(c->x)->tokenizer, id);
 }
 
 const char *openai_piece(const struct choice *c, int32_t id, size_t *n)

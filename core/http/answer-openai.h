@@ -18,5 +18,6 @@ void openai_answer_open(struct json_out *o, const struct exchange *x, const char
 void openai_answer_close(struct json_out *o, const struct exchange *x);
 /* A vocabulary's token as text, control tokens by their names. */
 const char *openai_piece(const struct choice *c, int32_t id, size_t *n);
+bool openai_is_mark(const struct choice *c, int32_t id); /* a control token */
 
 #endif

@@ -58,6 +58,14 @@ void api_openai_completions_parse(struct exchange *x)
         params_read_completion(x, m);
 }
 
+void api_openai_chat_parse(struct exchange *x)
+{
+    const struct http_model *m = exchange_takes_jobs(x) ? exchange_model(x) : NULL;
+    x->dialect = &dialect_chat;
+    if (m)
+        params_read_chat(x, m);
+}
+
 void api_openai_run(struct exchange *x)
 {
     if (x->stream)

@@ -7,6 +7,7 @@ struct exchange;
 void api_openai_models(struct exchange *x);
 void api_openai_model(struct exchange *x);
 void api_openai_completions_parse(struct exchange *x);
+void api_openai_chat_parse(struct exchange *x);
 void api_openai_run(struct exchange *x);
 
 #endif

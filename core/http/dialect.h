@@ -31,6 +31,6 @@ struct dialect {
     void (*answer)(struct exchange *x);
 };
 
-extern const struct dialect dialect_native, dialect_completions;
+extern const struct dialect dialect_native, dialect_completions, dialect_chat;
 
 #endif

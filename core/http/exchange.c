@@ -233,7 +233,7 @@ static bool body_keep(struct exchange *x, const char *data, size_t n)
     }
     if (!x->scanning) {
         static const struct json_scan_limits limits = {
-            .max_values = 256 * 1024, .max_containers = 1024, .max_keys = 4096};
+            .max_values = 256 * 1024, .max_containers = 8192, .max_keys = 4096};
         const uint64_t seed[2] = {http_random64(), http_random64()};
         json_scan_init(&x->scan, &limits, seed);
         x->scanning = true;

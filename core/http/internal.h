@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/json-out.h"
+#include "chat/chat.h"
 #include "http/answer.h"
 #include "http/json-scan.h"
 #include "http/server.h"
@@ -89,7 +90,9 @@ struct answer {
 /* How far the text of a choice was written. What formats an entry moves a copy on, which
  * counts once the entry is on its way. */
 struct cursor {
-    uint64_t n_chars; /* characters that the tokens before stand for */
+    uint64_t n_chars;        /* characters that the tokens before stand for */
+    struct chat_split split; /* of chats: what is thought and what is said */
+    uint32_t n_reasoning;    /* tokens of the former */
 };
 
 /* One job of an exchange: a request may ask for several answers at once. Loop thread

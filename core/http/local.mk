@@ -7,5 +7,6 @@ libcore_a_SOURCES += \
 	core/http/api-native.c core/http/api-native.h core/http/params.c core/http/params.h \
 	core/http/params-internal.h core/http/params-openai.c core/http/params-openai.h \
 	core/http/api-openai.c core/http/api-openai.h core/http/answer-openai.c core/http/answer-openai.h \
-	core/http/answer-completions.c \
+	core/http/answer-completions.c core/http/answer-chat.c \
+	core/http/params-chat.c core/http/params-chat.h core/http/params-openai-chat.c \
 	core/http/json-scan.c core/http/json-scan.h core/http/json-in.c core/http/json-in.h

@@ -32,5 +32,6 @@ void openai_end(struct openai_request *q);
 
 /* From x->body to x->choices; false: x->error is set. Any thread. */
 bool params_read_completion(struct exchange *x, const struct http_model *model);
+bool params_read_chat(struct exchange *x, const struct http_model *model);
 
 #endif

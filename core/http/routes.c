@@ -23,6 +23,7 @@ const struct route http_routes[] = {
     {"GET", "/v1/models", 0, NULL, api_openai_models},
     {"GET", "/v1/models/", ROUTE_PREFIX | ROUTE_SLASHES, NULL, api_openai_model},
     {"POST", "/v1/completions", ROUTE_BODY | ROUTE_JOB, api_openai_completions_parse, api_openai_run},
+    {"POST", "/v1/chat/completions", ROUTE_BODY | ROUTE_JOB, api_openai_chat_parse, api_openai_run},
 };
 const size_t http_n_routes = sizeof(http_routes) / sizeof(http_routes[0]);
 
@@ -65,7 +66,8 @@ const struct route *route_find(const char *method, const char *path, const char 
         http_error_set(error, API_METHOD_NOT_ALLOWED, "this route does not take that method");
     else if (error->openai)
         http_error_set(error, API_NOT_FOUND,
-            "no such route; there are GET /v1/models, GET /v1/models/ID and POST /v1/completions");
+            "no such route; there are GET /v1/models, GET /v1/models/ID, POST /v1/completions and "
+            "POST /v1/chat/completions");
     else
         http_error_set(error, API_NOT_FOUND, "no such route");
     return NULL;

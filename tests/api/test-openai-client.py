@@ -74,6 +74,33 @@ def _():
         equal((r.choices[0].text, r.choices[0].finish_reason), ("xone ", "stop"))
 
 
+@case("a chat: whole, streamed, n, logprobs, what is thought")
+def _():
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]
+    with Worker("model.chat_template=qwen3", text="<think>why</think>because") as t:
+        k = client(t)
+        r = k.chat.completions.create(model="mock", messages=messages, n=2, logprobs=True, top_logprobs=2)
+        for choice in r.choices:
+            m = choice.message
+            equal((m.role, m.content, m.reasoning_content, choice.finish_reason), ("assistant", "because", "why", "stop"))
+            check("".join(l.token for l in choice.logprobs.content).endswith("because"))
+        equal(r.usage.total_tokens, r.usage.prompt_tokens + r.usage.completion_tokens)
+        check(r.usage.completion_tokens_details.reasoning_tokens > 0)
+        said = thought = ""
+        for c in k.chat.completions.create(model="mock", messages=messages, stream=True, max_completion_tokens=60,
+                                           stream_options={"include_usage": True}):
+            for choice in c.choices:
+                said += choice.delta.content or ""
+                thought += getattr(choice.delta, "reasoning_content", None) or ""
+            last = c
+        equal((said, thought), ("because", "why"))
+        check(last.usage.completion_tokens > 0)
+        raises(openai.BadRequestError, k.chat.completions.create, model="mock", messages=messages, tools=[{"type": "function", "function": {"name": "f"}}])
+        raises(openai.BadRequestError, k.chat.completions.create, model="mock", messages=[])
+        with k.chat.completions.stream(model="mock", messages=messages) as s:
+            equal(s.get_final_completion().choices[0].message.content, "because")
+
+
 @case("errors are the classes that the client has for them")
 def _():
     e = raises(openai.BadRequestError, c.completions.create, model="mock", prompt="a", temperature=3)

@@ -9,6 +9,7 @@ from orcd_api import *  # noqa: E402,F403
 
 w = Worker("http.max_body_kb=1024", "model.context=512", "model.slots=4")
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
+FAMILY = "chatml"
 
 
 def ask(worker=w, path=COMPLETIONS, status=200, headers=None, key=None, **fields):
@@ -517,6 +518,148 @@ def _():
             e = chunks[-1]["error"]
             equal(e["type"], "server_error")
             equal([c for c in chunks if "error" in c], chunks[-1:])
+            t.wait_metric("orcd_requests_running", lambda v: v == 0)
+
+
+def chat(worker, content="hello", status=200, **fields):
+    fields.setdefault("messages", [{"role": "user", "content": content}])
+    return ask(worker, path=CHAT, status=status, **fields)
+
+
+def message_of(chunks):
+    """What the deltas of each choice amount to."""
+    out = {}
+    for c in chunks:
+        for choice in c["choices"]:
+            m = out.setdefault(choice["index"], {})
+            for k, v in choice["delta"].items():
+                m[k] = m.get(k, "") + v
+    return out
+
+
+@case("chat without a template that is known: 400, and what to set")
+def _():
+    e = chat(w, status=400).json["error"]
+    equal((e["code"], e["param"]), ("invalid_request", "messages"))
+    check("model.chat_template" in e["message"], e)
+
+
+@case("chat: the object, and the same in chunks")
+def _():
+    with Worker("model.chat_template=" + FAMILY, text="Hi there") as t:
+        r = chat(t).json
+        equal(set(r), {"id", "object", "created", "model", "choices", "usage"})
+        check(r["id"].startswith("chatcmpl-"))
+        equal(r["object"], "chat.completion")
+        c, = r["choices"]
+        equal(set(c), {"index", "message", "logprobs", "finish_reason"})
+        equal(c["message"], {"role": "assistant", "content": "Hi there", "refusal": None})
+        equal((c["finish_reason"], c["logprobs"]), ("stop", None))
+        equal((r["usage"]["completion_tokens"], r["usage"]["completion_tokens_details"]), (8, {"reasoning_tokens": 0}))
+        chunks = stream(worker=t, path=CHAT, messages=[{"role": "user", "content": "hello"}], stream_options={"include_usage": True})
+        first = chunks[0]
+        equal((first["object"], first["choices"][0]["delta"]), ("chat.completion.chunk", {"role": "assistant", "content": ""}))
+        equal(message_of(chunks), {0: {"role": "assistant", "content": "Hi there"}})
+        equal(chunks[-2]["choices"], [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}])
+        equal((chunks[-1]["choices"], chunks[-1]["usage"]["completion_tokens"]), ([], 8))
+        equal({c["id"] for c in chunks}, {first["id"]})
+
+
+@case("chat: what the model thinks comes apart from what it says")
+def _():
+    for text, thought, said in (("<think>why</think>because <b>", "why", "because <b>"), ("plain <thin", None, "plain <thin"),
+                                ("<think>never done", "never done", "")):
+        with Worker("model.chat_template=qwen3", text=text) as t:
+            m = chat(t).json["choices"][0]["message"]
+            equal((m.get("reasoning_content"), m["content"]), (thought, said), text)
+            chunks = stream(worker=t, path=CHAT, messages=[{"role": "user", "content": "hello"}])
+            m = message_of(chunks)[0]
+            equal((m.get("reasoning_content"), m["content"]), (thought, said), text)
+            if thought == "why":
+                check(chat(t).json["usage"]["completion_tokens_details"]["reasoning_tokens"] >= 3)
+
+
+@case("chat: several answers, stops, limits, seeds")
+def _():
+    with Worker("model.chat_template=" + FAMILY, "model.context=400") as t:
+        r = chat(t, n=3, seed=5, max_tokens=12).json
+        texts = {c["index"]: c["message"]["content"] for c in r["choices"]}
+        equal(len(texts), 3)
+        equal(r["usage"]["completion_tokens"], 36)
+        chunks = stream(worker=t, path=CHAT, messages=[{"role": "user", "content": "hello"}], n=3, seed=5, max_tokens=12)
+        equal({i: m["content"] for i, m in message_of(chunks).items()}, texts)
+        equal(chat(t, max_tokens=3, max_completion_tokens=5).json["usage"]["completion_tokens"], 5)
+        r = chat(t).json["usage"]
+        equal(r["total_tokens"], 401, "what is left of the context")
+        equal(chat(t, status=400, max_completion_tokens=400).json["error"]["code"], "context_length_exceeded")
+        equal(chat(t, status=400, content="x" * 5000).json["error"]["code"], "context_length_exceeded")
+    with Worker("model.chat_template=" + FAMILY, text="one two three") as t:
+        equal(chat(t, stop=["a", "b", "c", "two"]).json["choices"][0]["message"]["content"], "one ")
+
+
+@case("chat: logprobs")
+def _():
+    with Worker("model.chat_template=" + FAMILY, text="aé") as t:
+        for top in (None, 0, 3):
+            fields = {"logprobs": True} if top is None else {"logprobs": True, "top_logprobs": top}
+            l = chat(t, **fields).json["choices"][0]["logprobs"]["content"]
+            equal([e["token"] for e in l], ["a", "\ufffd", "\ufffd"])
+            equal([e["bytes"] for e in l], [[97], [0xc3], [0xa9]])
+            check(all(e["logprob"] <= 0 and len(e["top_logprobs"]) == (top or 0) for e in l), l)
+            chunks = stream(worker=t, path=CHAT, messages=[{"role": "user", "content": "hello"}], **fields)
+            equal([e for c in chunks if c["choices"][0]["logprobs"] for e in c["choices"][0]["logprobs"]["content"]], l)
+        chat(t, status=400, top_logprobs=2)
+        chat(t, status=400, logprobs=3)
+        chat(t, status=400, logprobs=True, top_logprobs=21)
+
+
+@case("chat: messages, well and badly made")
+def _():
+    with Worker("model.chat_template=" + FAMILY, text="ok") as t:
+        parts = [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]
+        whole = chat(t).json["usage"]["prompt_tokens"]
+        equal(chat(t, messages=[{"role": "user", "content": parts}]).json["usage"]["prompt_tokens"], whole)
+        chat(t, messages=[{"role": "system", "content": "s"}, {"role": "user", "content": "u", "name": "n"},
+                          {"role": "assistant", "content": "a", "tool_calls": None}, {"role": "user", "content": "v"}])
+        def wrong(param, **fields):
+            e = chat(t, status=400, **fields).json["error"]
+            equal((e["code"], e["param"]), ("invalid_request", param), e)
+            return e["message"]
+        wrong("messages", messages=[])
+        wrong("messages", messages="x")
+        wrong("messages", messages=None)
+        wrong("messages[0]", messages=["x"])
+        wrong("messages[0].role", messages=[{"content": "x"}])
+        wrong("messages[1].role", messages=[{"role": "user", "content": "x"}, {"role": "king", "content": "x"}])
+        wrong("messages[0].content", messages=[{"role": "user"}])
+        wrong("messages[0].content", messages=[{"role": "user", "content": 1}])
+        wrong("messages[0].content", messages=[{"role": "user", "content": [1]}])
+        wrong("messages[0].content", messages=[{"role": "user", "content": [{"type": "text"}]}])
+        wrong("messages[0].content", messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}])
+        wrong("messages[0].tool_calls", messages=[{"role": "assistant", "tool_calls": [{"id": "x"}]}])
+        wrong("messages", messages=[{"role": "user", "content": "x"}] * 4097)
+        wrong("reasoning_effort", reasoning_effort="enormous")
+        wrong("chat_template_kwargs", chat_template_kwargs=1)
+        wrong("chat_template_kwargs.enable_thinking", chat_template_kwargs={"enable_thinking": 1})
+        for name, value in (("tools", [{}]), ("tool_choice", "required"), ("response_format", {"type": "json_schema"}),
+                            ("modalities", ["text", "audio"]), ("audio", {}), ("functions", [{}])):
+            check("not support" in wrong(name, **{name: value}))
+        for effort in ("none", "minimal", "low", "medium", "high", "xhigh"):
+            chat(t, reasoning_effort=effort)
+        chat(t, chat_template_kwargs={"enable_thinking": False, "other": 1}, unknown=1, store=False)
+
+
+@case("chat: a client that goes away frees the slot, streaming or not")
+def _():
+    with Worker("model.chat_template=" + FAMILY, "model.slots=1", token_ms=2) as t:
+        for i, streamed in enumerate((False, True)):
+            tokens = t.metrics()["orcd_generation_tokens_total"]
+            s = t.connect()
+            s.sendall(request("POST", CHAT, {"messages": [{"role": "user", "content": "x"}], "stream": streamed, "ignore_eos": True},
+                              {"X-Correlation-Id": "chat-%d" % i}))
+            t.wait_metric("orcd_generation_tokens_total", lambda v: v > tokens)
+            s.close()
+            equal(job_line(t, "chat-%d" % i)["outcome"], "CLIENT_DISCONNECTED")
             t.wait_metric("orcd_requests_running", lambda v: v == 0)
 
 
