@@ -23,7 +23,8 @@ def inspect(model, *options):
 
 
 def near(got, wanted, what):
-    check(abs(got - wanted) <= 0.03 * wanted, "%s: %r, %r wanted" % (what, got, wanted))
+    """MiB; inspect prints tenths."""
+    check(abs(got - wanted) <= 0.03 * wanted + 0.05, "%s: %r, %r wanted" % (what, got, wanted))
 
 
 def family(model, name, exact):
@@ -41,6 +42,9 @@ def family(model, name, exact):
         equal(info["architecture"], name)
         equal(info["context_length"], CONTEXT)
         near(info["weight_bytes"] / 2.0**20, float(memory.group(1)), "weights")
+        kv = 'orcd_vram_used_bytes{kind="kv"}'
+        w.wait_metric(kv, lambda v: v > 0)
+        near(w.metrics()[kv] / 2.0**20, float(memory.group(2)), "KV")
         s = w.stream(job_id="f", tokens=g["prompt"], params={"max_tokens": len(g["greedy"]), "temperature": 0})
         s.open()
         equal(s.status, 200)
