@@ -88,7 +88,7 @@ static int join(struct gguf *g, struct orcd_error *err)
 
 int gguf_open_parts(struct gguf *g, const char *path, struct orcd_error *err)
 {
-    size_t stem;
+    size_t stem = 0;
     int rc = stem_of(path, g->split_no, g->split_count, &stem, err);
     if (rc == 0 && g->split_no != 0)
         rc = error_set(err, ORCD_E_UNSUPPORTED,

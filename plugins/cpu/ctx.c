@@ -48,9 +48,10 @@ static void forward_carve(struct forward *f, struct carve *c, const struct orcd_
         f->act = carve_take(c, n, cpu_act_bytes((uint32_t)((widest + 31) / 32 * 32)), 1);
         return;
     }
-    f->act = carve_take(c, pairs, cpu_act_bytes((uint32_t)((widest + 31) / 32 * 32)), 1);
+    const uint64_t rows = max_u64(pairs * MOE_DOWN_TERMS, n);
+    f->act = carve_take(c, rows, cpu_act_bytes((uint32_t)((widest + 31) / 32 * 32)), 1);
     f->router = carve_take(c, n, hp->n_experts, sizeof(float));
-    f->pair_out = carve_take(c, pairs, hp->n_embd, sizeof(float));
+    f->pair_out = carve_take(c, pairs * MOE_DOWN_TERMS, hp->n_embd, sizeof(float));
     f->routes = carve_take(c, pairs, 1, sizeof(*f->routes));
     f->pair_cell = carve_take(c, pairs, 1, sizeof(*f->pair_cell));
     f->tiles = carve_take(c, pairs, 1, sizeof(*f->tiles));

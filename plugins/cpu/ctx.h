@@ -55,6 +55,8 @@ struct moe_route {
 };
 /* Neighbouring pairs of one expert that are multiplied together. */
 #define MOE_TILE_TOKENS 64u
+/* Quantized rows that together are an input of an expert's down product. */
+#define MOE_DOWN_TERMS 2u
 struct moe_tile {
     uint32_t expert, first, count;
 };
@@ -86,7 +88,7 @@ struct forward {
     uint32_t n_runs;
     /* experts; NULL where there are none */
     float *router;            /* [cells][n_experts] */
-    float *pair_out;          /* [pairs][n_embd] */
+    float *pair_out;          /* [pairs][terms][n_embd] */
     struct moe_route *routes; /* [cells][n_experts_used] */
     uint32_t *pair_cell;      /* [pairs] */
     uint32_t *expert_first;   /* [n_experts + 1] the first pair of each */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "plugins/cpu/ctx.h"
+#include "plugins/cpu/kernels-layout.h"
 
 void moe_route_cell(struct lane *lane, uint32_t cell)
 {
@@ -71,12 +72,33 @@ void moe_list_pairs(struct lane *lane)
     }
 }
 
+static bool wants_q8(const struct cpu_matrix *w)
+{
+    return cpu_type_act(w->type) == CPU_ACT_Q8;
+}
+
+/* The products of gates have few large elements among many small ones, which 8 bits hold
+ * badly, and what is lost here decides which experts the next layers choose. So the input of
+ * the down product is the sum of two rows: quantized, and what that left, quantized. */
+static uint32_t down_terms(const struct cpu_layer *l)
+{
+    return wants_q8(&l->experts[0].down) ? MOE_DOWN_TERMS : 1;
+}
+
 void moe_quantize_pair(struct lane *lane, uint32_t pair)
 {
     struct forward *f = &lane->ctx->fwd;
     const uint32_t n = lane->l->n_ff;
-    if (cpu_type_act(lane->l->experts[0].down.type) == CPU_ACT_Q8)
-        lane->kernels->act_quantize(f->gate + (uint64_t)pair * n, n, forward_act(f, pair, n));
+    if (!wants_q8(&lane->l->experts[0].down))
+        return;
+    float *x = f->gate + (uint64_t)pair * n;
+    void *first = forward_act(f, 2 * pair, n);
+    lane->kernels->act_quantize(x, n, first);
+    const struct act_row row = act_row_at(first, n);
+    for (uint32_t b = 0; b < n / 32; b++)
+        for (uint32_t i = 0; i < 32; i++)
+            x[32 * b + i] -= row.d[b] * (float)row.q[32 * b + i];
+    lane->kernels->act_quantize(x, n, forward_act(f, 2 * pair + 1, n));
 }
 
 void moe_sum_cell(struct lane *lane, const struct cpu_layer *l, uint32_t cell)
@@ -86,9 +108,12 @@ void moe_sum_cell(struct lane *lane, const struct cpu_layer *l, uint32_t cell)
     const uint64_t n = hp->n_embd;
     const struct moe_route *routes = f->routes + (uint64_t)cell * hp->n_experts_used;
     float *sum = f->tmp + cell * n;
+    const uint32_t terms = down_terms(l);
     memset(sum, 0, n * sizeof(*sum));
     for (uint32_t r = 0; r < hp->n_experts_used; r++) {
-        lane->kernels->axpy(sum, routes[r].weight, f->pair_out + routes[r].pair * n, hp->n_embd);
+        for (uint64_t t = 0; t < terms; t++)
+            lane->kernels->axpy(
+                sum, routes[r].weight, f->pair_out + (routes[r].pair * (uint64_t)terms + t) * n, hp->n_embd);
         if (l->expert_down_bias)
             lane->kernels->axpy(
                 sum, routes[r].weight, l->expert_down_bias + routes[r].expert * n, hp->n_embd);
@@ -108,11 +133,6 @@ static const void *gather(const struct lane *lane, const struct moe_tile *t, boo
     for (uint32_t i = 0; i < t->count; i++)
         memcpy(to + i * *stride, from + f->pair_cell[t->first + i] * *stride, *stride);
     return to;
-}
-
-static bool wants_q8(const struct cpu_matrix *w)
-{
-    return cpu_type_act(w->type) == CPU_ACT_Q8;
 }
 
 void product_gate_up_experts(struct lane *lane)
@@ -150,15 +170,18 @@ void product_down_experts(struct lane *lane)
     struct forward *f = &ctx->fwd;
     const struct cpu_layer *l = lane->l;
     const uint32_t embd = ctx->model->hp.n_embd, n_ff = l->n_ff, panels = cpu_matrix_panels(embd);
-    const uint32_t each = product_panels_each(lane, panels, panels * f->n_tiles, n_ff, f->largest_tile);
     const bool q8 = wants_q8(&l->experts[0].down);
+    const uint32_t terms = down_terms(l);
+    const uint32_t each =
+        product_panels_each(lane, panels, panels * f->n_tiles, n_ff, terms * f->largest_tile);
     const size_t stride = q8 ? cpu_act_bytes(n_ff) : n_ff * sizeof(float);
     uint32_t item;
     while ((item = forward_next(ctx, (panels + each - 1) / each * f->n_tiles)) != UINT32_MAX) {
         const struct moe_tile *t = &f->tiles[item % f->n_tiles];
         const struct cpu_matrix *w = &l->experts[t->expert].down;
         const uint32_t p0 = item / f->n_tiles * each, p1 = panels - p0 > each ? p0 + each : panels;
-        const char *in = (q8 ? f->act : (const char *)f->gate) + t->first * stride;
-        lane->kernels->matmul(w, p0, p1, in, stride, t->count, f->pair_out + (uint64_t)t->first * embd, embd);
+        const uint64_t first = (uint64_t)t->first * terms;
+        const char *in = (q8 ? f->act : (const char *)f->gate) + first * stride;
+        lane->kernels->matmul(w, p0, p1, in, stride, t->count * terms, f->pair_out + first * embd, embd);
     }
 }

@@ -61,7 +61,8 @@ def family(model, name, exact):
 for model, name, exact in (("llama-tiny-f16.gguf", "llama", True), ("qwen2-tiny-f16.gguf", "qwen2", True),
                            ("qwen3-tiny-f16.gguf", "qwen3", True), ("phi3-tiny-f16.gguf", "phi3", False),
                            ("phi3-tiny-q4_k_m.gguf", "phi3", False), ("gpt2-tiny-f16.gguf", "gpt2", True),
-                           ("gpt2-tiny-q5_k_m.gguf", "gpt2", False)):
+                           ("gpt2-tiny-q5_k_m.gguf", "gpt2", False),
+                           ("gpt-oss-tiny-mxfp4.gguf", "gpt-oss", False)):
     case("%s answers over HTTP, and inspect knows it" % model)(
         lambda model=model, name=name, exact=exact: family(model, name, exact))
 

@@ -28,12 +28,15 @@ static void check_prompt(const struct golden *g, const float *got, const float *
 {
     const size_t v = (size_t)g->n_vocab;
     double nmse[64];
+    size_t other = 0;
     assert_true(g->n_prompt <= 64);
     for (size_t t = 0; t < g->n_prompt; t++) {
         nmse[t] = golden_nmse(got + t * v, want + t * v, v);
         if (golden_margin(want + t * v, v) > CLEAR_MARGIN)
-            assert_int_equal(golden_argmax(got + t * v, v), golden_argmax(want + t * v, v));
+            other += golden_argmax(got + t * v, v) != golden_argmax(want + t * v, v);
     }
+    /* Of experts that are nearly as good, rounding may choose another at one position. */
+    assert_in_range(other, 0, strncmp(g->model, "gpt-oss", 7) == 0);
     qsort(nmse, g->n_prompt, sizeof(*nmse), compare);
     const double median = nmse[g->n_prompt / 2], best = golden_best_median(g, 0);
     const double bar = 1.5 * best > 1e-6 ? 1.5 * best : 1e-6;
@@ -88,9 +91,6 @@ int main(void)
     }
     struct CMUnitTest *tests = calloc(n, sizeof(*tests));
     for (size_t i = 0; tests && i < n; i++) {
-        /* near-ties in its router make single positions differ: the oracle test has that family */
-        if (strncmp(all[i].model, "gpt-oss", 7) == 0)
-            continue;
         tests[used++] =
             (struct CMUnitTest){.name = all[i].model, .test_func = test_model, .initial_state = &all[i]};
     }

@@ -145,10 +145,37 @@ static void test_variant(void **state)
 
 /* What the variants say is about something: the same weights give other logits without it,
  * from the first position on that it reaches. */
+static void check_matters(const struct tiny *plain)
+{
+    struct tiny window = *plain, yarn = *plain;
+    window.window = 33;
+    yarn.yarn = 8;
+    enum { N = 80 };
+    int32_t tokens[N];
+    const size_t v = plain->n_vocab;
+    float *got = malloc(N * v * sizeof(*got)), *want = malloc(N * v * sizeof(*want)),
+          *with = malloc(N * v * sizeof(*with));
+    assert_non_null(got);
+    assert_non_null(want);
+    assert_non_null(with);
+    tiny_tokens(plain, 3, tokens, N);
+    both(plain, tokens, N, N_CTX, got, want);
+    both(&window, tokens, N, N_CTX, with, want);
+    assert_memory_equal(got, with, 33 * v * sizeof(*got));
+    for (size_t t = 33; t < N; t++)
+        assert_true(golden_nmse(with + t * v, got + t * v, v) > 1e-6);
+    both(&yarn, tokens, N, N_CTX, with, want);
+    for (size_t t = 1; t < N; t++)
+        assert_true(golden_nmse(with + t * v, got + t * v, v) > 1e-6);
+    free(got);
+    free(want);
+    free(with);
+}
+
 static void test_matters(void **state)
 {
     (void)state;
-    static const struct tiny plain = {.arch = "llama",
+    struct tiny t = {.arch = "llama",
         .n_layers = 2,
         .n_embd = 96,
         .n_heads = 4,
@@ -157,28 +184,11 @@ static void test_matters(void **state)
         .n_ff = 96,
         .n_vocab = 100,
         .type = "F16"};
-    struct tiny window = plain, yarn = plain;
-    window.window = 33;
-    yarn.yarn = 8;
-    enum { N = 80 };
-    int32_t tokens[N];
-    float *got = malloc(N * sizeof(*got) * 100), *want = malloc(N * sizeof(*want) * 100),
-          *with = malloc(N * sizeof(*with) * 100);
-    assert_non_null(got);
-    assert_non_null(want);
-    assert_non_null(with);
-    tiny_tokens(&plain, 3, tokens, N);
-    both(&plain, tokens, N, N_CTX, got, want);
-    both(&window, tokens, N, N_CTX, with, want);
-    assert_memory_equal(got, with, 33 * 100 * sizeof(*got));
-    for (size_t t = 33; t < N; t++)
-        assert_true(golden_nmse(with + t * 100, got + t * 100, 100) > 1e-6);
-    both(&yarn, tokens, N, N_CTX, with, want);
-    for (size_t t = 1; t < N; t++)
-        assert_true(golden_nmse(with + t * 100, got + t * 100, 100) > 1e-6);
-    free(got);
-    free(want);
-    free(with);
+    check_matters(&t);
+    t.arch = "gpt-oss";
+    t.n_experts = 8;
+    t.n_experts_used = 2;
+    check_matters(&t);
 }
 
 int main(void)
