@@ -194,9 +194,10 @@ static void render(struct json_in *in, const struct http_model *model, struct re
     int rc = chat_render(model->chat, t->messages, t->n, o, &r->tokens, &n_ids, &err);
     if (rc == ORCD_E_NOMEM)
         http_error_set(in->error, API_INTERNAL, "out of memory");
-    else if (rc)
-        json_in_fail(in, "messages", ": %.150s", err.msg);
-    else if (n_ids > model->n_ctx)
+    else if (rc) {
+        http_error_set(in->error, API_INVALID_REQUEST, "messages: %.240s", err.msg);
+        http_error_detail_field(in->error, in->path, "messages");
+    } else if (n_ids > model->n_ctx)
         params_too_long(in->error, n_ids, model->n_ctx);
     else
         r->n_tokens = (uint32_t)n_ids;
