@@ -22,7 +22,8 @@
 #define SUB_BATCH 32
 #define N_LAYERS 3
 
-static const struct tiny model = {.arch = "llama",
+/* Dense, or with experts: the tests that say so. */
+static struct tiny model = {.arch = "llama",
     .n_layers = N_LAYERS,
     .n_embd = 128,
     .n_heads = 4,
@@ -127,6 +128,21 @@ static int teardown(void **state)
     free(expected[0]);
     free(expected[1]);
     return 0;
+}
+
+static int with_experts(void **state)
+{
+    teardown(state);
+    model.n_experts = 8;
+    model.n_experts_used = 3;
+    return setup(state);
+}
+
+static int without_experts(void **state)
+{
+    teardown(state);
+    model.n_experts = model.n_experts_used = 0;
+    return setup(state);
 }
 
 /* In every layer of every sub-batch: complete sub-batches are kept, the step ends there. */
@@ -308,6 +324,9 @@ int main(void)
         cmocka_unit_test(test_other_thread),
         cmocka_unit_test(test_step_error),
         cmocka_unit_test(test_free_in_flight),
+        cmocka_unit_test_setup_teardown(test_everywhere, with_experts, without_experts),
+        cmocka_unit_test_setup_teardown(test_one_of_two, with_experts, without_experts),
+        cmocka_unit_test_setup_teardown(test_step_error, with_experts, without_experts),
     };
     return cmocka_run_group_tests_name("cpu plugin, aborts", tests, setup, teardown);
 }
