@@ -115,6 +115,7 @@ int cli_bench_ci(const struct cli_args *a);
 
 int verb_serve(const struct cli_args *a);
 int verb_run(const struct cli_args *a);
+int verb_chat(const struct cli_args *a);
 int verb_cancel(const struct cli_args *a);
 int verb_health(const struct cli_args *a);
 int verb_metrics(const struct cli_args *a);

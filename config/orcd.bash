@@ -4,7 +4,7 @@ _orcd()
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'serve run cancel health metrics plugins inspect eval config bench help --help --version' -- "$cur"))
+        COMPREPLY=($(compgen -W 'serve run chat cancel health metrics plugins inspect eval config bench help --help --version' -- "$cur"))
         return
     fi
     case $prev in
@@ -28,6 +28,8 @@ _orcd()
         COMPREPLY=($(compgen -W '--config --set --plugin --gpu-device --listen --help' -- "$cur")) ;;
     run:-*)
         COMPREPLY=($(compgen -W '--model --url --api-key-file --config --set --plugin --gpu-device --deadline --on-deadline --max-tokens --temperature --top-p --top-k --min-p --repetition-penalty --seed --stop --json --help' -- "$cur")) ;;
+    chat:-*)
+        COMPREPLY=($(compgen -W '--message --system --thinking --show-thinking --model --url --api-key-file --config --set --plugin --gpu-device --deadline --on-deadline --max-tokens --temperature --top-p --top-k --min-p --repetition-penalty --seed --stop --json --help' -- "$cur")) ;;
     cancel:-*)
         COMPREPLY=($(compgen -W '--url --api-key-file --config --set --plugin --gpu-device --help' -- "$cur")) ;;
     health:-*)

@@ -1,13 +1,13 @@
 # man: POD sources, one page a verb
 MAN_PODS = \
-	man/orcd.pod man/orcd-run.pod man/orcd-cancel.pod man/orcd-health.pod man/orcd-metrics.pod \
+	man/orcd.pod man/orcd-run.pod man/orcd-chat.pod man/orcd-cancel.pod man/orcd-health.pod man/orcd-metrics.pod \
 	man/orcd-plugins.pod man/orcd-inspect.pod man/orcd-eval.pod man/orcd-config.pod man/orcd-bench.pod \
 	man/orcd-serve.pod man/orcd.yaml.pod man/orcd-plugin.pod
 EXTRA_DIST += $(MAN_PODS)
 
 if HAVE_POD2MAN
 man_MANS = \
-	man/orcd.1 man/orcd-run.1 man/orcd-cancel.1 man/orcd-health.1 man/orcd-metrics.1 \
+	man/orcd.1 man/orcd-run.1 man/orcd-chat.1 man/orcd-cancel.1 man/orcd-health.1 man/orcd-metrics.1 \
 	man/orcd-plugins.1 man/orcd-inspect.1 man/orcd-eval.1 man/orcd-config.1 man/orcd-bench.1 \
 	man/orcd-serve.8 man/orcd.yaml.5 man/orcd-plugin.3
 CLEANFILES += $(man_MANS)

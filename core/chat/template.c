@@ -96,12 +96,8 @@ static int fill(struct chat_template *t, const struct chat_traits *traits, struc
 
 static void refuse(struct chat_template *t, const char *what)
 {
-    char names[220] = "";
-    size_t n = 0;
-    for (size_t i = 0; i < chat_n_families && n < sizeof(names); i++)
-        n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", i ? ", " : "", chat_families[i].name);
-    snprintf(t->why_not, sizeof(t->why_not), "%s; set model.chat_template to what it was made for: %s", what,
-        names);
+    snprintf(
+        t->why_not, sizeof(t->why_not), "%s; set model.chat_template (orcd.yaml(5) has the names)", what);
 }
 
 int chat_template_from_text(struct chat_template **out, const char *text, size_t n,
@@ -128,7 +124,7 @@ int chat_template_from_text(struct chat_template **out, const char *text, size_t
     else if (chat_recognize(text, n, &traits))
         rc = fill(t, &traits, err);
     else
-        refuse(t, "the chat template of the model's file is none of those that are known here");
+        refuse(t, "the chat template of the model's file is none that is known here");
     if (rc) {
         chat_template_free(t);
         return rc;

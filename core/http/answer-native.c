@@ -11,6 +11,12 @@ static const char *model_ref(const struct exchange *x)
     return m ? m->ref : "";
 }
 
+/* The splitter of a prompt that was no conversation was never set up. */
+static bool is_chat(const struct choice *c)
+{
+    return c->cursor.split.t != NULL;
+}
+
 static void started(struct json_out *o, const struct choice *c)
 {
     sse_started(o, c->job, model_ref(c->x));
@@ -18,19 +24,24 @@ static void started(struct json_out *o, const struct choice *c)
 
 static void token(struct json_out *o, const struct choice *c, uint32_t index, struct cursor *at)
 {
-    (void)at;
-    sse_token(o, c->job, index);
+    if (is_chat(c))
+        sse_chat_token(o, c->job, index, &at->split);
+    else
+        sse_token(o, c->job, index);
 }
 
 static void held(struct json_out *o, const struct choice *c, struct cursor *at)
 {
-    (void)at;
-    sse_held(o, c->job);
+    if (is_chat(c))
+        sse_chat_held(o, c->job, &at->split);
+    else
+        sse_held(o, c->job);
 }
 
 static void end(struct json_out *o, const struct choice *c, const struct cursor *at)
 {
-    (void)at;
+    if (is_chat(c))
+        sse_chat_rest(o, &at->split);
     sse_end(o, c->job);
 }
 
@@ -58,9 +69,49 @@ static void put_text(struct json_out *o, const struct job *j, size_t n)
     free(whole);
 }
 
+static void gather(void *arg, enum chat_channel channel, const char *p, size_t n)
+{
+    struct json_out *texts = arg;
+    json_out_raw(&texts[channel], p, n);
+}
+
+static void put_gathered(struct json_out *o, const char *key, struct json_out *text)
+{
+    size_t n = 0;
+    char *s = json_out_take(text, &n);
+    o->failed = o->failed || !s;
+    if (s)
+        json_out_text_n(o, key, s, n);
+    free(s);
+}
+
+/* What was said and what was thought, as two texts. */
+static void put_chat(struct json_out *o, const struct choice *c)
+{
+    const struct job *j = c->job;
+    struct chat_split split = c->cursor.split;
+    struct json_out texts[2];
+    json_out_growing(&texts[CHAT_CONTENT]);
+    json_out_growing(&texts[CHAT_REASONING]);
+    for (uint32_t i = 0; i < j->end.n_published; i++) {
+        const struct job_token *t = &j->tokens[i];
+        chat_split_push(&split, t->id, j->text + t->text_at, t->n_text, gather, texts);
+    }
+    if (j->end.n_held)
+        chat_split_push(&split, -1, j->end.held, j->end.n_held, gather, texts);
+    chat_split_finish(&split, gather, texts);
+    bool thought = texts[CHAT_REASONING].n > 0;
+    put_gathered(o, "text", &texts[CHAT_CONTENT]);
+    if (thought)
+        put_gathered(o, "reasoning", &texts[CHAT_REASONING]);
+    else
+        free(texts[CHAT_REASONING].s);
+}
+
 static void answer(struct exchange *x)
 {
-    const struct job *j = x->choices[0].job;
+    const struct choice *c = &x->choices[0];
+    const struct job *j = c->job;
     struct json_out o;
     json_out_growing(&o);
     json_out_open(&o, NULL, '{');
@@ -68,7 +119,10 @@ static void answer(struct exchange *x)
     /* Entries follow each other in the text, so it is one piece. */
     uint32_t n = j->end.n_published;
     const struct job_token *last = n ? &j->tokens[n - 1] : NULL;
-    put_text(&o, j, last ? last->text_at + last->n_text : 0);
+    if (is_chat(c))
+        put_chat(&o, c);
+    else
+        put_text(&o, j, last ? last->text_at + last->n_text : 0);
     json_out_open(&o, "tokens", '[');
     for (uint32_t i = 0; i < n; i++)
         if (j->tokens[i].id >= 0)

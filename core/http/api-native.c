@@ -86,7 +86,7 @@ void api_execute_parse(struct exchange *x)
     if (!m || !choices_new(x, 1))
         return;
     struct request *r = &x->choices[0].request;
-    if (params_read_job(r, m, x->body, x->n_body, &x->error))
+    if (params_read_execute(r, &x->choices[0].cursor.split, m, x->body, x->n_body, &x->error))
         x->stream = r->stream;
 }
 

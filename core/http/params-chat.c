@@ -214,3 +214,45 @@ void params_messages(struct json_in *in, const struct http_model *model, struct 
         add_stops(r, model->chat);
     conversation_release(&t);
 }
+
+/* --- nothing unknown ---------------------------------------------------------------------- */
+
+static bool only_fields(struct json_in *in, json_object *o, const char *const *names)
+{
+    json_object_object_foreach(o, name, v)
+    {
+        const char *const *known = names;
+        (void)v;
+        while (*known && strcmp(*known, name) != 0)
+            known++;
+        if (!*known) {
+            json_in_fail(in, name, "is no field of it");
+            return false;
+        }
+    }
+    return true;
+}
+
+bool params_messages_known(struct json_in *in, json_object *messages)
+{
+    static const char *const names[] = {"role", "content", "reasoning_content", NULL};
+    if (!json_in_type(in, "messages", messages, json_type_array, "an array of messages"))
+        return false;
+    for (size_t i = 0; i < json_object_array_length(messages); i++) {
+        char path[32];
+        struct json_in inner = {in->error, path};
+        json_object *v = json_object_array_get_idx(messages, i);
+        snprintf(path, sizeof(path), "messages[%zu].", i);
+        if (json_object_is_type(v, json_type_object) && !only_fields(&inner, v, names))
+            return false;
+    }
+    return true;
+}
+
+bool params_kwargs_known(struct json_in *in, json_object *v)
+{
+    static const char *const names[] = {"enable_thinking", "reasoning_effort", NULL};
+    struct json_in inner = {in->error, "chat_template_kwargs."};
+    return json_in_type(in, "chat_template_kwargs", v, json_type_object, "an object") &&
+           only_fields(&inner, v, names);
+}

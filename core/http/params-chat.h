@@ -9,6 +9,11 @@
 void params_template_kwargs(struct json_in *in, struct chat_options *o, json_object *v);
 void params_reasoning_effort(struct json_in *in, struct chat_options *o, json_object *v);
 
+/* The native API refuses what it does not know: fields of messages and of the options.
+ * False: it was refused. */
+bool params_messages_known(struct json_in *in, json_object *messages);
+bool params_kwargs_known(struct json_in *in, json_object *v);
+
 /* Renders the messages, an array of {role, content}: sets r->tokens and n_tokens, and adds
  * the stop strings of the model's family. */
 void params_messages(struct json_in *in, const struct http_model *model, struct request *r,

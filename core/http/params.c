@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "http/params-chat.h"
 #include "http/params-internal.h"
 
 /* Without max_tokens: what is left of the context, at most this. */
@@ -14,8 +15,9 @@
 struct draft {
     struct request *r;
     const struct http_model *model;
-    json_object *prompt, *tokens;
-    bool has_max_tokens, has_seed, add_special, parse_special;
+    json_object *prompt, *tokens, *messages;
+    struct chat_options chat;
+    bool has_max_tokens, has_seed, has_kwargs, add_special, parse_special;
 };
 
 bool params_job_id_ok(const char *id, size_t n)
@@ -276,20 +278,25 @@ static void read_input(struct http_error *error, struct draft *d)
     struct request *r = d->r;
     if (error->code)
         return;
-    if (!d->prompt == !d->tokens) {
-        http_error_set(error, API_INVALID_REQUEST, "exactly one of prompt and tokens must be given");
+    if ((d->prompt != NULL) + (d->tokens != NULL) + (d->messages != NULL) != 1) {
+        http_error_set(
+            error, API_INVALID_REQUEST, "exactly one of prompt, messages and tokens must be given");
         return;
     }
+    if (d->has_kwargs && !d->messages)
+        json_in_fail(&in, "chat_template_kwargs", "needs messages");
     unsigned flags =
         (d->add_special ? TOKENIZE_ADD_SPECIAL : 0u) | (d->parse_special ? TOKENIZE_PARSE_SPECIAL : 0u);
-    if (d->prompt)
+    if (d->messages)
+        params_messages(&in, d->model, r, &d->chat, d->messages);
+    else if (d->prompt)
         params_prompt(&in, d->model, r, d->prompt, flags);
     else
         params_tokens(&in, d->model, r, "tokens", d->tokens);
     if (error->code)
         return;
     if (r->n_tokens == 0) {
-        json_in_fail(&in, d->prompt ? "prompt" : "tokens", "has no tokens");
+        json_in_fail(&in, d->messages ? "messages" : d->prompt ? "prompt" : "tokens", "has no tokens");
         return;
     }
     /* The last token that is sampled is never fed, so it needs no room. */
@@ -338,7 +345,11 @@ static void read_top(struct http_error *error, struct draft *d, json_object *roo
         } else if (strcmp(name, "params") == 0) {
             read_params(error, d, v);
         } else if (strcmp(name, "messages") == 0) {
-            json_in_fail(&in, name, "is not taken: chat templates are not in this version");
+            if (params_messages_known(&in, v))
+                d->messages = v;
+        } else if (strcmp(name, "chat_template_kwargs") == 0) {
+            d->has_kwargs = params_kwargs_known(&in, v);
+            params_template_kwargs(&in, &d->chat, v);
         } else {
             json_in_fail(&in, name, "is no field of a request");
         }
@@ -354,10 +365,10 @@ uint64_t params_seed(void)
     return http_random64() >> 11; /* 53 bits: exact in every JSON reader */
 }
 
-bool params_read_job(
-    struct request *r, const struct http_model *model, const char *body, size_t n, struct http_error *error)
+bool params_read_execute(struct request *r, struct chat_split *split, const struct http_model *model,
+    const char *body, size_t n, struct http_error *error)
 {
-    struct draft d = {.r = r, .model = model, .add_special = true};
+    struct draft d = {.r = r, .model = model, .add_special = true, .chat = CHAT_OPTIONS_INIT};
     json_object *root = json_in_parse(body, n, error);
     if (!root)
         return false;
@@ -365,11 +376,20 @@ bool params_read_job(
     r->stream = true;
     read_top(error, &d, root);
     read_input(error, &d);
+    if (d.messages && !error->code)
+        chat_split_init(split, model->chat, &d.chat);
     json_object_put(root);
     if (!d.has_seed)
         r->sampling.seed = params_seed();
     r->sampling.want_logprob = r->sampling.n_logprobs > 0;
     return !error->code;
+}
+
+bool params_read_job(
+    struct request *r, const struct http_model *model, const char *body, size_t n, struct http_error *error)
+{
+    struct chat_split split;
+    return params_read_execute(r, &split, model, body, n, error);
 }
 
 bool params_read_job_id(char job_id[JOB_ID_MAX + 1], const char *body, size_t n, struct http_error *error)

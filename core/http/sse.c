@@ -77,16 +77,18 @@ void sse_logprob_fields(struct json_out *o, const struct job *j, const struct jo
     json_out_close(o, ']');
 }
 
-void sse_token(struct json_out *o, const struct job *j, uint32_t index)
+/* Up to its text. */
+static void token_begin(struct json_out *o, const struct job_token *t, uint32_t index)
 {
-    const struct job_token *t = &j->tokens[index];
-    bool flush = t->id < 0; /* text that was held back, of no token of its own */
     begin(o, "token");
-    if (!flush)
+    if (t->id >= 0) /* else text that was held back, of no token of its own */
         id(o, index + 1);
     data(o);
-    json_out_text_n(o, "t", j->text + t->text_at, t->n_text);
-    if (!flush) {
+}
+
+static void token_finish(struct json_out *o, const struct job *j, const struct job_token *t, uint32_t index)
+{
+    if (t->id >= 0) {
         json_out_u64(o, "i", index);
         json_out_i64(o, "id", t->id);
         if (j->request.sampling.want_logprob)
@@ -94,6 +96,93 @@ void sse_token(struct json_out *o, const struct job *j, uint32_t index)
         if (j->request.timestamps)
             json_out_u64(o, "at_us", (t->sampled_ns + (uint64_t)clock_real_offset_ns()) / 1000);
     }
+    finish(o);
+}
+
+void sse_token(struct json_out *o, const struct job *j, uint32_t index)
+{
+    const struct job_token *t = &j->tokens[index];
+    token_begin(o, t, index);
+    json_out_text_n(o, "t", j->text + t->text_at, t->n_text);
+    token_finish(o, j, t, index);
+}
+
+/* --- of a conversation: "t" is the answer, "r" the reasoning, which is left out if none --- */
+
+struct piece_writer {
+    struct json_out *o;
+    enum chat_channel channel;
+    bool open;
+};
+
+static void piece_open(struct piece_writer *w)
+{
+    static const char *const keys[] = {[CHAT_CONTENT] = "\"t\":\"", [CHAT_REASONING] = ",\"r\":\""};
+    json_out_raw(w->o, keys[w->channel], strlen(keys[w->channel]));
+    w->open = true;
+}
+
+static void write_piece(void *arg, enum chat_channel channel, const char *p, size_t n)
+{
+    struct piece_writer *w = arg;
+    if (channel != w->channel)
+        return;
+    if (!w->open)
+        piece_open(w);
+    json_out_escaped(w->o, p, n);
+}
+
+static void put_pieces(
+    struct json_out *o, struct chat_split *split, int32_t id, const char *text, size_t n, bool finish)
+{
+    struct chat_split first = *split;
+    struct piece_writer content = {o, CHAT_CONTENT, false}, reasoning = {o, CHAT_REASONING, false};
+    piece_open(&content);
+    chat_split_push(&first, id, text, n, write_piece, &content);
+    if (finish)
+        chat_split_finish(&first, write_piece, &content);
+    json_out_raw(o, "\"", 1);
+    chat_split_push(split, id, text, n, write_piece, &reasoning);
+    if (finish)
+        chat_split_finish(split, write_piece, &reasoning);
+    if (reasoning.open)
+        json_out_raw(o, "\"", 1);
+    o->comma = true;
+}
+
+void sse_chat_token(struct json_out *o, const struct job *j, uint32_t index, struct chat_split *split)
+{
+    const struct job_token *t = &j->tokens[index];
+    token_begin(o, t, index);
+    put_pieces(o, split, t->id, j->text + t->text_at, t->n_text, false);
+    token_finish(o, j, t, index);
+}
+
+void sse_chat_held(struct json_out *o, const struct job *j, struct chat_split *split)
+{
+    begin(o, "token");
+    data(o);
+    put_pieces(o, split, -1, j->end.held, j->end.n_held, false);
+    finish(o);
+}
+
+static void count_piece(void *arg, enum chat_channel channel, const char *p, size_t n)
+{
+    (void)channel, (void)p;
+    *(size_t *)arg += n;
+}
+
+void sse_chat_rest(struct json_out *o, const struct chat_split *split)
+{
+    struct chat_split rest = *split;
+    size_t n = 0;
+    chat_split_finish(&rest, count_piece, &n);
+    if (!n)
+        return;
+    rest = *split;
+    begin(o, "token");
+    data(o);
+    put_pieces(o, &rest, -1, "", 0, true);
     finish(o);
 }
 

@@ -3,6 +3,7 @@
 #define ORCD_HTTP_SSE_H
 
 #include "base/json-out.h"
+#include "chat/chat.h"
 #include "engine/job.h"
 
 void sse_started(struct json_out *o, const struct job *j, const char *model);
@@ -10,6 +11,11 @@ void sse_started(struct json_out *o, const struct job *j, const char *model);
 void sse_token(struct json_out *o, const struct job *j, uint32_t index);
 /* The text that a partial answer holds back at its end (end.n_held > 0). */
 void sse_held(struct json_out *o, const struct job *j);
+/* The same of a conversation: what is thought apart from what is said. *split moves on. */
+void sse_chat_token(struct json_out *o, const struct job *j, uint32_t index, struct chat_split *split);
+void sse_chat_held(struct json_out *o, const struct job *j, struct chat_split *split);
+/* What the splitter still holds at the end; nothing if that is nothing. */
+void sse_chat_rest(struct json_out *o, const struct chat_split *split);
 /* The terminal event: `end` or `error`. */
 void sse_end(struct json_out *o, const struct job *j);
 void sse_metrics(struct json_out *o, uint32_t tokens_out, double decode_ms, uint64_t memory_bytes);

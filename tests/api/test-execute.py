@@ -143,12 +143,14 @@ def _():
     equal(r.json["text"], a["text"])
 
 
-@case("exactly one of prompt and tokens; messages are not taken")
+@case("exactly one of prompt, messages and tokens; messages need a chat template")
 def _():
     equal(w.call("POST", "/v2/execute", {"job_id": "n"}).status, 400)
     bad(tokens=[1])
-    r = bad("messages", messages=[{"role": "user", "content": "x"}])
-    check("chat templates are not in this version" in r.json["error"]["message"], r.body)
+    bad(messages=[{"role": "user", "content": "x"}])
+    r = w.call("POST", "/v2/execute", {"job_id": "n", "messages": [{"role": "user", "content": "x"}]})
+    equal((r.status, r.code), (400, "INVALID_REQUEST"))
+    check("model.chat_template" in r.json["error"]["message"], r.body)
 
 
 @case("stop strings never show, not even in part")

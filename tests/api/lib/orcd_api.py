@@ -212,7 +212,7 @@ class Stream:
     def __init__(self, worker, **fields):
         headers = fields.pop("headers", None)
         key = fields.pop("key", None)
-        if "tokens" not in fields:
+        if "tokens" not in fields and "messages" not in fields:
             fields.setdefault("prompt", "hello")
         self.socket = worker.connect()
         self.socket.sendall(request("POST", "/v2/execute", fields, headers, key))
