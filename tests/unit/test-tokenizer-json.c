@@ -130,6 +130,33 @@ static void spaces_as_marks(void **state)
     tokenizer_free(t);
 }
 
+static void metaspace_schemes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *scheme, *plain, *spaced, *after;
+    } cases[] = {
+        {"\"prepend_scheme\":\"first\"", "4", "4", "6 2"},
+        {"\"prepend_scheme\":\"always\"", "4", "4", "6 4"},
+        {"\"prepend_scheme\":\"never\"", "2", "4", "6 2"},
+        {"\"add_prefix_space\":true", "4", "4", "6 4"},
+        {"\"add_prefix_space\":false", "2", "4", "6 2"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[1024];
+        snprintf(text, sizeof(text),
+            "{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\\u2581\",%s,\"split\":false},"
+            "\"model\":{\"vocab\":{\"\\u2581\":1,\"a\":2,\"\\u2581a\":4},\"merges\":[\"\\u2581 a\"]},"
+            "\"added_tokens\":[{\"id\":6,\"content\":\"<s>\",\"special\":true}]}",
+            cases[i].scheme);
+        struct tokenizer *t = load_good(text);
+        assert_ids(t, "a", 0, cases[i].plain);
+        assert_ids(t, " a", 0, cases[i].spaced);
+        assert_ids(t, "<s>a", TOKENIZE_PARSE_SPECIAL, cases[i].after);
+        tokenizer_free(t);
+    }
+}
+
 static void what_is_unknown_is_named(void **state)
 {
     (void)state;
@@ -218,6 +245,7 @@ static void what_is_wrong_is_told(void **state)
         {"{" BYTES ",\"x\":[}," MODEL "}", "value"},
         {"{" BYTES ",\"model\":{\"vocab\":{\"\\ud800\":0},\"merges\":[]}}", "escape"},
         {"{" BYTES ",\"model\":{\"vocab\":{\"\\ud800\\u0041\":0},\"merges\":[]}}", "escape"},
+        {"{" BYTES ",\"model\":{\"vocab\":{\"\\ud800\\ue000\":0},\"merges\":[]}}", "escape"},
         {"{" BYTES ",\"model\":{\"vocab\":{\"\\udc00\":0},\"merges\":[]}}", "escape"},
         {"{" BYTES ",\"model\":{\"vocab\":{\"\\u00g0\":0},\"merges\":[]}}", "escape"},
         {"{" BYTES ",\"model\":{\"vocab\":{\"\\x\":0},\"merges\":[]}}", "escape"},
@@ -416,6 +444,7 @@ int main(void)
         cmocka_unit_test(both_spellings_of_merges),
         cmocka_unit_test(added_tokens),
         cmocka_unit_test(spaces_as_marks),
+        cmocka_unit_test(metaspace_schemes),
         cmocka_unit_test(what_is_unknown_is_named),
         cmocka_unit_test(what_is_wrong_is_told),
         cmocka_unit_test(escapes_are_characters),
