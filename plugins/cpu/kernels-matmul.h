@@ -286,9 +286,11 @@ static KERNEL_INLINE void block_dot(
             }
         }
         offset_take(type, w, x, b, n, sum);
-        UNROLL
-        for (int i = 0; i < n && type_is_k(type); i++)
-            sum[i] = vi_scale_s8(sum[i], w->scale[0]);
+        if (type_is_k(type)) {
+            UNROLL
+            for (int i = 0; i < n; i++)
+                sum[i] = vi_scale_s8(sum[i], w->scale[0]);
+        }
     } else {
         const int depth = type_depth(type);
         UNROLL
@@ -325,8 +327,10 @@ static KERNEL_INLINE void k_sub_dot(uint32_t type, const struct block_source *w,
     UNROLL
     for (int i = 0; i < n; i++)
         part[i] = vf_fma(vf_set1(x[i].d[b]), vf_of_vi(sum[i]), part[i]);
+    if (!type_has_min(type))
+        return;
     UNROLL
-    for (int i = 0; i < n && type_has_min(type); i++) {
+    for (int i = 0; i < n; i++) {
         if (type == ORCD_TYPE_Q2_K) {
             const vi m = vi_madd16(vi_bits(min), vi_set1(x[i].pair[b]));
             mins[i] = vf_fma(vf_set1(x[i].d[b]), vf_of_vi(m), mins[i]);
