@@ -21,7 +21,8 @@ static struct orcd_error err = ORCD_ERROR_INIT;
 static const char *const marks[] = {"<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>",
     "<|eot_id|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>", "<|start|>", "<|channel|>",
     "<|message|>", "<|return|>", "<|call|>", "<|constrain|>", "<start_of_turn>", "<end_of_turn>", "[INST]",
-    "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<|endoftext|>"};
+    "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<|endoftext|>", "_<EOT>",
+    "\nx!"}; /* without brackets, and one that a mark of ours could begin */
 /* The same for user-defined ones, as files have them. */
 static const char *const user_marks[] = {
     "<think>", "</think>", "<tool_response>", "</tool_response>", "<|tool|>"};
