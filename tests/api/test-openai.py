@@ -380,7 +380,7 @@ def _():
     for body in (b"[]", b"{", b'{"prompt":"a","prompt":"b"}', b"{}x"):
         r = w.call("POST", COMPLETIONS, body)
         equal((r.status, r.json["error"]["type"]), (400, "invalid_request_error"), body)
-    r = w.call("POST", COMPLETIONS, b" " * (1025 * 1024))
+    r = parse_response(w.raw(request("POST", COMPLETIONS, b"", {"Content-Length": str(1025 * 1024)})))
     equal((r.status, r.json["error"]["code"]), (413, "payload_too_large"))
     equal(w.call("GET", "/v2/nothing").json["error"]["code"], "NOT_FOUND")
 
