@@ -1,0 +1,2 @@
+# plugins/cuda
+EXTRA_DIST += plugins/cuda/simt/rt.h plugins/cuda/simt/simt.h
