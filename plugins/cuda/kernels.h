@@ -1,5 +1,5 @@
 /*
- * The kernels of the cuda plugin: one launcher each, which the host code calls. docs/cuda.md
+ * The kernels of the cuda plugin: one launcher each, which the host code (C) calls. docs/cuda.md
  * tells how they fit together. All of them
  *   - only put work on the stream: they allocate nothing, wait for nothing, copy nothing to the
  *     host, and may be captured into a graph: every number that changes from step to step is
@@ -35,6 +35,10 @@
 #include <orcd/plugin.h>
 
 #include "plugins/cuda/simt/rt.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define CK_PAGE 64u        /* tokens of a page of KV */
 #define CK_PASS 8u         /* rows that go through a product together at most */
@@ -106,11 +110,11 @@ struct ck_layout {
     uint64_t q, h, s, d, bytes;
 };
 
-/* 1, or 0: the type or shape is not supported, or the size overflows. planes.cc */
+/* 1, or 0: the type or shape is not supported, or the size overflows. planes.c */
 int ck_matrix_layout(uint32_t type, uint64_t n_rows, uint64_t n_cols, struct ck_layout *out);
-/* Fills in *out, its planes from base on (aligned to 256) in the order q, h, s, d. planes.cc */
+/* Fills in *out, its planes from base on (aligned to 256) in the order q, h, s, d. planes.c */
 void ck_matrix_place(struct ck_matrix *out, uint32_t type, uint32_t n_rows, uint32_t n_cols, uint8_t *base);
-/* Rows first .. first + n of w. planes.cc */
+/* Rows first .. first + n of w. planes.c */
 struct ck_matrix ck_matrix_rows(const struct ck_matrix *w, uint32_t first, uint32_t n);
 
 static inline int ck_is_float(uint32_t type)
@@ -425,4 +429,7 @@ enum simt_status ck_touch_weights(void);
 enum simt_status ck_touch_attention(void);
 enum simt_status ck_touch_sampling(void);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
