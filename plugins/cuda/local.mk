@@ -1,3 +1,3 @@
 # plugins/cuda
-EXTRA_DIST += plugins/cuda/simt/rt.h plugins/cuda/simt/simt.h
+include plugins/cuda/simt/simt.mk
 EXTRA_DIST += plugins/cuda/kernels.h docs/cuda.md

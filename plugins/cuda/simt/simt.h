@@ -67,7 +67,7 @@
 #define SIMT_NO_UNROLL
 #define SIMT_SHARED(type, name, dims)             \
     static const char simt_site_of_##name = 0;    \
-    type(&name) dims = *reinterpret_cast<type(*) dims>( \
+    auto &name = *reinterpret_cast<type(*) dims>( \
         simt::detail::shared_static(&simt_site_of_##name, sizeof(type dims), #name))
 #define SIMT_SHARED_DYNAMIC(type, name) \
     type *const name = reinterpret_cast<type *>(simt::detail::dynamic_shared())
