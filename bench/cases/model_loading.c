@@ -52,6 +52,7 @@ static void draw(struct starts *s, const struct target_times *t, uint64_t callba
 /* The load alone against the copy, alternating with it: both see the same machine. */
 static void compare(struct starts *s, const struct variant *v, double load_ms)
 {
+    file_copy_back_memory(&s->file);
     double copy = file_copy_speed(&s->file), load = (double)s->file.bytes * 1e3 / load_ms;
     bench_add(v->load, load / 1e9);
     if (!v->share || copy <= 0)
@@ -66,6 +67,8 @@ static int start_once(struct starts *s, const struct variant *v, struct orcd_err
     struct target_params p = {.settings = s->receiver ? settings : NULL, .model = s->model};
     struct target_times times;
     struct target *t;
+    if (s->model)
+        file_copy_back_memory(&s->file);
     int rc = target_start(&t, s->b->target, &p, err);
     if (rc)
         return rc;

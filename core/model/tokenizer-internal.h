@@ -26,6 +26,7 @@ enum token_flag {
     TOKEN_EOG = 1,
     TOKEN_LSTRIP = 2, /* takes the white space before it along */
     TOKEN_RSTRIP = 4, /* takes the white space after it along */
+    TOKEN_WORD = 8,   /* `words` finds it by its bytes */
 };
 
 /* A text longer than this is refused, so that positions fit into 32 bits. */

@@ -26,8 +26,13 @@ bool tokenizer_alphabet_decode(const char *p, size_t n, char *out, size_t *n_out
 {
     size_t used = 0;
     while (n) {
-        size_t k = utf8_char_len(p, n);
         const unsigned char *s = (const unsigned char *)p;
+        if (*s >= 33 && *s <= 126) { /* nearly all */
+            out[used++] = *p++;
+            n--;
+            continue;
+        }
+        size_t k = utf8_char_len(p, n);
         int byte = k == 1   ? alphabet_byte(s[0])
                    : k == 2 ? alphabet_byte((uint32_t)(s[0] & 0x1f) << 6 | (s[1] & 0x3f))
                             : -1;
@@ -213,8 +218,42 @@ int tokenizer_load_pieces(
     return 0;
 }
 
+/* Words on their way into the table: the memory is asked for a place when its word comes,
+ * and the word put there when WORDS_AHEAD others have come. */
+#define WORDS_AHEAD 32
+struct words_ahead {
+    int32_t id[WORDS_AHEAD];
+    uint64_t hash[WORDS_AHEAD];
+    unsigned n; /* that came */
+};
+
+static void word_put(struct tokenizer *t, const struct words_ahead *a, unsigned i)
+{
+    int32_t id = a->id[i % WORDS_AHEAD];
+    if (word_map_add(&t->words, t->piece_bytes, t->piece_off, id, a->hash[i % WORDS_AHEAD]))
+        t->flags[id] |= TOKEN_WORD;
+}
+
+static void word_came(struct tokenizer *t, struct words_ahead *a, int32_t id, const char *p, size_t n)
+{
+    if (a->n >= WORDS_AHEAD)
+        word_put(t, a, a->n);
+    uint64_t h = map_hash_bytes(p, n, t->words.seed);
+    word_map_prefetch(&t->words, h);
+    a->id[a->n % WORDS_AHEAD] = id;
+    a->hash[a->n % WORDS_AHEAD] = h;
+    a->n++;
+}
+
+static void words_end(struct tokenizer *t, const struct words_ahead *a)
+{
+    for (unsigned i = a->n < WORDS_AHEAD ? 0 : a->n - WORDS_AHEAD; i < a->n; i++)
+        word_put(t, a, i);
+}
+
 int tokenizer_index_words(struct tokenizer *t, struct orcd_error *err)
 {
+    struct words_ahead ahead = {.n = 0};
     if (!word_map_init(&t->words, (size_t)t->n_vocab))
         return out_of_memory(err);
     for (int i = 0; i < 256; i++)
@@ -229,13 +268,14 @@ int tokenizer_index_words(struct tokenizer *t, struct orcd_error *err)
             t->byte_id[(unsigned char)*p] = id;
         if (!n || !text || (t->type[id] != TOKEN_NORMAL && t->type[id] != TOKEN_UNUSED))
             continue;
-        word_map_add(&t->words, t->piece_bytes, t->piece_off, id);
+        word_came(t, &ahead, id, p, n);
         if (t->kind == KIND_BPE && n == 1 && t->byte_id[(unsigned char)*p] < 0)
             t->byte_id[(unsigned char)*p] = id;
         for (size_t i = 1; i < n; i++)
             if (p[i] == ' ' && p[i - 1] != ' ')
                 t->split_words = false;
     }
+    words_end(t, &ahead);
     return 0;
 }
 

@@ -123,14 +123,13 @@ void word_map_clear(struct word_map *m)
     m->slots = NULL;
 }
 
-void word_map_add(struct word_map *m, const char *bytes, const size_t *off, int32_t id)
+bool word_map_add(struct word_map *m, const char *bytes, const size_t *off, int32_t id, uint64_t h)
 {
-    size_t n = off[id + 1] - off[id];
-    uint64_t h = map_hash_bytes(bytes + off[id], n, m->seed);
-    if (word_map_find_hashed(m, bytes, off, bytes + off[id], n, h) >= 0)
-        return;
+    if (word_map_find_hashed(m, bytes, off, bytes + off[id], off[id + 1] - off[id], h) >= 0)
+        return false;
     size_t i = h & m->mask;
     while (m->slots[i].id >= 0)
         i = (i + 1) & m->mask;
     m->slots[i] = (struct word_slot){(uint32_t)(h >> 32), id};
+    return true;
 }

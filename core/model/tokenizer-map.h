@@ -62,8 +62,12 @@ static inline size_t pair_map_home(const struct pair_map *m, uint64_t key)
     return map_mix(key ^ m->seed, UINT64_C(0x9e3779b97f4a7c15)) & m->mask;
 }
 
+/* A function that does nothing but prefetch counts as one without effects, and its calls may
+ * be dropped before they are inlined. */
+#define MAP_PREFETCH static inline __attribute__((always_inline)) void
+
 /* Before a lookup. */
-static inline void pair_map_prefetch(const struct pair_map *m, uint32_t a, uint32_t b)
+MAP_PREFETCH pair_map_prefetch(const struct pair_map *m, uint32_t a, uint32_t b)
 {
     __builtin_prefetch(&m->slots[pair_map_home(m, (uint64_t)a << 32 | b)]);
 }
@@ -95,8 +99,8 @@ struct word_map {
 
 bool word_map_init(struct word_map *m, size_t expected); /* room for that many */
 void word_map_clear(struct word_map *m);
-/* Keeps the first id of equal bytes. */
-void word_map_add(struct word_map *m, const char *bytes, const size_t *off, int32_t id);
+/* h: the hash of the id's bytes. False: another id has the same, and stays. */
+bool word_map_add(struct word_map *m, const char *bytes, const size_t *off, int32_t id, uint64_t h);
 
 static inline int32_t word_map_find_hashed(
     const struct word_map *m, const char *bytes, const size_t *off, const char *p, size_t n, uint64_t h)
@@ -112,7 +116,7 @@ static inline int32_t word_map_find_hashed(
 }
 
 /* Before a lookup of that hash. */
-static inline void word_map_prefetch(const struct word_map *m, uint64_t h)
+MAP_PREFETCH word_map_prefetch(const struct word_map *m, uint64_t h)
 {
     __builtin_prefetch(&m->slots[h & m->mask]);
 }

@@ -2,6 +2,9 @@
  * The merges of a vocabulary, which are not trusted. Each is three lookups
  * in tables larger than the caches. So they are taken in batches: one step of all before
  * the next step of any, and each step asks the memory for what the next will read.
+ *
+ * Most vocabularies number the results of merges in the order of their ranks: where the
+ * one after the last has the right bytes, its lookup is saved.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +15,13 @@
 #define BATCH 32
 #define TEXT_BYTES (64 * 1024)
 
-enum { LEFT, RIGHT, BOTH, WORDS };
+enum { LEFT, RIGHT, BOTH, WORDS }; /* the last: what they become */
 
 struct merge {
     uint32_t rank;
     const char *text; /* left and right */
     size_t n_left, n;
+    int unknown; /* of the words: the last may be known already */
     uint64_t hash[WORDS];
     int32_t id[WORDS];
 };
@@ -28,6 +32,7 @@ struct merge_loader {
     unsigned n;
     char *text;
     size_t n_text, size;
+    int64_t base; /* the last result's id less its rank */
 };
 
 static int32_t find(const struct tokenizer *t, const struct merge *m, int word)
@@ -43,19 +48,21 @@ static bool add_batch(struct merge_loader *b)
     struct tokenizer *t = b->t;
     int32_t at_home[BATCH][WORDS];
     for (unsigned i = 0; i < b->n; i++)
-        for (int w = 0; w < WORDS; w++) {
+        for (int w = 0; w < b->merges[i].unknown; w++) {
             at_home[i][w] = word_map_home(&t->words, b->merges[i].hash[w]);
             if (at_home[i][w] >= 0)
                 __builtin_prefetch(&t->piece_off[at_home[i][w]]);
         }
     for (unsigned i = 0; i < b->n; i++)
-        for (int w = 0; w < WORDS; w++)
+        for (int w = 0; w < b->merges[i].unknown; w++)
             if (at_home[i][w] >= 0)
                 __builtin_prefetch(t->piece_bytes + t->piece_off[at_home[i][w]]);
     for (unsigned i = 0; i < b->n; i++) {
         struct merge *m = &b->merges[i];
-        for (int w = 0; w < WORDS; w++)
+        for (int w = 0; w < m->unknown; w++)
             m->id[w] = find(t, m, w);
+        if (m->id[BOTH] >= 0)
+            b->base = (int64_t)m->id[BOTH] - m->rank;
         pair_map_prefetch(&t->merges, (uint32_t)m->id[LEFT], (uint32_t)m->id[RIGHT]);
     }
     bool ok = true;
@@ -68,6 +75,18 @@ static bool add_batch(struct merge_loader *b)
     b->n = 0;
     b->n_text = 0;
     return ok;
+}
+
+/* The id of a merge's result if it is the one that follows, else -1. */
+static int32_t both_expected(const struct merge_loader *l, const struct merge *m)
+{
+    const struct tokenizer *t = l->t;
+    int64_t id = l->base + m->rank;
+    if (id < 0 || id >= t->n_vocab || !(t->flags[id] & TOKEN_WORD))
+        return -1;
+    size_t n;
+    const char *p = token_bytes(t, (int32_t)id, &n);
+    return n == m->n && !memcmp(p, m->text, n) ? (int32_t)id : -1;
 }
 
 /* The bytes that one side of a merge stands for. False: no token has such bytes. */
@@ -98,6 +117,7 @@ struct merge_loader *merge_loader_new(struct tokenizer *t, size_t expected)
     l->t = t;
     l->n = 0;
     l->n_text = 0;
+    l->base = -1;
     l->size = max_u64(TEXT_BYTES, t->max_piece + 1);
     l->text = malloc(l->size);
     if (l->text && pair_map_init(&t->merges, expected))
@@ -121,10 +141,13 @@ bool merge_loader_put(struct merge_loader *l, struct gguf_str left, struct gguf_
     const struct word_map *words = &t->words;
     struct merge *m = &l->merges[l->n++];
     *m = (struct merge){.rank = rank, .text = text, .n_left = n_left, .n = n_left + n_right};
+    m->id[BOTH] = both_expected(l, m);
+    m->unknown = m->id[BOTH] >= 0 ? BOTH : WORDS;
     m->hash[LEFT] = map_hash_bytes(text, n_left, words->seed);
     m->hash[RIGHT] = map_hash_bytes(text + n_left, n_right, words->seed);
-    m->hash[BOTH] = map_hash_bytes(text, m->n, words->seed);
-    for (int w = 0; w < WORDS; w++)
+    if (m->unknown == WORDS)
+        m->hash[BOTH] = map_hash_bytes(text, m->n, words->seed);
+    for (int w = 0; w < m->unknown; w++)
         word_map_prefetch(words, m->hash[w]);
     l->n_text += m->n;
     return true;

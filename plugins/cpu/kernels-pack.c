@@ -17,6 +17,7 @@ static void words_interleave(const uint8_t *const *rows, size_t offset, uint32_t
     for (uint32_t w = 0; w < n; w += 4) {
         for (uint32_t r = 0; r < ROWS; r += 4) {
             __m128i v[4], u[4];
+            LANES_UNROLL
             for (uint32_t i = 0; i < 4; i++)
                 v[i] = _mm_loadu_si128((const __m128i *)(const void *)(rows[r + i] + offset + (size_t)4 * w));
             u[0] = _mm_unpacklo_epi32(v[0], v[1]);
@@ -67,10 +68,20 @@ static void units_interleave(
             memcpy(dst + ((size_t)k * ROWS + r) * unit, rows[r] + offset + (size_t)k * unit, unit);
 }
 
+/* Made in registers: small stores that a wide load reads back would wait for each other. */
+typedef uint16_t halves8 __attribute__((vector_size(16)));
+typedef uint32_t words4 __attribute__((vector_size(16)));
+
 static void halves_interleave(const uint8_t *const *rows, size_t offset, uint8_t *dst)
 {
-    for (uint32_t r = 0; r < ROWS; r++)
-        memcpy(dst + (size_t)2 * r, rows[r] + offset, 2);
+    LANES_UNROLL
+    for (uint32_t r = 0; r < ROWS; r += 8) {
+        const uint8_t *const *q = rows + r;
+        const halves8 v = {load_u16(q[0] + offset), load_u16(q[1] + offset), load_u16(q[2] + offset),
+            load_u16(q[3] + offset), load_u16(q[4] + offset), load_u16(q[5] + offset),
+            load_u16(q[6] + offset), load_u16(q[7] + offset)};
+        memcpy(dst + (size_t)2 * r, &v, sizeof(v));
+    }
 }
 
 /* The 16 bits of the scales of IQ4_XS as kernels-layout.h has them. */
@@ -79,15 +90,15 @@ static uint16_t iq4_scale_bits(uint16_t v)
     return (uint16_t)((v & 0x000f) << 4 | (v & 0x00f0) << 8 | (v & 0x0f00) >> 8 | (v & 0xf000) >> 4) ^ 0xaaaa;
 }
 
-/* Exchanges the bits of v at the set places of mask with those shift places higher. */
-static uint32_t bits_swap(uint32_t v, uint32_t mask, int shift)
+/* Exchanges the bits of each word of v at the set places of mask with those shift places higher. */
+static words4 bits_swap(words4 v, uint32_t mask, int shift)
 {
-    const uint32_t x = (v >> shift ^ v) & mask;
+    const words4 x = (v >> shift ^ v) & mask;
     return v ^ x ^ x << shift;
 }
 
 /* Element 4 g + i at bit 4 g + i goes to bit 8 i + g. */
-static uint32_t fifth_bits(uint32_t v)
+static words4 fifth_bits(words4 v)
 {
     /* exchanging two bits of the index at a time, (g2 g1 g0 i1 i0) turns into (i1 i0 g2 g1 g0) */
     v = bits_swap(v, 0x0a0a0a0a, 3);  /* index bits 0 and 2 */
@@ -118,12 +129,13 @@ static void block_pack(
         halves_interleave(rows, at, dst);
         if (t->min)
             halves_interleave(rows, at + 2, dst + t->min);
-        uint32_t bits[ROWS];
-        for (uint32_t r = 0; r < ROWS; r++)
-            bits[r] = load_u32(rows[r] + high);
-        for (uint32_t r = 0; r < ROWS; r++)
-            bits[r] = fifth_bits(bits[r]);
-        memcpy(dst + t->high, bits, sizeof(bits));
+        LANES_UNROLL
+        for (uint32_t r = 0; r < ROWS; r += 4) {
+            const words4 v = {load_u32(rows[r] + high), load_u32(rows[r + 1] + high),
+                load_u32(rows[r + 2] + high), load_u32(rows[r + 3] + high)};
+            const words4 bits = fifth_bits(v);
+            memcpy(dst + t->high + (size_t)4 * r, &bits, sizeof(bits));
+        }
         words_interleave(rows, high + 4, 4, dst + t->quants);
         break;
     }

@@ -20,16 +20,17 @@ struct plan {
     struct plan_entry *entries;
     uint32_t n, capacity;
     uint64_t packed_bytes, vector_bytes, file_bytes;
-    const char **maps;   /* by file */
-    uint64_t *map_bytes; /* of those that we mapped ourselves; 0: the host's */
     const float *rope_freqs, *rope_long, *rope_short;
     /* packing: threads take pieces, numbered over all entries */
     const struct cpu_kernels *kernels;
+    struct mapping buffers; /* buffer_bytes for each thread: the file's bytes on their way */
+    uint64_t buffer_bytes;
     _Atomic uint32_t entry, panel; /* entry: the one being given out */
-    pthread_mutex_t lock;          /* guards entry and panel */
+    pthread_mutex_t lock;          /* guards entry, panel and error */
     _Atomic uint64_t done_bytes;
     uint64_t reported_bytes; /* thread 0 alone */
     atomic_bool stop;
+    struct orcd_error error; /* the first read that failed; code 0: none */
 };
 
 /* Entries that a model of this shape has at most. */

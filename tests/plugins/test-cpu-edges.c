@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,6 +256,32 @@ static void test_unmapped(void **state)
     rig_close(&r);
 }
 
+/* A file that became shorter after the host had looked at it. */
+static void test_cut(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct copy c;
+    struct orcd_model *m;
+    char *other = tiny_write(&model);
+    int fd = open(other, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    rig_open_device(&r, NULL);
+    copy_make(&c);
+    c.file.fd = fd;
+    assert_int_equal(r.p->model_load(r.device, &c.s, &m, &err), 0);
+    r.p->model_free(m);
+    assert_int_equal(ftruncate(fd, (off_t)(c.file.bytes - 1)), 0);
+    assert_int_equal(r.p->model_load(r.device, &c.s, &m, &err), ORCD_E_IO);
+    assert_non_null(strstr(err.msg, "cut short"));
+    copy_free(&c);
+    rig_close(&r);
+    close(fd);
+    unlink(other);
+    free(other);
+}
+
 static int submit(struct rig *r, struct orcd_batch *b)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
@@ -457,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_bad_models),
         cmocka_unit_test(test_unmapped),
+        cmocka_unit_test(test_cut),
         cmocka_unit_test(test_bad_steps),
         cmocka_unit_test(test_kv),
         cmocka_unit_test(test_options),
