@@ -41,7 +41,8 @@ static void usage(FILE *f)
     for (size_t i = 0; model_preset_at(i, &name); i++)
         fprintf(f, "%s%s", i ? ", " : " ", name);
     fputs("\n"
-          "  --family NAME    llama, qwen2, qwen3, phi3, gpt2, qwen3moe or gpt-oss\n"
+          "  --family NAME    llama, qwen2, qwen3, phi3, gpt2, qwen2moe, qwen3moe, gpt-oss, gemma, gemma2\n"
+          "                   or gemma3\n"
           "  --quant NAME     Q2_K, Q3_K_M, Q4_K_M, Q5_K_M, IQ4_NL, IQ4_XS and MXFP4_MOE as quantizers mix\n"
           "                   them, or a block type for every matrix (F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0\n"
           "                   Q3_K Q4_K Q5_K Q6_K MXFP4); rows that a block doesn't divide get the usual "
@@ -49,12 +50,16 @@ static void usage(FILE *f)
           "  --out FILE       written anew (/dev/null: to time the making alone)\n"
           "  --seed N         same seed, same bytes (1)\n"
           "  --layers N --embd N --heads N --kv-heads N --head-dim N --ff N --vocab N --ctx N\n"
+          "  --experts N --experts-used N     each --ff wide (8 and 2 where the family must have some)\n"
+          "  --shared-ff N    qwen2moe: width of the expert that all tokens share (four times --ff)\n"
+          "  --window N       sliding window of the layers that have one in the family; 0: not said\n"
           "  --rope-base X --rope-factor X    base of positions; linear scaling\n"
           "  --rope-freqs X   llama: a rope_freqs tensor for this factor (0: none)\n"
-          "  --tied 0|1       output shares the token embedding\n"
+          "  --tied 0|1       output shares the token embedding (1 for gemma, unless said)\n"
           "  --biases 0|1     llama: biases on every matrix\n"
-          "  --tokenizer NAME qwen2, llama-bpe, spm or none: a synthetic vocabulary of that kind\n"
-          "  --name TEXT      general.name\n"
+          "  --tokenizer NAME qwen2, llama-bpe, spm, phi3, gemma or none: a synthetic vocabulary of that "
+          "kind\n"
+          "  --name TEXT      general.name (the preset's, with its tokenizer)\n"
           "  --threads N      (one a processor)\n\n"
           "Every weight is drawn anew (no pool is repeated); scales make activations and logits sane, so\n"
           "that the model runs like a real one of its shape, but what it writes is noise.\n",
@@ -166,6 +171,10 @@ enum {
     OPT_FF,
     OPT_VOCAB,
     OPT_CTX,
+    OPT_EXPERTS,
+    OPT_EXPERTS_USED,
+    OPT_SHARED_FF,
+    OPT_WINDOW,
     OPT_ROPE_BASE,
     OPT_ROPE_FACTOR,
     OPT_ROPE_FREQS,
@@ -191,6 +200,10 @@ static const struct option options[] = {
     {"ff", 1, NULL, OPT_FF},
     {"vocab", 1, NULL, OPT_VOCAB},
     {"ctx", 1, NULL, OPT_CTX},
+    {"experts", 1, NULL, OPT_EXPERTS},
+    {"experts-used", 1, NULL, OPT_EXPERTS_USED},
+    {"shared-ff", 1, NULL, OPT_SHARED_FF},
+    {"window", 1, NULL, OPT_WINDOW},
     {"rope-base", 1, NULL, OPT_ROPE_BASE},
     {"rope-factor", 1, NULL, OPT_ROPE_FACTOR},
     {"rope-freqs", 1, NULL, OPT_ROPE_FREQS},
@@ -233,6 +246,7 @@ struct args {
     const char *out;
     uint64_t seed;
     unsigned threads;
+    bool tied_said;
 };
 
 static void take_option(struct args *a, int opt, const char *name)
@@ -245,7 +259,11 @@ static void take_option(struct args *a, int opt, const char *name)
         [OPT_HEAD_DIM] = &s->head_dim,
         [OPT_FF] = &s->ff,
         [OPT_VOCAB] = &s->vocab,
-        [OPT_CTX] = &s->ctx};
+        [OPT_CTX] = &s->ctx,
+        [OPT_EXPERTS] = &s->experts,
+        [OPT_EXPERTS_USED] = &s->experts_used,
+        [OPT_SHARED_FF] = &s->shared_ff,
+        [OPT_WINDOW] = &s->window};
     switch (opt) {
     case OPT_FAMILY:
         s->family = optarg;
@@ -270,6 +288,7 @@ static void take_option(struct args *a, int opt, const char *name)
         break;
     case OPT_TIED:
         s->tied = number(name, optarg, 1);
+        a->tied_said = true;
         break;
     case OPT_BIASES:
         s->biases = number(name, optarg, 1);
@@ -309,7 +328,6 @@ static int parse(struct args *a, int argc, char **argv)
         return 2;
     }
     a->spec = *model_preset(preset);
-    a->spec.name = preset;
     optind = 1;
     while ((opt = getopt_long(argc, argv, "", options, &index)) != -1)
         if (opt != OPT_PRESET)
@@ -318,6 +336,15 @@ static int parse(struct args *a, int argc, char **argv)
         usage(stderr);
         return 2;
     }
+    /* Under some names readers look for tokens that another vocabulary lacks. */
+    if (!a->spec.name && strcmp(a->spec.tokenizer, model_preset(preset)->tokenizer) == 0)
+        a->spec.name = preset;
+    if (!a->tied_said && strncmp(a->spec.family, "gemma", 5) == 0)
+        a->spec.tied = true;
+    if (model_has_experts(a->spec.family) && !a->spec.experts)
+        a->spec.experts = 8;
+    if (a->spec.experts && !a->spec.experts_used)
+        a->spec.experts_used = 2;
     return 0;
 }
 

@@ -70,7 +70,7 @@ static const struct {
                        .window = 2047,
                        .rope_base = 1e4f,
                        .eps = 1e-5f,
-                       .tokenizer = "spm"}},
+                       .tokenizer = "phi3"}},
     {"gpt2", {.family = "gpt2",
                  .layers = 12,
                  .embd = 768,
@@ -80,7 +80,6 @@ static const struct {
                  .vocab = 50257,
                  .ctx = 1024,
                  .eps = 1e-5f,
-                 .tied = true,
                  .tokenizer = "qwen2"}},
     {"gpt-oss-20b", {.family = "gpt-oss",
                         .layers = 24,
@@ -98,6 +97,61 @@ static const struct {
                         .rope_factor = 32,
                         .eps = 1e-5f,
                         .tokenizer = "qwen2"}},
+    {"qwen1.5-moe-a2.7b", {.family = "qwen2moe",
+                              .layers = 24,
+                              .embd = 2048,
+                              .heads = 16,
+                              .kv_heads = 16,
+                              .ff = 1408,
+                              .experts = 60,
+                              .experts_used = 4,
+                              .shared_ff = 5632,
+                              .vocab = 151936,
+                              .ctx = 8192,
+                              .rope_base = 1e6f,
+                              .eps = 1e-6f,
+                              .tokenizer = "qwen2"}},
+    {"gemma-2b", {.family = "gemma",
+                     .layers = 18,
+                     .embd = 2048,
+                     .heads = 8,
+                     .kv_heads = 1,
+                     .head_dim = 256,
+                     .ff = 16384,
+                     .vocab = 256000,
+                     .ctx = 8192,
+                     .rope_base = 1e4f,
+                     .eps = 1e-6f,
+                     .tied = true,
+                     .tokenizer = "gemma"}},
+    {"gemma-2-2b", {.family = "gemma2",
+                       .layers = 26,
+                       .embd = 2304,
+                       .heads = 8,
+                       .kv_heads = 4,
+                       .head_dim = 256,
+                       .ff = 9216,
+                       .vocab = 256000,
+                       .ctx = 8192,
+                       .window = 4096,
+                       .rope_base = 1e4f,
+                       .eps = 1e-6f,
+                       .tied = true,
+                       .tokenizer = "gemma"}},
+    {"gemma-3-1b", {.family = "gemma3",
+                       .layers = 26,
+                       .embd = 1152,
+                       .heads = 4,
+                       .kv_heads = 1,
+                       .head_dim = 256,
+                       .ff = 6912,
+                       .vocab = 262144,
+                       .ctx = 32768,
+                       .window = 512,
+                       .rope_base = 1e6f,
+                       .eps = 1e-6f,
+                       .tied = true,
+                       .tokenizer = "gemma"}},
     {"llama-3.2-1b", {.family = "llama",
                          .layers = 16,
                          .embd = 2048,
@@ -289,12 +343,17 @@ static void add_norm(struct model_plan *p, const char *name, int layer, uint64_t
         add_bias(p, full, layer, n);
 }
 
+static bool post_norms(const struct model_plan *p)
+{
+    return is(p, "gemma2") || is(p, "gemma3");
+}
+
 static void add_attention(struct model_plan *p, const struct mix *mix, int i)
 {
     const struct model_spec *s = &p->spec;
     const uint64_t e = s->embd, q = (uint64_t)s->heads * s->head_dim,
                    kv = (uint64_t)s->kv_heads * s->head_dim;
-    const bool oss = is(p, "gpt-oss"), bias = s->biases || oss || is(p, "qwen2"),
+    const bool oss = is(p, "gpt-oss"), bias = s->biases || oss || is(p, "qwen2") || is(p, "qwen2moe"),
                fused = is(p, "phi3") || is(p, "gpt2");
     const double in = 1 / sqrt((double)e), depth = 1 / sqrt(2.0 * s->layers);
     add_norm(p, "attn_norm", i, e);
@@ -317,10 +376,12 @@ static void add_attention(struct model_plan *p, const struct mix *mix, int i)
     }
     if (oss)
         add_bias(p, "attn_sinks.weight", i, s->heads);
-    if (is(p, "qwen3") || is(p, "qwen3moe")) {
+    if (is(p, "qwen3") || is(p, "qwen3moe") || is(p, "gemma3")) {
         add(p, "attn_q_norm.weight", i, 0, s->head_dim, 0, PLAN_NORM, 0.1);
         add(p, "attn_k_norm.weight", i, 0, s->head_dim, 0, PLAN_NORM, 0.1);
     }
+    if (post_norms(p))
+        add_norm(p, "post_attention_norm", i, e);
 }
 
 static void add_experts(struct model_plan *p, const struct mix *mix, int i)
@@ -334,6 +395,13 @@ static void add_experts(struct model_plan *p, const struct mix *mix, int i)
     add_many(p, "ffn_up_exps.weight", i, type, e, s->ff, n, PLAN_WEIGHTS, in);
     add_many(p, "ffn_down_exps.weight", i, mix->experts ? type : part_type(s, mix, PART_DOWN, i), s->ff, e, n,
         PLAN_WEIGHTS, 2 * depth / sqrt((double)s->ff));
+    if (is(p, "qwen2moe")) {
+        add(p, "ffn_gate_inp_shexp.weight", i, 0, e, 0, PLAN_BIAS, in);
+        add(p, "ffn_gate_shexp.weight", i, mix->base, e, s->shared_ff, PLAN_WEIGHTS, in);
+        add(p, "ffn_up_shexp.weight", i, mix->base, e, s->shared_ff, PLAN_WEIGHTS, in);
+        add(p, "ffn_down_shexp.weight", i, mix->base, s->shared_ff, e, PLAN_WEIGHTS,
+            2 * depth / sqrt((double)s->shared_ff));
+    }
     if (!is(p, "gpt-oss"))
         return;
     add_bias(p, "attn_output.bias", i, e);
@@ -361,6 +429,8 @@ static void add_layer(struct model_plan *p, const struct mix *mix, int i)
     add(p, "ffn_up.weight", i, mix->base, e, fused ? 2 * (uint64_t)s->ff : s->ff, PLAN_WEIGHTS, in);
     add(p, "ffn_down.weight", i, part_type(s, mix, PART_DOWN, i), s->ff, e, PLAN_WEIGHTS,
         2 * depth / sqrt((double)s->ff));
+    if (post_norms(p))
+        add_norm(p, "post_ffw_norm", i, e);
     if (!bias)
         return;
     add_bias(p, "attn_output.bias", i, e);
@@ -391,8 +461,9 @@ static void add_metadata(struct gguf_writer *w, const struct model_spec *s, cons
         gw_f32(w, KEY("rope.freq_base"), s->rope_base);
         gw_u32(w, KEY("rope.dimension_count"), s->head_dim);
     }
-    if (s->window)
-        gw_u32(w, KEY("attention.sliding_window"), s->window);
+    /* Some readers of phi3 want to be told of a window; one that no context fills is none. */
+    if (s->window || strcmp(s->family, "phi3") == 0)
+        gw_u32(w, KEY("attention.sliding_window"), s->window ? s->window : s->ctx);
     gw_u32(w, KEY("vocab_size"), s->vocab);
     if ((uint64_t)s->head_dim * s->heads != s->embd) {
         gw_u32(w, KEY("attention.key_length"), s->head_dim);
@@ -411,13 +482,26 @@ static void add_metadata(struct gguf_writer *w, const struct model_spec *s, cons
         gw_u32(w, KEY("expert_used_count"), s->experts_used);
         gw_u32(w, KEY("expert_feed_forward_length"), s->ff);
     }
+    if (s->shared_ff)
+        gw_u32(w, KEY("expert_shared_feed_forward_length"), s->shared_ff);
+    if (strcmp(s->family, "gemma2") == 0) {
+        gw_f32(w, KEY("attn_logit_softcapping"), 50);
+        gw_f32(w, KEY("final_logit_softcapping"), 30);
+    }
 #undef KEY
     synth_vocab_write(w, s->tokenizer, s->vocab);
 }
 
+bool model_has_experts(const char *family)
+{
+    return strcmp(family, "qwen2moe") == 0 || strcmp(family, "qwen3moe") == 0 ||
+           strcmp(family, "gpt-oss") == 0;
+}
+
 static const char *check(const struct model_spec *s)
 {
-    static const char *const families[] = {"llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss"};
+    static const char *const families[] = {"llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss",
+        "qwen2moe", "gemma", "gemma2", "gemma3"};
     bool known = false;
     for (size_t i = 0; s->family && i < sizeof(families) / sizeof(families[0]); i++)
         known |= strcmp(s->family, families[i]) == 0;
@@ -436,9 +520,11 @@ static const char *check(const struct model_spec *s)
     if (s->layers > 1000000 || s->embd > 1 << 20 || s->ff > 1 << 20 || s->vocab > 1 << 24 ||
         s->heads > 1 << 16)
         return "a size is too large";
-    const bool must = strcmp(s->family, "qwen3moe") == 0 || strcmp(s->family, "gpt-oss") == 0;
+    const bool must = model_has_experts(s->family);
     if (must ? !s->experts : s->experts && strcmp(s->family, "llama") != 0)
-        return "qwen3moe and gpt-oss have experts, llama may have some";
+        return "qwen2moe, qwen3moe and gpt-oss have experts, llama may have some";
+    if (s->shared_ff && strcmp(s->family, "qwen2moe") != 0)
+        return "only qwen2moe has an expert that all tokens share";
     if (s->experts > 1024 || s->experts_used > s->experts || (s->experts && !s->experts_used))
         return "at most 1024 experts, of which some are used";
     if (s->rope_freqs > 0 && strcmp(s->family, "llama") != 0)
@@ -456,15 +542,19 @@ const char *model_plan_init(struct model_plan *p, const struct model_spec *spec)
     const struct mix *mix = find_mix(s->quant);
     if (!s->head_dim)
         s->head_dim = s->embd / s->heads;
+    if (is(p, "qwen2moe") && !s->shared_ff)
+        s->shared_ff = 4 * s->ff;
     gw_init(&p->writer);
-    p->tensors = calloc(8 + 20 * (size_t)s->layers, sizeof(*p->tensors));
+    p->tensors = calloc(8 + 24 * (size_t)s->layers, sizeof(*p->tensors));
     if (!p->tensors)
         abort();
     add_metadata(&p->writer, s, mix);
     /* The sharper of the two ends makes logits of deviation about 3. */
     double end = 3 / sqrt((double)s->embd);
     add(p, "token_embd.weight", -1, s->tied ? mix->more : mix->base, s->embd, s->vocab, PLAN_WEIGHTS,
-        s->tied ? end : 0.5);
+        is(p, "gemma") || is(p, "gemma2") || is(p, "gemma3") ? end
+        : s->tied                                            ? end
+                                                             : 0.5);
     if (is(p, "gpt2"))
         add(p, "position_embd.weight", -1, mix->base == ORCD_TYPE_F32 ? ORCD_TYPE_F32 : ORCD_TYPE_F16,
             s->embd, s->ctx, PLAN_WEIGHTS, 0.2);

@@ -13,13 +13,16 @@
 #include "tests/lib/gguf-writer.h"
 
 struct model_spec {
-    const char *family; /* "llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss" */
-    const char *name;   /* general.name */
+    /* "llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss", "qwen2moe", "gemma", "gemma2",
+     * "gemma3" */
+    const char *family;
+    const char *name; /* general.name */
     uint32_t layers, embd, heads, kv_heads;
     uint32_t head_dim; /* 0: embd / heads */
     uint32_t ff, vocab, ctx;
     uint32_t window;                /* sliding window; 0: none */
     uint32_t experts, experts_used; /* each ff wide; 0: none; llama may have some */
+    uint32_t shared_ff;             /* qwen2moe: width of the expert that all tokens share; 0: 4 ff */
     float rope_base, eps;
     float rope_factor;     /* of linear scaling (gpt-oss: YaRN, from ctx / factor); 0: none */
     float rope_freqs;      /* llama: factor of a rope_freqs tensor (8: Llama 3.1, 32: 3.2); 0: none */
@@ -27,7 +30,7 @@ struct model_spec {
     bool biases;           /* llama: all optional biases (qwen2 always has q, k, v) */
     const char *quant;     /* "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "IQ4_NL", "IQ4_XS" and
                             * "MXFP4_MOE" as quantizers mix them, or a block type's name for every matrix */
-    const char *tokenizer; /* "qwen2", "llama-bpe" (byte-level BPE), "spm", "none" */
+    const char *tokenizer; /* one of synth-vocab.h */
 };
 
 enum plan_fill { PLAN_WEIGHTS, PLAN_NORM, PLAN_BIAS, PLAN_ROPE_FREQS };
@@ -53,6 +56,7 @@ struct model_plan {
 const struct model_spec *model_preset(const char *name);
 const struct model_spec *model_preset_at(size_t i, const char **name); /* NULL past the end */
 
+bool model_has_experts(const char *family); /* every model of the family */
 /* NULL, or what is wrong with the spec. */
 const char *model_plan_init(struct model_plan *p, const struct model_spec *spec);
 void model_plan_free(struct model_plan *p);

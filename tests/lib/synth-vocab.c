@@ -32,6 +32,11 @@ static const char *const qwen_specials[] = {"<|endoftext|>", "<|im_start|>", "<|
 static const char *const llama_specials[] = {
     "<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"};
 
+/* Readers look for the first of these in every model that is called phi-3. */
+static const char *const phi3_specials[] = {
+    "<|endoftext|>", "<|assistant|>", "<|system|>", "<|end|>", "<|user|>"};
+static const char *const gemma_specials[] = {"<start_of_turn>", "<end_of_turn>"};
+
 static const char qwen_template[] =
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + "
     "'<|im_end|>' + "
@@ -44,6 +49,41 @@ static const char spm_template[] =
     "{% for message in messages %}{{ '<|' + message['role'] + '|>\\n' + message['content'] + eos_token + "
     "'\\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
+static const char phi3_template[] =
+    "{% for message in messages %}{{'<|' + message['role'] + '|>' + '\\n' + message['content'] + "
+    "'<|end|>\\n'}}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}";
+static const char gemma_template[] =
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') "
+    "}}"
+    "{% endif %}{% for message in messages %}{% if message['role'] == 'assistant' %}{% set role = 'model' %}"
+    "{% else %}{% set role = message['role'] %}{% endif %}{{ '<start_of_turn>' + role + '\\n' + "
+    "message['content'] | trim + '<end_of_turn>\\n' }}{% endfor %}{% if add_generation_prompt %}"
+    "{{'<start_of_turn>model\\n'}}{% endif %}";
+
+static const struct kind {
+    const char *name;
+    bool spm;
+    const char *const *specials;
+    uint32_t n_specials;
+    const char *bos, *eos;
+    bool add_bos, space_prefix;
+    const char *template;
+} kinds[] = {
+    {"qwen2", false, qwen_specials, 3, "<|endoftext|>", "<|im_end|>", false, false, qwen_template},
+    {"llama-bpe", false, llama_specials, 5, "<|begin_of_text|>", "<|eot_id|>", true, false, llama_template},
+    {"spm", true, NULL, 0, "<s>", "</s>", true, true, spm_template},
+    {"phi3", true, phi3_specials, 5, "<s>", "<|endoftext|>", true, true, phi3_template},
+    {"gemma", true, gemma_specials, 2, "<bos>", "<eos>", true, false, gemma_template},
+};
+
+static const struct kind *find_kind(const char *name)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    return NULL;
+}
 
 struct vocab {
     bool spm;
@@ -154,11 +194,11 @@ static void add_byte_letters(struct vocab *v)
     }
 }
 
-static void add_spm_start(struct vocab *v)
+static void add_spm_start(struct vocab *v, const struct kind *k)
 {
     add(v, "<unk>", TYPE_UNKNOWN);
-    add(v, "<s>", TYPE_CONTROL);
-    add(v, "</s>", TYPE_CONTROL);
+    add(v, strcmp(k->name, "gemma") ? "<s>" : "<bos>", TYPE_CONTROL);
+    add(v, strcmp(k->name, "gemma") ? "</s>" : "<eos>", TYPE_CONTROL);
     for (unsigned b = 0; b < 256; b++) {
         char text[8];
         snprintf(text, sizeof(text), "<0x%02X>", b);
@@ -171,17 +211,14 @@ static void add_spm_start(struct vocab *v)
     }
 }
 
-static uint32_t least(const char *kind)
-{
-    return strcmp(kind, "spm") == 0 ? 3 + 256 + 1 + 94 : 256 + 8;
-}
-
 const char *synth_vocab_check(const char *kind, uint32_t n_vocab)
 {
-    if (!kind ||
-        (strcmp(kind, "qwen2") && strcmp(kind, "llama-bpe") && strcmp(kind, "spm") && strcmp(kind, "none")))
+    if (kind && strcmp(kind, "none") == 0)
+        return NULL;
+    const struct kind *k = kind ? find_kind(kind) : NULL;
+    if (!k)
         return "unknown tokenizer";
-    if (strcmp(kind, "none") != 0 && n_vocab < least(kind))
+    if (n_vocab < (k->spm ? 3u + 256 + 1 + 94 : 256u + 3) + k->n_specials)
         return "the vocabulary is too small for its tokenizer";
     return NULL;
 }
@@ -203,21 +240,33 @@ static void fill(struct vocab *v)
     }
 }
 
-static void write_ids(struct gguf_writer *w, uint32_t bos, uint32_t eos, int add_bos)
+static uint32_t id_of(const struct vocab *v, const char *text)
 {
-    gw_u32(w, "tokenizer.ggml.bos_token_id", bos);
-    gw_u32(w, "tokenizer.ggml.eos_token_id", eos);
-    gw_bool(w, "tokenizer.ggml.add_bos_token", add_bos);
+    for (uint32_t i = 0; i < v->n; i++)
+        if (strcmp(v->text[i], text) == 0)
+            return i;
+    abort();
+}
+
+static void write_ids(struct gguf_writer *w, const struct vocab *v, const struct kind *k)
+{
+    if (k->spm)
+        gw_u32(w, "tokenizer.ggml.unknown_token_id", 0);
+    gw_u32(w, "tokenizer.ggml.bos_token_id", id_of(v, k->bos));
+    gw_u32(w, "tokenizer.ggml.eos_token_id", id_of(v, k->eos));
+    gw_bool(w, "tokenizer.ggml.add_bos_token", k->add_bos);
+    if (k->spm && !k->space_prefix)
+        gw_bool(w, "tokenizer.ggml.add_space_prefix", false);
 }
 
 void synth_vocab_write(struct gguf_writer *w, const char *kind, uint32_t n_vocab)
 {
-    if (strcmp(kind, "none") == 0)
+    if (strcmp(kind, "none") == 0) {
+        gw_str(w, "tokenizer.ggml.model", "no_vocab");
         return;
-    struct vocab v = {.spm = strcmp(kind, "spm") == 0};
-    bool qwen = strcmp(kind, "qwen2") == 0;
-    const char *const *specials = qwen ? qwen_specials : llama_specials;
-    uint32_t n_special = v.spm ? 0 : qwen ? 3 : 5;
+    }
+    const struct kind *k = find_kind(kind);
+    struct vocab v = {.spm = k->spm};
     v.mask = 1;
     while (v.mask < 2 * n_vocab)
         v.mask *= 2;
@@ -227,15 +276,14 @@ void synth_vocab_write(struct gguf_writer *w, const char *kind, uint32_t n_vocab
     v.text = calloc(n_vocab, sizeof(*v.text));
     if (!v.slots || !v.types || !v.scores || !v.text)
         abort();
-    v.room = n_vocab - n_special;
+    v.room = n_vocab - k->n_specials;
     if (v.spm)
-        add_spm_start(&v);
+        add_spm_start(&v, k);
     else
         add_byte_letters(&v);
     fill(&v);
-    uint32_t first = v.n;
-    for (uint32_t i = 0; i < n_special; i++)
-        add(&v, specials[i], TYPE_CONTROL);
+    for (uint32_t i = 0; i < k->n_specials; i++)
+        add(&v, k->specials[i], TYPE_CONTROL);
 
     gw_str(w, "tokenizer.ggml.model", v.spm ? "llama" : "gpt2");
     if (!v.spm)
@@ -246,15 +294,8 @@ void synth_vocab_write(struct gguf_writer *w, const char *kind, uint32_t n_vocab
         gw_array(w, "tokenizer.ggml.scores", GGUF_F32, v.scores, v.n, sizeof(*v.scores));
     else
         gw_array_strings(w, "tokenizer.ggml.merges", &v.merges, v.n_merges);
-    if (v.spm) {
-        gw_u32(w, "tokenizer.ggml.unknown_token_id", 0);
-        write_ids(w, 1, 2, 1);
-    } else if (qwen) {
-        write_ids(w, first, first + 2, 0);
-    } else {
-        write_ids(w, first, first + 4, 1);
-    }
-    gw_str(w, "tokenizer.chat_template", v.spm ? spm_template : qwen ? qwen_template : llama_template);
+    write_ids(w, &v, k);
+    gw_str(w, "tokenizer.chat_template", k->template);
     gw_buf_free(&v.tokens);
     gw_buf_free(&v.merges);
     free(v.slots);
