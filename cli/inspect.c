@@ -70,7 +70,8 @@ static void print_model(const struct model *m, uint64_t slots, uint64_t context)
         h->n_embd, h->n_vocab, model_source(m)->layers[0].n_heads, h->head_dim_k,
         model_source(m)->layers[0].n_kv_heads);
     if (h->n_experts)
-        printf("experts        %u, %u used\n", h->n_experts, h->n_experts_used);
+        printf("experts        %u, %u used%s\n", h->n_experts, h->n_experts_used,
+            h->n_ff_shared ? ", and one that all tokens share" : "");
     print_windows(m);
     printf("context        %u tokens\n", h->n_ctx_train);
     printf("memory         %.1f MiB weights + %.1f MiB KV (%llu slots of %llu tokens, 16 bit) = %.1f MiB and "

@@ -7,6 +7,7 @@ libcore_a_SOURCES += $(QUANT_TYPES_SOURCES) \
 	core/model/gguf-parse.c core/model/gguf-value.c core/model/gguf-index.c core/model/gguf-split.c \
 	core/model/model.c core/model/model.h core/model/model-internal.h \
 	core/model/model-arch.c core/model/model-hparams.c core/model/model-rope.c core/model/model-window.c core/model/model-experts.c \
+	core/model/model-scales.c \
 	core/model/model-tensors.c \
 	core/model/model-kind.c
 EXTRA_DIST += docs/formats.md

@@ -52,6 +52,12 @@ const struct model_role model_layer_roles[ORCD_L_COUNT] = {
     [ORCD_L_UP_EXPS_B]   = {"ffn_up_exps.bias", {DIM_FF_EXPERT, DIM_EXPERTS}},
     [ORCD_L_DOWN_EXPS]   = {"ffn_down_exps.weight", {DIM_FF_EXPERT, DIM_EMBD, DIM_EXPERTS}},
     [ORCD_L_DOWN_EXPS_B] = {"ffn_down_exps.bias", {DIM_EMBD, DIM_EXPERTS}},
+    [ORCD_L_ATTN_POST_NORM] = {"post_attention_norm.weight", {DIM_EMBD}},
+    [ORCD_L_FFN_POST_NORM]  = {"post_ffw_norm.weight", {DIM_EMBD}},
+    [ORCD_L_SHARED_ROUTER]  = {"ffn_gate_inp_shexp.weight", {DIM_EMBD}},
+    [ORCD_L_SHARED_GATE]    = {"ffn_gate_shexp.weight", {DIM_EMBD, DIM_FF_SHARED}},
+    [ORCD_L_SHARED_UP]      = {"ffn_up_shexp.weight", {DIM_EMBD, DIM_FF_SHARED}},
+    [ORCD_L_SHARED_DOWN]    = {"ffn_down_shexp.weight", {DIM_FF_SHARED, DIM_EMBD}},
 };
 
 #define USE(role, required, feature) {role, required, feature, NULL, NULL}
@@ -126,6 +132,27 @@ static const struct model_use qwen3moe_layer[] = {
     SPLIT_QKV, QK_NORM, USE(ORCD_L_ATTN_OUT, 1, 0), USE(ORCD_L_FFN_NORM, 1, 0), EXPERTS,
 };
 
+static const struct model_use qwen2moe_layer[] = {
+    SPLIT_QKV, MAY_BIAS_QKV, USE(ORCD_L_ATTN_OUT, 1, 0), USE(ORCD_L_FFN_NORM, 1, 0), EXPERTS,
+    USE(ORCD_L_SHARED_ROUTER, 1, 0), USE(ORCD_L_SHARED_GATE, 1, 0),
+    USE(ORCD_L_SHARED_UP, 1, 0), USE(ORCD_L_SHARED_DOWN, 1, 0),
+};
+
+#define POST_NORMS \
+    USE(ORCD_L_ATTN_POST_NORM, 1, ORCD_F_POST_NORMS), USE(ORCD_L_FFN_POST_NORM, 1, ORCD_F_POST_NORMS)
+
+static const struct model_use gemma_layer[] = {
+    SPLIT_QKV, PLAIN_FFN,
+};
+
+static const struct model_use gemma2_layer[] = {
+    SPLIT_QKV, PLAIN_FFN, POST_NORMS,
+};
+
+static const struct model_use gemma3_layer[] = {
+    SPLIT_QKV, PLAIN_FFN, POST_NORMS, QK_NORM,
+};
+
 static const struct model_use oss_layer[] = {
     ANY_QKV, MAY_BIAS_QKV, USE(ORCD_L_QKV_B, 0, ORCD_F_QKV_BIAS),
     {ORCD_L_ATTN_OUT, 1, 0, NULL, "attn_out.weight"},
@@ -141,6 +168,8 @@ static const struct model_use oss_layer[] = {
 #define OSS .rope = ORCD_ROPE_NEOX, .activation = ORCD_ACT_SWIGLU_OAI, .experts = true, .scalings = SCALINGS, \
     .default_scaling = ORCD_SCALING_YARN, .window = 128, .window_period = 2, \
     .features = ORCD_F_MOE | ORCD_F_SWIGLU_OAI, USES(plain_global, oss_layer)
+#define GEMMA .rope = ORCD_ROPE_NEOX, .activation = ORCD_ACT_GELU_GATED, .scalings = SCALINGS, \
+    .features = ORCD_F_EMBD_SCALE | ORCD_F_GELU_GATED
 #define USES(g, l) .global = (g), .n_global = ARRAY_LEN(g), .layer = (l), .n_layer = ARRAY_LEN(l)
 
 static const struct model_family families[] = {
@@ -158,17 +187,22 @@ static const struct model_family families[] = {
         USES(plain_global, qwen3moe_layer)},
     {.arch = "gpt-oss", OSS},
     {.arch = "gptoss", .shown = "gpt-oss", OSS},
+    {.arch = "qwen2moe", .rope = ORCD_ROPE_NEOX, .scalings = SCALINGS, .experts = true, .softmax_over_all = true,
+        .features = ORCD_F_MOE | ORCD_F_SHARED_EXPERT, USES(plain_global, qwen2moe_layer)},
+    {.arch = "gemma", GEMMA, USES(plain_global, gemma_layer)},
+    /* 46 and 62 layers: the models of 27 thousand million parameters. */
+    {.arch = "gemma2", GEMMA, .window = 4096, .window_period = 2, .scaled_by_width = 46,
+        .caps = true, .attn_softcap = 50, .logit_softcap = 30, USES(plain_global, gemma2_layer)},
+    {.arch = "gemma3", GEMMA, .window_period = 6, .local_rope_base = 10000, .scaled_by_width = 62,
+        .caps = true, .no_windowed_cap = true, USES(plain_global, gemma3_layer)},
 };
 
 /* Families that people bring and that need what no plugin does yet. */
 static const struct {
     const char *arch, *needs;
 } missing[] = {
-    {"gemma", "scaled embeddings and a gated GELU"},
-    {"gemma2", "scaled embeddings, norms behind each block and capped logits"},
-    {"gemma3", "scaled embeddings, norms behind each block and two rope bases"},
     {"gemma3n", "per-layer embeddings"},
-    {"qwen2moe", "experts that all tokens share"},
+    {"gemma4", "per-layer embeddings"},
     {"qwen2vl", "rope over sections of a head"},
     {"qwen3next", "linear attention"},
     {"deepseek2", "latent attention and experts that all tokens share"},
@@ -219,8 +253,8 @@ const char *model_family_needs(struct gguf_str arch)
 const char *const *model_supported_archs(void)
 {
     /* In the order of families[], each once; the test of model_supported_archs holds them together. */
-    static const char *const names[] = {
-        "llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss", NULL};
+    static const char *const names[] = {"llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss",
+        "qwen2moe", "gemma", "gemma2", "gemma3", NULL};
     _Static_assert(ARRAY_LEN(names) == ARRAY_LEN(families) - 1, "llama and gpt-oss have two rows");
     return names;
 }

@@ -20,9 +20,17 @@ static int check_gating(const struct model *m, struct orcd_error *err)
     rc = gguf_get_u64(m->g, key.text, &shared, err);
     if (rc != 0 && rc != ORCD_E_NOT_FOUND)
         return rc;
-    if (shared != 0)
+    /* A shared expert's own feature says that there is one. */
+    if (shared > (m->family->features & ORCD_F_SHARED_EXPERT ? 1u : 0u))
         return error_set(err, ORCD_E_UNSUPPORTED, "%" PRIu64 " experts that all tokens share", shared);
     return 0;
+}
+
+/* Files that do not say how wide experts are have them to show. 0: not even that. */
+static uint32_t width_of(const struct model *m, const char *gates)
+{
+    const struct gguf_tensor *t = gguf_tensor_find(m->g, gates);
+    return t && t->dims[1] <= MODEL_MAX_COUNT ? (uint32_t)t->dims[1] : 0;
 }
 
 int model_read_experts(struct model *m, struct orcd_error *err)
@@ -30,15 +38,15 @@ int model_read_experts(struct model *m, struct orcd_error *err)
     struct orcd_hparams *hp = &m->hp;
     if (!m->family->experts)
         return 0;
-    /* Files that do not say how wide experts are have them to show. */
-    const struct gguf_tensor *gates = gguf_tensor_find(m->g, "blk.0.ffn_gate_exps.weight");
-    uint32_t width = gates && gates->dims[1] <= MODEL_MAX_COUNT ? (uint32_t)gates->dims[1] : 0;
     int rc = model_get_count(m, "expert_count", 1, MODEL_MAX_EXPERTS, 0, &hp->n_experts, err);
     if (rc == 0)
         rc = model_get_count(m, "expert_used_count", 1, hp->n_experts, 0, &hp->n_experts_used, err);
     if (rc == 0)
-        rc = model_get_count(
-            m, "expert_feed_forward_length", 1, MODEL_MAX_COUNT, width, &hp->n_ff_expert, err);
+        rc = model_get_count(m, "expert_feed_forward_length", 1, MODEL_MAX_COUNT,
+            width_of(m, "blk.0.ffn_gate_exps.weight"), &hp->n_ff_expert, err);
+    if (rc == 0 && m->family->features & ORCD_F_SHARED_EXPERT)
+        rc = model_get_count(m, "expert_shared_feed_forward_length", 1, MODEL_MAX_COUNT,
+            width_of(m, "blk.0.ffn_gate_shexp.weight"), &hp->n_ff_shared, err);
     if (rc == 0)
         rc = model_get_float(m, "expert_weights_scale", 0, 1e6, 1, &hp->expert_weights_scale, err);
     if (rc == 0)
@@ -47,8 +55,7 @@ int model_read_experts(struct model *m, struct orcd_error *err)
         return rc;
     if (hp->expert_weights_scale == 0)
         hp->expert_weights_scale = 1;
-    /* All of these families weigh the chosen experts among themselves. */
-    hp->expert_weights_norm = 1;
+    hp->expert_weights_norm = !m->family->softmax_over_all;
     for (uint32_t i = 0; i < hp->n_layers; i++)
         m->layers[i].n_ff = hp->n_ff_expert;
     return 0;

@@ -196,5 +196,5 @@ int model_read_hparams(struct model *m, struct orcd_error *err)
         rc = model_read_rope(m, err);
     if (rc == 0)
         rc = model_read_windows(m, err);
-    return rc;
+    return rc == 0 ? model_read_scales(m, err) : rc;
 }

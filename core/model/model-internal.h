@@ -31,6 +31,7 @@ enum model_dim {
     DIM_UP, /* DIM_FF, doubled where gate and up are fused */
     DIM_EXPERTS,
     DIM_FF_EXPERT,
+    DIM_FF_SHARED,
     DIM_COUNT
 };
 
@@ -65,6 +66,15 @@ struct model_family {
     /* Of files that do not say it: keys that a sliding window has (0: none), and the number of
      * layers of which the last has no window (0: all have one). */
     uint32_t window, window_period;
+    /* Likewise: the rope base of layers with a window (0: that of all), and the caps of scores
+     * and logits (0: none). */
+    float local_rope_base, attn_softcap, logit_softcap;
+    bool caps;            /* files may have those */
+    bool no_windowed_cap; /* with windows logits have no cap, whatever the file says */
+    /* Of so many layers is the size whose queries are scaled by width / heads, not by the
+     * size of a head; no key says it. 0: none. */
+    uint32_t scaled_by_width;
+    bool softmax_over_all; /* the weights of experts are parts of a softmax over all of them */
     const struct model_use *global, *layer;
     size_t n_global, n_layer;
 };
@@ -96,6 +106,8 @@ int model_read_hparams(struct model *m, struct orcd_error *err);
 int model_read_experts(struct model *m, struct orcd_error *err);
 /* The rotary part of hp; head_dim_k and n_ctx_train are set. */
 int model_read_rope(struct model *m, struct orcd_error *err);
+/* Scale of embeddings and queries, caps; head sizes and windows are set. */
+int model_read_scales(struct model *m, struct orcd_error *err);
 /* The layers' sliding windows; n_ctx_train is set. */
 int model_read_windows(struct model *m, struct orcd_error *err);
 /* Fills in roles, checks shapes and types, sets features. */

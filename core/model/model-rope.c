@@ -104,8 +104,12 @@ int model_read_rope(struct model *m, struct orcd_error *err)
             "%" PRIu32 " rotated dimensions of a head of %" PRIu32
             "; an even number, at most all, is allowed",
             hp->rope_dims, hp->head_dim_k);
+    /* Where windows have a base of their own, some files call this one global. */
+    float usual = 10000;
+    if (rc == 0 && m->family->local_rope_base != 0)
+        rc = model_get_float(m, "rope.global.freq_base", 1e-3, 1e15, (double)usual, &usual, err);
     if (rc == 0)
-        rc = model_get_float(m, "rope.freq_base", 1e-3, 1e15, 10000, &hp->rope_base, err);
+        rc = model_get_float(m, "rope.freq_base", 1e-3, 1e15, (double)usual, &hp->rope_base, err);
     if (rc == 0)
         rc = read_type(m, &hp->rope_scaling, err);
     if (rc == 0)

@@ -44,6 +44,8 @@ static uint64_t dim_size(const struct model *m, const struct orcd_layer *l, unsi
         return hp->n_experts;
     case DIM_FF_EXPERT:
         return hp->n_ff_expert;
+    case DIM_FF_SHARED:
+        return hp->n_ff_shared;
     default:
         return 1;
     }

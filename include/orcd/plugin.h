@@ -202,7 +202,7 @@ enum orcd_norm { ORCD_NORM_RMS = 0, ORCD_NORM_LAYER = 1 };
 /* NORM rotates adjacent pairs, NEOX the two halves. */
 enum orcd_rope { ORCD_ROPE_NONE = 0, ORCD_ROPE_NORM = 1, ORCD_ROPE_NEOX = 2 };
 enum orcd_rope_scaling { ORCD_SCALING_NONE = 0, ORCD_SCALING_LINEAR = 1, ORCD_SCALING_YARN = 2, ORCD_SCALING_LONGROPE = 3 };
-enum orcd_activation { ORCD_ACT_SILU_GATED = 0, ORCD_ACT_GELU = 1, ORCD_ACT_SWIGLU_OAI = 2 };
+enum orcd_activation { ORCD_ACT_SILU_GATED = 0, ORCD_ACT_GELU = 1, ORCD_ACT_SWIGLU_OAI = 2, ORCD_ACT_GELU_GATED = 3 };
 
 /* required_features of a model source: what a family needs beyond RMS norm,
  * separate q/k/v, gated SiLU and rotary positions. */
@@ -222,6 +222,12 @@ enum orcd_activation { ORCD_ACT_SILU_GATED = 0, ORCD_ACT_GELU = 1, ORCD_ACT_SWIG
 #define ORCD_F_MOE (UINT64_C(1) << 13)
 #define ORCD_F_SWIGLU_OAI (UINT64_C(1) << 14)
 #define ORCD_F_LINEAR_ROPE (UINT64_C(1) << 15)
+#define ORCD_F_EMBD_SCALE (UINT64_C(1) << 16)    /* token embeddings are multiplied by embd_scale */
+#define ORCD_F_GELU_GATED (UINT64_C(1) << 17)
+#define ORCD_F_POST_NORMS (UINT64_C(1) << 18)    /* RMS norm of what attention and feed-forward add */
+#define ORCD_F_SOFTCAP (UINT64_C(1) << 19)       /* attn_softcap, logit_softcap */
+#define ORCD_F_LOCAL_ROPE (UINT64_C(1) << 20)    /* layers with a window rotate by rope_base_local */
+#define ORCD_F_SHARED_EXPERT (UINT64_C(1) << 21) /* a gated feed-forward of all tokens beside the experts */
 
 /* Hyper-parameters shared by all layers. Ranges are checked by the host: counts
  * are 1 to 2^20 (n_vocab 2^24), head sizes even and at most 1024. */
@@ -242,8 +248,14 @@ struct orcd_hparams {
      * than rope_orig_ctx, else by rope_short[i]. */
     float yarn_ext_factor, yarn_attn_factor, yarn_beta_fast, yarn_beta_slow;
     uint32_t n_experts, n_experts_used, n_ff_expert;
-    uint32_t expert_weights_norm;
+    uint32_t expert_weights_norm; /* 1: a softmax over the chosen experts; 0: over all */
     float expert_weights_scale;
+    /* Features that say so; 0 without them. A cap c makes x into c tanh(x / c), scores before
+     * the mask. rope_base_local: as rope_base, without any scaling. */
+    float embd_scale;
+    float attn_softcap, logit_softcap; /* 0: that one has none */
+    float rope_base_local;
+    uint32_t n_ff_shared; /* width of the shared expert */
 };
 
 /* Roles of tensors. Append only. W and B of a role are weight and bias. */
@@ -257,7 +269,10 @@ enum orcd_layer_role {
     ORCD_L_QKV, ORCD_L_QKV_B, ORCD_L_Q_NORM, ORCD_L_K_NORM, ORCD_L_ATTN_OUT, ORCD_L_ATTN_OUT_B, ORCD_L_SINKS,
     ORCD_L_FFN_NORM, ORCD_L_FFN_NORM_B, ORCD_L_GATE, ORCD_L_GATE_B, ORCD_L_UP, ORCD_L_UP_B, ORCD_L_DOWN,
     ORCD_L_DOWN_B, ORCD_L_ROUTER, ORCD_L_ROUTER_B, ORCD_L_GATE_EXPS, ORCD_L_GATE_EXPS_B, ORCD_L_UP_EXPS,
-    ORCD_L_UP_EXPS_B, ORCD_L_DOWN_EXPS, ORCD_L_DOWN_EXPS_B, ORCD_L_COUNT
+    ORCD_L_UP_EXPS_B, ORCD_L_DOWN_EXPS, ORCD_L_DOWN_EXPS_B,
+    ORCD_L_ATTN_POST_NORM, ORCD_L_FFN_POST_NORM,
+    /* The shared expert's output is multiplied by the sigmoid of its input's product with SHARED_ROUTER. */
+    ORCD_L_SHARED_ROUTER, ORCD_L_SHARED_GATE, ORCD_L_SHARED_UP, ORCD_L_SHARED_DOWN, ORCD_L_COUNT
 };
 
 /* One layer. tensor[role] is an index into tensors, -1 when it has none. */

@@ -50,6 +50,7 @@ static void attention_item(
         .head_dim_k = hp->head_dim_k,
         .head_dim_v = hp->head_dim_v,
         .scale = hp->attn_scale,
+        .softcap = hp->attn_softcap,
         .scratch = t->attn};
     const uint64_t tile_macs = (uint64_t)n * KV_TILE * (hp->head_dim_k + hp->head_dim_v);
     const uint64_t tiles_at_once = LOOK_MACS / tile_macs + 1;

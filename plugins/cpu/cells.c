@@ -63,7 +63,7 @@ void cells_compact(struct orcd_ctx *ctx)
     if (seen == f->compact_seen)
         return;
     f->compact_seen = seen;
-    const uint64_t embd = ctx->model->hp.n_embd, pairs = ctx->model->hp.rope_dims / 2;
+    const uint64_t embd = ctx->model->hp.n_embd, pairs = rope_floats(ctx->model);
     const uint64_t used = ctx->model->hp.n_experts_used;
     uint32_t to = 0;
     for (uint32_t i = 0; i < f->n_cells; i++) {

@@ -56,11 +56,14 @@ struct cpu_layer {
     uint32_t n_ff;   /* of an expert, where there are some */
     uint32_t window; /* keys that a query sees, its own with them; 0: all */
     struct cpu_matrix q, k, v, out;
-    struct cpu_matrix gate, up, down; /* no gate: type 0 and no data */
+    /* Without data: no gate; beside experts: those of the shared one, or none. */
+    struct cpu_matrix gate, up, down;
     struct cpu_matrix router;
     struct cpu_expert *experts; /* hp.n_experts; NULL: gate, up and down */
     /* NULL where the model has none */
     const float *attn_norm, *attn_norm_bias, *ffn_norm, *ffn_norm_bias, *q_norm, *k_norm, *sinks;
+    const float *attn_post_norm, *ffn_post_norm;
+    const float *shared_router; /* n_embd weights, whose sigmoid weighs the shared expert */
     const float *q_bias, *k_bias, *v_bias, *out_bias, *down_bias, *router_bias;
     const float *gate_bias, *up_bias, *expert_down_bias; /* of experts: one after the other */
 };
@@ -77,9 +80,10 @@ struct orcd_model {
     struct cpu_matrix token_embd, output, position_embd;
     const float *output_norm, *output_norm_bias;
     struct cpu_rope rope;
-    struct cpu_rope rope_long; /* for contexts longer than rope_orig_ctx; may be none */
-    double rope_magnitude;     /* cosines and sines are multiplied by it */
-    uint32_t *n_kv_heads;      /* by layer */
+    struct cpu_rope rope_long;  /* for contexts longer than rope_orig_ctx; may be none */
+    struct cpu_rope rope_local; /* of layers with a window; none: that of all */
+    double rope_magnitude;      /* cosines and sines are multiplied by it; not the local ones */
+    uint32_t *n_kv_heads;       /* by layer */
     uint32_t max_heads, max_kv_heads, max_ff;
     uint64_t weight_bytes; /* packed and vectors */
     uint64_t expert_bytes; /* of these, the matrices of all experts */

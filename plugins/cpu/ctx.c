@@ -40,16 +40,20 @@ static void forward_carve(struct forward *f, struct carve *c, const struct orcd_
     f->k = carve_take(c, n, (uint64_t)m->max_kv_heads * hp->head_dim_k, sizeof(float));
     f->v = carve_take(c, n, (uint64_t)m->max_kv_heads * hp->head_dim_v, sizeof(float));
     f->att = carve_take(c, n, att, sizeof(float));
-    f->gate = carve_take(c, pairs, m->max_ff, sizeof(float));
-    f->up = carve_take(c, pairs, m->max_ff, sizeof(float));
-    f->cos = carve_take(c, n, hp->rope_dims / 2, sizeof(float));
-    f->sin = carve_take(c, n, hp->rope_dims / 2, sizeof(float));
+    const uint64_t ff = max_u64(pairs * m->max_ff, (uint64_t)n * hp->n_ff_shared); /* each below 2^60 */
+    f->gate = carve_take(c, ff, 1, sizeof(float));
+    f->up = carve_take(c, ff, 1, sizeof(float));
+    f->cos = carve_take(c, n, (uint64_t)rope_floats(m), sizeof(float));
+    f->sin = carve_take(c, n, (uint64_t)rope_floats(m), sizeof(float));
     if (!m->experts) {
         f->act = carve_take(c, n, cpu_act_bytes((uint32_t)((widest + 31) / 32 * 32)), 1);
         return;
     }
     const uint64_t rows = max_u64(pairs * MOE_DOWN_TERMS, n);
-    f->act = carve_take(c, rows, cpu_act_bytes((uint32_t)((widest + 31) / 32 * 32)), 1);
+    f->act = carve_take(c,
+        max_u64(rows * cpu_act_bytes((uint32_t)((widest + 31) / 32 * 32)),
+            n * (uint64_t)cpu_act_bytes((hp->n_ff_shared + 31) / 32 * 32)),
+        1, 1);
     f->router = carve_take(c, n, hp->n_experts, sizeof(float));
     f->pair_out = carve_take(c, pairs * MOE_DOWN_TERMS, hp->n_embd, sizeof(float));
     f->routes = carve_take(c, pairs, 1, sizeof(*f->routes));

@@ -81,7 +81,7 @@ struct forward {
     float *gate, *up; /* [cells][n_ff], or [pairs][n_ff] */
     float *tmp;       /* [cells][n_embd] */
     char *act;        /* quantized inputs of the next product */
-    float *cos, *sin; /* [cells][rope_dims / 2] */
+    float *cos, *sin; /* [cells][rope_floats()] */
     struct cell_group *groups;
     uint32_t n_groups;
     struct logit_run *runs;
@@ -130,6 +130,12 @@ struct orcd_ctx {
     /* Small arrays come from the host, large ones are mapped. */
     struct mapping scratch, logits_map;
 };
+
+/* Cosines of a cell: of rope, then of rope_local where there is one. */
+static inline uint32_t rope_floats(const struct orcd_model *m)
+{
+    return m->rope_local.inv_freq ? m->hp.rope_dims : m->hp.rope_dims / 2;
+}
 
 static inline bool row_doomed(const struct orcd_ctx *ctx, const struct step_row *r)
 {

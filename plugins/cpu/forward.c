@@ -101,35 +101,53 @@ static void quantize(struct lane *lane, const float *x, uint32_t i, uint32_t n, 
         lane->kernels->act_quantize(x, n, forward_act(&lane->ctx->fwd, i, n));
 }
 
+static void put_angles(
+    const struct cpu_rope *rope, uint32_t pairs, uint32_t pos, double magnitude, float *cos_at, float *sin_at)
+{
+    for (uint32_t j = 0; rope->inv_freq && j < pairs; j++) {
+        const double angle = pos * rope->inv_freq[j];
+        cos_at[j] = (float)(cos(angle) * magnitude);
+        sin_at[j] = (float)(sin(angle) * magnitude);
+    }
+}
+
 static void embed(struct lane *lane, uint32_t i)
 {
     struct orcd_ctx *ctx = lane->ctx;
     struct forward *f = &ctx->fwd;
     const struct orcd_model *m = ctx->model;
     const struct cell *c = &f->cells[i];
-    lane->kernels->row_get(&m->token_embd, (uint32_t)c->token, f->x + (uint64_t)i * m->hp.n_embd);
+    float *x = f->x + (uint64_t)i * m->hp.n_embd;
+    lane->kernels->row_get(&m->token_embd, (uint32_t)c->token, x);
+    if (m->hp.embd_scale != 1)
+        for (uint32_t j = 0; j < m->hp.n_embd; j++)
+            x[j] *= m->hp.embd_scale;
     if (m->position_embd.data) {
         float *position = f->tmp + (uint64_t)i * m->hp.n_embd; /* free until the attention's output */
         lane->kernels->row_get(&m->position_embd, c->pos, position);
-        lane->kernels->add(f->x + (uint64_t)i * m->hp.n_embd, position, m->hp.n_embd);
+        lane->kernels->add(x, position, m->hp.n_embd);
     }
     const uint32_t pairs = m->hp.rope_dims / 2;
-    const double *inv_freq = ctx->rope->inv_freq;
-    float *cos_at = f->cos + (uint64_t)i * pairs, *sin_at = f->sin + (uint64_t)i * pairs;
-    for (uint32_t j = 0; inv_freq && j < pairs; j++) {
-        const double angle = c->pos * inv_freq[j];
-        cos_at[j] = (float)(cos(angle) * m->rope_magnitude);
-        sin_at[j] = (float)(sin(angle) * m->rope_magnitude);
-    }
+    float *cos_at = f->cos + (uint64_t)i * rope_floats(m), *sin_at = f->sin + (uint64_t)i * rope_floats(m);
+    put_angles(ctx->rope, pairs, c->pos, m->rope_magnitude, cos_at, sin_at);
+    put_angles(&m->rope_local, pairs, c->pos, 1, cos_at + pairs, sin_at + pairs);
 }
 
-/* Adds what the layer before (or this one's attention) put out to the stream. */
-static void add_output(struct lane *lane, uint32_t i, const float *bias)
+/* Adds what the layer before (or this one's attention) put out to the stream. post: the norm
+ * that it goes through first, or NULL. */
+static void add_output(struct lane *lane, uint32_t i, const float *bias, const float *post)
 {
     struct forward *f = &lane->ctx->fwd;
-    const uint32_t n = lane->ctx->model->hp.n_embd;
-    float *x = f->x + (uint64_t)i * n;
-    lane->kernels->add(x, f->tmp + (uint64_t)i * n, n);
+    const struct orcd_hparams *hp = &lane->ctx->model->hp;
+    const uint32_t n = hp->n_embd;
+    float *x = f->x + (uint64_t)i * n, *y = f->tmp + (uint64_t)i * n;
+    if (post) {
+        if (bias)
+            lane->kernels->add(y, bias, n);
+        lane->kernels->rms_norm(y, post, y, n, hp->norm_eps);
+        bias = NULL;
+    }
+    lane->kernels->add(x, y, n);
     if (bias)
         lane->kernels->add(x, bias, n);
 }
@@ -139,7 +157,7 @@ static void add_ffn(struct lane *lane, uint32_t i, const struct cpu_layer *l)
 {
     if (l->experts)
         moe_sum_cell(lane, l, i);
-    add_output(lane, i, l->down_bias);
+    add_output(lane, i, l->down_bias, l->ffn_post_norm);
 }
 
 static void norm(const struct lane *lane, const float *x, const float *weight, const float *bias, float *y)
@@ -185,7 +203,9 @@ static void cell_qkv(struct lane *lane, uint32_t i)
     const struct cpu_layer *l = lane->l;
     const struct cell *c = &f->cells[i];
     const uint32_t dk = hp->head_dim_k, dv = hp->head_dim_v, pairs = hp->rope_dims / 2;
-    const float *cos_at = f->cos + (uint64_t)i * pairs, *sin_at = f->sin + (uint64_t)i * pairs;
+    const uint64_t angles =
+        (uint64_t)i * rope_floats(ctx->model) + (l->window && ctx->model->rope_local.inv_freq ? pairs : 0);
+    const float *cos_at = f->cos + angles, *sin_at = f->sin + angles;
     float *q = f->q + (uint64_t)i * l->n_heads * dk;
     float *k = f->k + (uint64_t)i * l->n_kv_heads * dk, *v = f->v + (uint64_t)i * l->n_kv_heads * dv;
     if (l->q_bias)
@@ -211,23 +231,32 @@ static void cell_att(struct lane *lane, uint32_t i)
     quantize(lane, lane->ctx->fwd.att + (uint64_t)i * n, i, n, &lane->l->out, NULL, NULL);
 }
 
+/* Again after the shared expert, whose products took the place of quantized inputs. */
+static void cell_experts_in(struct lane *lane, uint32_t i)
+{
+    const struct cpu_layer *l = lane->l;
+    const uint32_t n = lane->ctx->model->hp.n_embd;
+    quantize(
+        lane, lane->ctx->fwd.xn + (uint64_t)i * n, i, n, &l->experts[0].gate, &l->experts[0].up, &l->router);
+}
+
 static void cell_ffn_in(struct lane *lane, uint32_t i)
 {
     struct forward *f = &lane->ctx->fwd;
     const struct orcd_hparams *hp = &lane->ctx->model->hp;
     const struct cpu_layer *l = lane->l;
-    add_output(lane, i, l->out_bias);
+    add_output(lane, i, l->out_bias, l->attn_post_norm);
     float *xn = f->xn + (uint64_t)i * hp->n_embd;
     norm(lane, f->x + (uint64_t)i * hp->n_embd, l->ffn_norm, l->ffn_norm_bias, xn);
-    if (l->experts)
-        quantize(lane, xn, i, hp->n_embd, &l->experts[0].gate, &l->experts[0].up, &l->router);
-    else
+    if (l->up.data)
         quantize(lane, xn, i, hp->n_embd, l->gate.data ? &l->gate : &l->up, &l->up, NULL);
+    else
+        cell_experts_in(lane, i);
 }
 
 static void cell_ffn_mid(struct lane *lane, uint32_t i)
 {
-    const uint32_t n = lane->l->n_ff;
+    const uint32_t n = lane->l->up.n_rows;
     quantize(lane, lane->ctx->fwd.gate + (uint64_t)i * n, i, n, &lane->l->down, NULL, NULL);
 }
 
@@ -273,8 +302,20 @@ static bool route(struct lane *lane)
     return each_cell(lane, width, moe_route_cell) && meet(lane, turn_with_pairs);
 }
 
+static bool dense_run(struct lane *lane)
+{
+    product_gate_up(lane);
+    if (!each_cell(lane, lane->l->up.n_rows, cell_ffn_mid))
+        return false;
+    product_down(lane);
+    return true;
+}
+
 static bool experts_run(struct lane *lane)
 {
+    const struct cpu_layer *l = lane->l;
+    if (l->up.data && (!dense_run(lane) || !each_cell(lane, lane->ctx->model->hp.n_embd, cell_experts_in)))
+        return false;
     product_router(lane);
     if (!route(lane))
         return false;
@@ -304,13 +345,7 @@ static bool layer_run(struct lane *lane)
     product_out(lane);
     if (!each_cell(lane, hp->n_embd, cell_ffn_in))
         return false;
-    if (l->experts)
-        return experts_run(lane);
-    product_gate_up(lane);
-    if (!each_cell(lane, l->n_ff, cell_ffn_mid))
-        return false;
-    product_down(lane);
-    return true;
+    return l->experts ? experts_run(lane) : dense_run(lane);
 }
 
 static void begin_sub_batch(void *arg)

@@ -83,6 +83,10 @@ static KERNEL_INLINE void attn_rows(const struct cpu_attn *a, const struct attn_
     const vf scale = vf_set1(a->scale), lowest = vf_set1(-__FLT_MAX__);
     for (int i = 0; i < n; i++) {
         vf s0 = vf_mul(vf_load(p[i]), scale), s1 = vf_mul(vf_load(p[i] + 16), scale);
+        if (a->softcap > 0) {
+            s0 = vf_softcap(s0, a->softcap);
+            s1 = vf_softcap(s1, a->softcap);
+        }
         if (hi - lo < (int)CPU_KV_TILE) {
             s0 = vf_keep(s0, lo, hi, -INFINITY);
             s1 = vf_keep(s1, lo - 16, hi - 16, -INFINITY);

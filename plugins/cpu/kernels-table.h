@@ -20,6 +20,8 @@ const struct cpu_kernels LANES_TABLE = {
     .silu_mul = silu_mul,
     .swiglu_oai = swiglu_oai,
     .gelu = gelu,
+    .gelu_mul = gelu_mul,
+    .softcap = softcap,
     .softmax = softmax,
     .rope = rope,
 };

@@ -134,15 +134,36 @@ static void swiglu_oai(const float *gate, const float *up, float *y, uint32_t n)
 }
 
 /* 0.5 x (1 + tanh(u)) = x / (1 + e^(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3) */
+static ALWAYS_INLINE vf vf_gelu(vf v)
+{
+    const vf inner = vf_fma(vf_mul(vf_mul(v, v), vf_set1(0.044715f)), v, v);
+    const vf e = vf_exp(vf_mul(inner, vf_set1(-1.5957691216057308f)));
+    return vf_div(v, vf_add(vf_set1(1.0f), e));
+}
+
 static void gelu(const float *x, float *y, uint32_t n)
 {
     VEC_EACH(i, left)
-    {
-        const vf v = vec_load(x + i, left, 0);
-        const vf inner = vf_fma(vf_mul(vf_mul(v, v), vf_set1(0.044715f)), v, v);
-        const vf e = vf_exp(vf_mul(inner, vf_set1(-1.5957691216057308f)));
-        vec_store(y + i, vf_div(v, vf_add(vf_set1(1.0f), e)), left);
-    }
+    vec_store(y + i, vf_gelu(vec_load(x + i, left, 0)), left);
+}
+
+static void gelu_mul(const float *gate, const float *up, float *y, uint32_t n)
+{
+    VEC_EACH(i, left)
+    vec_store(y + i, vf_mul(vf_gelu(vec_load(gate + i, left, 0)), vec_load(up + i, left, 0)), left);
+}
+
+/* cap tanh(x / cap) = cap - 2 cap / (1 + e^(2 x / cap)) */
+static ALWAYS_INLINE vf vf_softcap(vf x, float cap)
+{
+    const vf e = vf_exp(vf_mul(x, vf_set1(2.0f / cap)));
+    return vf_sub(vf_set1(cap), vf_div(vf_set1(2.0f * cap), vf_add(vf_set1(1.0f), e)));
+}
+
+static void softcap(float *x, float cap, uint32_t n)
+{
+    VEC_EACH(i, left)
+    vec_store(x + i, vf_softcap(vec_load(x + i, left, 0), cap), left);
 }
 
 static void softmax(float *x, uint32_t n)

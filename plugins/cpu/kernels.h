@@ -77,6 +77,7 @@ struct cpu_attn {
     const uint16_t *const *v_tiles;
     uint32_t head_dim_k, head_dim_v; /* multiples of 2, at most 1024 */
     float scale;                     /* of q . k */
+    float softcap;                   /* 0: none; a scaled score s becomes softcap tanh(s / softcap) */
     void *scratch;                   /* cpu_attn_scratch_bytes(), one a thread */
 };
 size_t cpu_attn_scratch_bytes(uint32_t head_dim_k, uint32_t head_dim_v);
@@ -122,6 +123,8 @@ struct cpu_kernels {
     void (*silu_mul)(const float *gate, const float *up, float *y, uint32_t n); /* silu(gate) up */
     void (*swiglu_oai)(const float *gate, const float *up, float *y, uint32_t n);
     void (*gelu)(const float *x, float *y, uint32_t n); /* the tanh form */
+    void (*gelu_mul)(const float *gate, const float *up, float *y, uint32_t n); /* gelu(gate) up */
+    void (*softcap)(float *x, float cap, uint32_t n); /* x = cap tanh(x / cap); cap > 0 */
     void (*softmax)(float *x, uint32_t n);              /* n >= 1 */
     /* Rotates the first 2 * n_pairs elements of a head by cos[i], sin[i] of pair i: the two
      * halves (neox) or adjacent pairs. */

@@ -242,6 +242,7 @@ void cpu_model_free(struct orcd_model *m)
     mapping_free(&m->vectors);
     cpu_free(host, m->rope.inv_freq);
     cpu_free(host, m->rope_long.inv_freq);
+    cpu_free(host, m->rope_local.inv_freq);
     cpu_free(host, m->experts);
     cpu_free(host, m->n_kv_heads);
     cpu_free(host, m->layers);

@@ -1,13 +1,29 @@
 /*
  * Experts: each cell goes through the few that its router chose. Pairs of cell and expert
  * are listed expert by expert, so that an expert's weights are read once for all its cells.
- * A cell's sum is in the order of its choice, which nothing else in the step changes.
+ * A cell's sum is in the order of its choice, which nothing else in the step changes. What an
+ * expert that all cells share put out comes first: it lies in fwd.tmp before they are routed.
  */
 #include <math.h>
 #include <string.h>
 
 #include "plugins/cpu/ctx.h"
 #include "plugins/cpu/kernels-layout.h"
+
+/* The shared expert's output, by its own gate. */
+static void weigh_shared(struct lane *lane, uint32_t cell)
+{
+    struct forward *f = &lane->ctx->fwd;
+    const uint32_t n = lane->ctx->model->hp.n_embd;
+    const float *x = f->xn + (uint64_t)cell * n, *w = lane->l->shared_router;
+    float *y = f->tmp + (uint64_t)cell * n;
+    double dot = 0;
+    for (uint32_t i = 0; i < n; i++)
+        dot += (double)x[i] * (double)w[i];
+    const float weight = (float)(1 / (1 + exp(-dot)));
+    for (uint32_t i = 0; i < n; i++)
+        y[i] *= weight;
+}
 
 void moe_route_cell(struct lane *lane, uint32_t cell)
 {
@@ -37,6 +53,8 @@ void moe_route_cell(struct lane *lane, uint32_t cell)
     const double scale = hp->expert_weights_scale != 0 ? (double)hp->expert_weights_scale : 1;
     for (uint32_t r = 0; r < used; r++)
         routes[r].weight = (float)(exp((double)logits[routes[r].expert] - (double)max) / sum * scale);
+    if (lane->l->shared_router)
+        weigh_shared(lane, cell);
 }
 
 void moe_list_pairs(struct lane *lane)
@@ -109,7 +127,8 @@ void moe_sum_cell(struct lane *lane, const struct cpu_layer *l, uint32_t cell)
     const struct moe_route *routes = f->routes + (uint64_t)cell * hp->n_experts_used;
     float *sum = f->tmp + cell * n;
     const uint32_t terms = down_terms(l);
-    memset(sum, 0, n * sizeof(*sum));
+    if (!l->shared_router)
+        memset(sum, 0, n * sizeof(*sum));
     for (uint32_t r = 0; r < hp->n_experts_used; r++) {
         for (uint64_t t = 0; t < terms; t++)
             lane->kernels->axpy(

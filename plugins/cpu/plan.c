@@ -3,7 +3,7 @@
 #include "core/model/quant-types.h"
 
 #define MATRICES_PER_LAYER 8
-#define VECTORS_PER_LAYER 18
+#define VECTORS_PER_LAYER 22
 #define GLOBALS 10
 
 /* Rows first .. first + n_rows of a tensor that must have the shape dims, as they lie in the
@@ -170,6 +170,25 @@ static int plan_dense(struct plan *p, struct cpu_layer *l, const struct orcd_lay
     return rc == 0 ? plan_vector(p, &l->up_bias, &w, err) : rc;
 }
 
+/* The expert that all tokens share, beside the others. */
+static int plan_shared(
+    struct plan *p, struct cpu_layer *l, const struct orcd_layer *s, struct orcd_error *err)
+{
+    const uint64_t embd = p->model->hp.n_embd, ff = p->model->hp.n_ff_shared;
+    struct part w = whole(s->tensor[ORCD_L_SHARED_GATE], embd, ff, "shared gate matrix");
+    int rc = plan_matrix(p, &l->gate, &w, err);
+    w = whole(s->tensor[ORCD_L_SHARED_UP], embd, ff, "shared up matrix");
+    if (rc == 0)
+        rc = plan_matrix(p, &l->up, &w, err);
+    w = whole(s->tensor[ORCD_L_SHARED_DOWN], ff, embd, "shared down matrix");
+    if (rc == 0)
+        rc = plan_matrix(p, &l->down, &w, err);
+    w = vector(s->tensor[ORCD_L_SHARED_ROUTER], embd, "shared expert's router");
+    if (rc == 0 && w.index < 0)
+        rc = cpu_error(err, ORCD_E_INVALID, "the model has no %s", w.what);
+    return rc == 0 ? plan_vector(p, &l->shared_router, &w, err) : rc;
+}
+
 static int plan_experts(
     struct plan *p, struct cpu_layer *l, const struct orcd_layer *s, struct orcd_error *err)
 {
@@ -203,7 +222,7 @@ static int plan_experts(
     w = (struct part){s->tensor[ORCD_L_DOWN_EXPS_B], 1, embd * n, 0, {embd, n, 1}, "experts' down biases"};
     if (rc == 0)
         rc = plan_vector(p, &l->expert_down_bias, &w, err);
-    return rc;
+    return rc == 0 && hp->n_ff_shared ? plan_shared(p, l, s, err) : rc;
 }
 
 static void note_largest(uint32_t *largest, uint32_t n)
@@ -216,6 +235,7 @@ static int plan_vectors(
     struct plan *p, struct cpu_layer *l, uint32_t i, const struct orcd_layer *s, struct orcd_error *err)
 {
     const struct orcd_hparams *hp = &p->model->hp;
+    const bool post = p->source.s.required_features & ORCD_F_POST_NORMS;
     const struct {
         const float **out;
         uint32_t role;
@@ -232,6 +252,8 @@ static int plan_vectors(
         {&l->sinks, ORCD_L_SINKS, s->n_heads, "attention sinks", false},
         {&l->out_bias, ORCD_L_ATTN_OUT_B, hp->n_embd, "attention output bias", false},
         {&l->down_bias, ORCD_L_DOWN_B, hp->n_embd, "down bias", false},
+        {&l->attn_post_norm, ORCD_L_ATTN_POST_NORM, hp->n_embd, "norm behind attention", post},
+        {&l->ffn_post_norm, ORCD_L_FFN_POST_NORM, hp->n_embd, "norm behind feed-forward", post},
     };
     int rc = 0;
     for (size_t j = 0; j < sizeof(vectors) / sizeof(vectors[0]) && rc == 0; j++) {

@@ -131,6 +131,9 @@ void product_activate(const struct lane *lane, float *gate, float *up, const flo
     case ORCD_ACT_GELU:
         kn->gelu(up, gate, n);
         break;
+    case ORCD_ACT_GELU_GATED:
+        kn->gelu_mul(gate, up, gate, n);
+        break;
     case ORCD_ACT_SWIGLU_OAI:
         kn->swiglu_oai(gate, up, gate, n);
         break;
@@ -148,7 +151,9 @@ void product_gate_up(struct lane *lane)
     const uint32_t n_tokens = f->n_cells;
     const struct product_tiles s = product_tiles(n_tokens, l->up.n_cols);
     struct product p = {.w = &l->up};
-    const uint32_t panels = cpu_matrix_panels(l->n_ff);
+    const uint32_t n_ff = l->up.n_rows, panels = cpu_matrix_panels(n_ff);
+    /* Beside experts this is the shared one, and the biases are the others'. */
+    const float *gate_bias = l->experts ? NULL : l->gate_bias, *up_bias = l->experts ? NULL : l->up_bias;
     product_split(&p, lane, panels, l->gate.data ? 2 * s.tokens : s.tokens);
     uint32_t item;
     while ((item = forward_next(ctx, p.n_chunks * s.n)) != UINT32_MAX) {
@@ -158,14 +163,14 @@ void product_gate_up(struct lane *lane)
         const uint32_t t1 = n_tokens - t0 > s.tokens ? t0 + s.tokens : n_tokens;
         if (t0 >= n_tokens)
             continue;
-        const uint64_t y = (uint64_t)t0 * l->n_ff;
+        const uint64_t y = (uint64_t)t0 * n_ff;
         if (l->gate.data)
-            multiply(lane, &l->gate, p0, p1, f->xn, t0, t1, f->gate + y, l->n_ff);
-        multiply(lane, &l->up, p0, p1, f->xn, t0, t1, f->up + y, l->n_ff);
+            multiply(lane, &l->gate, p0, p1, f->xn, t0, t1, f->gate + y, n_ff);
+        multiply(lane, &l->up, p0, p1, f->xn, t0, t1, f->up + y, n_ff);
         const uint32_t r0 = rows_before(&l->up, p0), n = rows_before(&l->up, p1) - r0;
         for (uint32_t t = t0; t < t1; t++)
-            product_activate(lane, f->gate + (uint64_t)t * l->n_ff + r0, f->up + (uint64_t)t * l->n_ff + r0,
-                l->gate_bias, l->up_bias, r0, n);
+            product_activate(lane, f->gate + (uint64_t)t * n_ff + r0, f->up + (uint64_t)t * n_ff + r0,
+                gate_bias, up_bias, r0, n);
     }
 }
 
@@ -174,6 +179,7 @@ void product_logits(struct lane *lane)
     struct orcd_ctx *ctx = lane->ctx;
     struct forward *f = &ctx->fwd;
     struct product p = {.w = &ctx->model->output};
+    const float cap = ctx->model->hp.logit_softcap;
     const struct product_tiles s = product_tiles(f->n_wanted, p.w->n_cols);
     const uint32_t panels = cpu_matrix_panels(p.w->n_rows);
     product_split(&p, lane, panels, f->n_wanted);
@@ -181,12 +187,15 @@ void product_logits(struct lane *lane)
     while ((item = forward_next(ctx, p.n_chunks)) != UINT32_MAX) {
         const uint32_t p0 = item * p.panels_each;
         const uint32_t p1 = panels - p0 > p.panels_each ? p0 + p.panels_each : panels;
+        const uint32_t r0 = rows_before(p.w, p0), r1 = rows_before(p.w, p1);
         for (uint32_t r = 0; r < f->n_runs; r++) {
             const struct logit_run *run = &f->runs[r];
             for (uint32_t t = 0; t < run->count; t += s.tokens) {
                 const uint32_t t1 = run->count - t > s.tokens ? t + s.tokens : run->count;
-                multiply(lane, p.w, p0, p1, f->xn, run->first + t, run->first + t1,
-                    ctx->logits + run->at + t * run->stride, run->stride);
+                float *y = ctx->logits + run->at + t * run->stride;
+                multiply(lane, p.w, p0, p1, f->xn, run->first + t, run->first + t1, y, run->stride);
+                for (uint32_t i = 0; cap > 0 && i < t1 - t; i++)
+                    lane->kernels->softcap(y + i * run->stride + r0, cap, r1 - r0);
             }
         }
     }

@@ -49,6 +49,21 @@ static int make(struct orcd_model *m, struct cpu_rope *out, const float *freqs, 
     return 0;
 }
 
+/* Of layers with a window: a base of their own, and no scaling. */
+static int make_local(struct orcd_model *m, struct orcd_error *err)
+{
+    const struct orcd_hparams *hp = &m->hp;
+    m->rope_local.inv_freq = cpu_new(m->device->host, hp->rope_dims / 2, sizeof(double));
+    if (!m->rope_local.inv_freq)
+        return cpu_error(err, ORCD_E_NOMEM, "no memory for rope frequencies");
+    for (uint32_t i = 0; i < hp->rope_dims / 2; i++) {
+        m->rope_local.inv_freq[i] = pow((double)hp->rope_base_local, -2.0 * i / hp->rope_dims);
+        if (!isfinite(m->rope_local.inv_freq[i]))
+            return cpu_error(err, ORCD_E_INVALID, "rope frequency %u is not a number", (unsigned)i);
+    }
+    return 0;
+}
+
 int cpu_rope_make(struct orcd_model *m, const float *freqs, const float *factors_long,
     const float *factors_short, struct orcd_error *err)
 {
@@ -65,5 +80,5 @@ int cpu_rope_make(struct orcd_model *m, const float *freqs, const float *factors
     int rc = make(m, &m->rope, freqs, factors_short, err);
     if (rc == 0 && factors_long)
         rc = make(m, &m->rope_long, freqs, factors_long, err);
-    return rc;
+    return rc == 0 && hp->rope_base_local > 0 ? make_local(m, err) : rc;
 }

@@ -8,11 +8,14 @@
     (ORCD_F_LAYER_NORM | ORCD_F_QKV_BIAS | ORCD_F_QK_NORM | ORCD_F_FUSED_QKV | ORCD_F_FUSED_GATE |           \
         ORCD_F_GELU | ORCD_F_POSITION_EMBD | ORCD_F_BIASES | ORCD_F_ROPE_FREQS | ORCD_F_YARN |               \
         ORCD_F_LONGROPE | ORCD_F_WINDOW | ORCD_F_LINEAR_ROPE | ORCD_F_SINKS | ORCD_F_MOE |                   \
-        ORCD_F_SWIGLU_OAI)
+        ORCD_F_SWIGLU_OAI | ORCD_F_EMBD_SCALE | ORCD_F_GELU_GATED | ORCD_F_POST_NORMS | ORCD_F_SOFTCAP |     \
+        ORCD_F_LOCAL_ROPE | ORCD_F_SHARED_EXPERT)
 
 static const char *const feature_names[64] = {"layer norm", "q/k/v biases", "q/k norm", "fused q/k/v",
     "fused gate", "GELU", "learned positions", "biases", "rope frequencies", "YaRN", "long rope",
-    "sliding window", "attention sinks", "mixture of experts", "SwiGLU-OAI", "linear rope scaling"};
+    "sliding window", "attention sinks", "mixture of experts", "SwiGLU-OAI", "linear rope scaling",
+    "scaled embeddings", "gated GELU", "norms behind each block", "capped logits", "local rope",
+    "shared experts"};
 
 /* Copies what both sides know of a struct that starts with its size. */
 static void copy_sized(void *to, size_t to_size, const void *from)
@@ -48,7 +51,7 @@ static int check_hparams(const struct orcd_hparams *hp, struct orcd_error *err)
             (unsigned)hp->head_dim_v);
     if (hp->norm > ORCD_NORM_LAYER)
         return cpu_error(err, ORCD_E_UNSUPPORTED, "norm %u", (unsigned)hp->norm);
-    if (hp->activation > ORCD_ACT_SWIGLU_OAI)
+    if (hp->activation > ORCD_ACT_GELU_GATED)
         return cpu_error(err, ORCD_E_UNSUPPORTED, "activation %u", (unsigned)hp->activation);
     if (hp->rope > ORCD_ROPE_NEOX)
         return cpu_error(err, ORCD_E_UNSUPPORTED, "rope kind %u", (unsigned)hp->rope);
@@ -69,6 +72,14 @@ static int check_hparams(const struct orcd_hparams *hp, struct orcd_error *err)
             !isfinite(hp->rope_base) || !isfinite(hp->rope_scale)))
         return cpu_error(err, ORCD_E_INVALID, "rope over %u of %u elements, base %g, scale %g",
             (unsigned)hp->rope_dims, (unsigned)hp->head_dim_k, (double)hp->rope_base, (double)hp->rope_scale);
+    if (hp->n_ff_shared > most)
+        return cpu_error(err, ORCD_E_INVALID, "a shared expert %u wide", (unsigned)hp->n_ff_shared);
+    if (!isfinite(hp->embd_scale) || !isfinite(hp->attn_softcap) || hp->attn_softcap < 0 ||
+        !isfinite(hp->logit_softcap) || hp->logit_softcap < 0 || !isfinite(hp->rope_base_local) ||
+        hp->rope_base_local < 0)
+        return cpu_error(err, ORCD_E_INVALID, "embedding scale %g, caps %g and %g, local rope base %g",
+            (double)hp->embd_scale, (double)hp->attn_softcap, (double)hp->logit_softcap,
+            (double)hp->rope_base_local);
     if (!isfinite(hp->attn_scale) || !isfinite(hp->norm_eps) || hp->norm_eps < 0)
         return cpu_error(err, ORCD_E_INVALID, "attention scale %g, norm epsilon %g", (double)hp->attn_scale,
             (double)hp->norm_eps);
@@ -93,6 +104,17 @@ int source_init(struct source *v, const struct orcd_model_source *source, struct
     copy_sized(&v->hp, sizeof(v->hp), s->hparams);
     if (v->hp.rope == ORCD_ROPE_NONE)
         v->hp.rope_dims = 0;
+    /* What no feature asks for is not there, whatever the fields hold. */
+    if (!(s->required_features & ORCD_F_EMBD_SCALE))
+        v->hp.embd_scale = 1;
+    if (!(s->required_features & ORCD_F_SOFTCAP))
+        v->hp.attn_softcap = v->hp.logit_softcap = 0;
+    if (!(s->required_features & ORCD_F_LOCAL_ROPE) || v->hp.rope == ORCD_ROPE_NONE)
+        v->hp.rope_base_local = 0;
+    if (!(s->required_features & ORCD_F_SHARED_EXPERT))
+        v->hp.n_ff_shared = 0;
+    else if (v->hp.n_ff_shared == 0 || v->hp.n_experts == 0)
+        return cpu_error(err, ORCD_E_INVALID, "a shared expert of no width, or without others");
     rc = check_hparams(&v->hp, err);
     if (rc)
         return rc;

@@ -25,7 +25,9 @@ int main(int argc, char **argv)
         {"llama", "IQ4_XS", "none", 256, 8}, {"qwen2", "Q5_0", "none", 32, 40},
         {"qwen2", "IQ4_NL", "qwen2", 32, 264}, {"qwen3", "MXFP4", "none", 32, 40},
         {"qwen3", "BF16", "none", 32, 8}, {"phi3", "Q8_0", "none", 32, 40}, {"gpt2", "F32", "none", 32, 8},
-        {"gpt-oss", "MXFP4_MOE", "none", 32, 40}, {"qwen3moe", "F16", "none", 32, 8}};
+        {"gpt-oss", "MXFP4_MOE", "none", 32, 40}, {"qwen3moe", "F16", "none", 32, 8},
+        {"qwen2moe", "Q8_0", "none", 32, 8}, {"gemma", "F16", "gemma", 32, 360},
+        {"gemma2", "Q4_0", "none", 32, 8}, {"gemma3", "Q8_0", "none", 32, 8}};
     if (argc != 2) {
         fputs("Usage: make-corpus DIR\n", stderr);
         return 2;
@@ -41,7 +43,7 @@ int main(int argc, char **argv)
         s.rope_freqs = i == 0 ? 8 : 0;
         s.rope_factor = i == 1 ? 2 : 0;
         s.biases = i == 2;
-        s.experts = strcmp(s.family, "gpt-oss") && strcmp(s.family, "qwen3moe") ? 0 : 3;
+        s.experts = model_has_experts(s.family) ? 3 : 0;
         s.experts_used = s.experts ? 2 : 0;
         s.window = s.experts || i % 2 ? 8 : 0;
         s.tied = i != 3;

@@ -26,8 +26,8 @@ static struct model_spec spec_of(const char *family)
         .ctx = 128,
         .rope_base = 1e4f,
         .eps = 1e-5f,
-        .experts = strcmp(family, "qwen3moe") && strcmp(family, "gpt-oss") ? 0 : 8,
-        .experts_used = strcmp(family, "qwen3moe") && strcmp(family, "gpt-oss") ? 0 : 3,
+        .experts = model_has_experts(family) ? 8 : 0,
+        .experts_used = model_has_experts(family) ? 3 : 0,
         .quant = "Q8_0",
         .tokenizer = strcmp(family, "llama") == 0 ? "llama-bpe" : "qwen2"};
 }
@@ -77,6 +77,13 @@ static void expect_edit(const struct gw_buf *base, const struct gguf_edit *e, in
     gw_buf_free(&b);
 }
 
+static struct gw_buf edit_away(struct gw_buf b, const struct gguf_edit *e)
+{
+    struct gw_buf edited = gguf_edited(&b, e);
+    gw_buf_free(&b);
+    return edited;
+}
+
 static void set_u32(const struct gw_buf *base, const char *key, uint32_t v, int code, const char *text)
 {
     expect_edit(base, &(struct gguf_edit){.key = key, .type = GGUF_U32, .value = &v, .bytes = 4}, code, text);
@@ -120,6 +127,13 @@ static void test_families(void **state)
         {ORCD_F_MOE | ORCD_F_QK_NORM, ORCD_ROPE_NEOX, 0, 0, 0, false, false, true},
         {ORCD_F_MOE | ORCD_F_SWIGLU_OAI | ORCD_F_SINKS | ORCD_F_QKV_BIAS | ORCD_F_BIASES | ORCD_F_YARN,
             ORCD_ROPE_NEOX, ORCD_SCALING_YARN, 0, ORCD_ACT_SWIGLU_OAI, false, true, false},
+        {ORCD_F_MOE | ORCD_F_SHARED_EXPERT | ORCD_F_QKV_BIAS, ORCD_ROPE_NEOX, 0, 0, 0, false, true, false},
+        {ORCD_F_EMBD_SCALE | ORCD_F_GELU_GATED, ORCD_ROPE_NEOX, 0, 0, ORCD_ACT_GELU_GATED, false, false,
+            false},
+        {ORCD_F_EMBD_SCALE | ORCD_F_GELU_GATED | ORCD_F_POST_NORMS | ORCD_F_SOFTCAP, ORCD_ROPE_NEOX, 0, 0,
+            ORCD_ACT_GELU_GATED, false, false, false},
+        {ORCD_F_EMBD_SCALE | ORCD_F_GELU_GATED | ORCD_F_POST_NORMS | ORCD_F_QK_NORM, ORCD_ROPE_NEOX, 0, 0,
+            ORCD_ACT_GELU_GATED, false, false, true},
     };
     for (int f = 0; model_supported_archs()[f]; f++) {
         struct model_spec spec = spec_of(model_supported_archs()[f]);
@@ -278,7 +292,179 @@ static void test_windows(void **state)
     expect_edit(&b, &e, ORCD_E_INVALID, "2 elements for 3 layers");
     set_str(&b, "phi3.attention.sliding_window", "wide", ORCD_E_INVALID, "sliding_window");
     set_f32(&b, "phi3.rope.freq_base_swa", 1e4f, 0, NULL);
+    set_f32(&b, "phi3.rope.freq_base_swa", 5e5f, 0, NULL);
+    gw_buf_free(&b);
+    spec.rope_factor = 4;
+    b = make(&spec);
     set_f32(&b, "phi3.rope.freq_base_swa", 5e5f, ORCD_E_UNSUPPORTED, "rope base of their own");
+    gw_buf_free(&b);
+    spec = spec_of("llama");
+    spec.window = 100;
+    spec.rope_freqs = 8;
+    b = make(&spec);
+    set_f32(&b, "llama.rope.freq_base_swa", 1e4f, 0, NULL);
+    set_f32(&b, "llama.rope.freq_base_swa", 5e5f, ORCD_E_UNSUPPORTED, "rope base of their own");
+    gw_buf_free(&b);
+}
+
+/* The model of spec after one edit (e->key NULL: none); free *bytes after it. */
+static struct model *opened(const struct model_spec *spec, const struct gguf_edit *e, void **bytes)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct gw_buf b = make(spec), edited = e->key ? gguf_edited(&b, e) : b;
+    struct model *m;
+    int rc = open_copy(&m, &edited, bytes, &err);
+    if (rc)
+        print_error("%s\n", err.msg);
+    assert_int_equal(rc, 0);
+    if (e->key)
+        gw_buf_free(&edited);
+    gw_buf_free(&b);
+    return m;
+}
+
+static void expect_near(double got, double want)
+{
+    assert_true(fabs(got - want) <= 1e-6 * fabs(want));
+}
+
+static void test_gemma(void **state)
+{
+    (void)state;
+    const struct gguf_edit none = {0};
+    const float cap = 20, tiny_cap = 1e-4f, base = 5e5f;
+    void *bytes;
+    struct model_spec spec = spec_of("gemma2");
+    spec.ctx = 8192;
+    struct model *m = opened(&spec, &none, &bytes);
+    const struct orcd_model_source *s = model_source(m);
+    expect_near((double)s->hparams->embd_scale, 8);
+    expect_near((double)s->hparams->attn_softcap, 50);
+    expect_near((double)s->hparams->logit_softcap, 30);
+    assert_true(s->hparams->rope_base_local == 0);
+    assert_int_equal(s->layers[0].window, 4096); /* when not said */
+    assert_int_equal(s->layers[1].window, 0);
+    assert_int_equal(s->layers[2].window, 4096);
+    assert_string_equal(role_name(s, 1, ORCD_L_ATTN_POST_NORM), "blk.1.post_attention_norm.weight");
+    assert_string_equal(role_name(s, 1, ORCD_L_FFN_POST_NORM), "blk.1.post_ffw_norm.weight");
+    model_close(m);
+    free(bytes);
+
+    /* Caps that the file does not tell, or tells otherwise. */
+    m = opened(
+        &spec, &(struct gguf_edit){.key = "gemma2.attn_logit_softcapping", .remove_key = true}, &bytes);
+    expect_near((double)model_source(m)->hparams->attn_softcap, 50);
+    model_close(m);
+    free(bytes);
+    m = opened(&spec,
+        &(struct gguf_edit){
+            .key = "gemma2.final_logit_softcapping", .type = GGUF_F32, .value = &cap, .bytes = 4},
+        &bytes);
+    expect_near((double)model_source(m)->hparams->logit_softcap, 20);
+    model_close(m);
+    free(bytes);
+    struct gw_buf b = make(&spec);
+    set_f32(&b, "gemma2.attn_logit_softcapping", tiny_cap, ORCD_E_INVALID, "attn_logit_softcapping");
+    set_f32(&b, "gemma2.attn_logit_softcapping", NAN, ORCD_E_INVALID, "attn_logit_softcapping");
+    set_f32(&b, "gemma2.attn_logit_softcapping", 0, 0, NULL);
+    expect_edit(&b,
+        &(struct gguf_edit){.tensor = "blk.1.post_ffw_norm.weight", .rename = "blk.1.ffn_norm.bias"},
+        ORCD_E_INVALID, "blk.1.post_ffw_norm.weight");
+    gw_buf_free(&b);
+
+    /* One size scales queries by its width. */
+    spec.layers = 46;
+    spec.head_dim = 32;
+    m = opened(&spec, &none, &bytes);
+    expect_near((double)model_source(m)->hparams->attn_scale, 1 / sqrt(64.0 / 4));
+    model_close(m);
+    free(bytes);
+
+    spec = spec_of("gemma3");
+    spec.layers = 7;
+    spec.rope_base = 1e6f;
+    spec.rope_factor = 8;
+    spec.window = 128; /* as long as the context: it still decides which layers rotate how */
+    m = opened(&spec, &none, &bytes);
+    s = model_source(m);
+    assert_true(s->required_features & ORCD_F_LOCAL_ROPE);
+    assert_true(!(s->required_features & ORCD_F_SOFTCAP));
+    expect_near((double)s->hparams->rope_base_local, 1e4);
+    expect_near((double)s->hparams->rope_base, 1e6);
+    expect_near((double)s->hparams->rope_scale, 0.125);
+    for (uint32_t i = 0; i < 7; i++)
+        assert_int_equal(s->layers[i].window, i == 5 ? 0 : 128);
+    model_close(m);
+    free(bytes);
+    m = opened(&spec,
+        &(struct gguf_edit){.key = "gemma3.rope.freq_base_swa", .type = GGUF_F32, .value = &base, .bytes = 4},
+        &bytes);
+    expect_near((double)model_source(m)->hparams->rope_base_local, 5e5);
+    model_close(m);
+    free(bytes);
+
+    /* A cap that these files carry and the models do not have; without windows they have it. */
+    const struct gguf_edit with_cap = {
+        .key = "gemma3.final_logit_softcapping", .type = GGUF_F32, .value = &cap, .bytes = 4};
+    m = opened(&spec, &with_cap, &bytes);
+    assert_true(model_source(m)->hparams->logit_softcap == 0);
+    model_close(m);
+    free(bytes);
+    spec.window = 0;
+    m = opened(&spec, &with_cap, &bytes);
+    expect_near((double)model_source(m)->hparams->logit_softcap, 20);
+    assert_true(model_source(m)->required_features & ORCD_F_SOFTCAP);
+    assert_true(model_source(m)->hparams->rope_base_local == 0);
+    model_close(m);
+    free(bytes);
+
+    /* The other spelling of both bases. */
+    spec.window = 128;
+    b = make(&spec);
+    b = edit_away(b, &(struct gguf_edit){.key = "gemma3.rope.freq_base", .remove_key = true});
+    b = edit_away(
+        b, &(struct gguf_edit){
+               .key = "gemma3.rope.global.freq_base", .type = GGUF_F32, .value = &base, .bytes = 4});
+    b = edit_away(b, &(struct gguf_edit){
+                         .key = "gemma3.rope.local.freq_base", .type = GGUF_F32, .value = &cap, .bytes = 4});
+    struct orcd_error err = ORCD_ERROR_INIT;
+    assert_int_equal(open_copy(&m, &b, &bytes, &err), 0);
+    expect_near((double)model_source(m)->hparams->rope_base, 5e5);
+    expect_near((double)model_source(m)->hparams->rope_base_local, 20);
+    model_close(m);
+    free(bytes);
+    gw_buf_free(&b);
+}
+
+static void test_shared_expert(void **state)
+{
+    (void)state;
+    const struct gguf_edit none = {0};
+    void *bytes;
+    struct model_spec spec = spec_of("qwen2moe");
+    spec.shared_ff = 160;
+    struct model *m = opened(&spec, &none, &bytes);
+    const struct orcd_hparams *hp = model_source(m)->hparams;
+    assert_int_equal(hp->n_ff_shared, 160);
+    assert_int_equal(hp->n_ff_expert, 96);
+    assert_int_equal(hp->expert_weights_norm, 0);
+    assert_string_equal(
+        role_name(model_source(m), 2, ORCD_L_SHARED_ROUTER), "blk.2.ffn_gate_inp_shexp.weight");
+    model_close(m);
+    free(bytes);
+    m = opened(&spec,
+        &(struct gguf_edit){.key = "qwen2moe.expert_shared_feed_forward_length", .remove_key = true}, &bytes);
+    assert_int_equal(model_source(m)->hparams->n_ff_shared, 160); /* its matrix says so */
+    model_close(m);
+    free(bytes);
+    struct gw_buf b = make(&spec);
+    set_u32(&b, "qwen2moe.expert_shared_feed_forward_length", 96, ORCD_E_INVALID, "shexp.weight");
+    set_u32(&b, "qwen2moe.expert_shared_count", 1, 0, NULL);
+    set_u32(&b, "qwen2moe.expert_shared_count", 2, ORCD_E_UNSUPPORTED, "that all tokens share");
+    set_u32(&b, "qwen2moe.expert_count", 0, ORCD_E_INVALID, "qwen2moe.expert_count");
+    expect_edit(&b,
+        &(struct gguf_edit){.tensor = "blk.1.ffn_gate_inp_shexp.weight", .rename = "blk.1.ffn_x.weight"},
+        ORCD_E_INVALID, "blk.1.ffn_gate_inp_shexp.weight");
     gw_buf_free(&b);
 }
 
@@ -341,13 +527,6 @@ static void test_experts(void **state)
     b = make(&spec);
     set_u32(&b, "qwen3moe.expert_count", 0, ORCD_E_INVALID, "qwen3moe.expert_count");
     gw_buf_free(&b);
-}
-
-static struct gw_buf edit_away(struct gw_buf b, const struct gguf_edit *e)
-{
-    struct gw_buf edited = gguf_edited(&b, e);
-    gw_buf_free(&b);
-    return edited;
 }
 
 /* The other spelling of gpt-oss files, key by key and tensor by tensor. */
@@ -586,9 +765,9 @@ static void test_arch(void **state)
     struct gw_buf b = make(&spec);
     set_str(&b, "general.architecture", "nobody", ORCD_E_UNSUPPORTED,
         "architecture 'nobody' is not supported; this version runs llama, qwen2, qwen3, phi3, gpt2, "
-        "qwen3moe, gpt-oss");
-    set_str(&b, "general.architecture", "gemma2", ORCD_E_UNSUPPORTED,
-        "architecture 'gemma2' is not supported, it needs scaled embeddings");
+        "qwen3moe, gpt-oss, qwen2moe, gemma, gemma2, gemma3");
+    set_str(&b, "general.architecture", "gemma3n", ORCD_E_UNSUPPORTED,
+        "architecture 'gemma3n' is not supported, it needs per-layer embeddings");
     set_str(&b, "general.architecture", "mamba", ORCD_E_UNSUPPORTED, "it needs state-space layers");
     set_str(&b, "general.architecture", "t5", ORCD_E_UNSUPPORTED, "it needs an encoder");
     set_str(&b, "general.architecture", "bert", ORCD_E_UNSUPPORTED, "it needs attention in both directions");
@@ -696,6 +875,8 @@ int main(void)
         cmocka_unit_test(test_families),
         cmocka_unit_test(test_variants),
         cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_gemma),
+        cmocka_unit_test(test_shared_expert),
         cmocka_unit_test(test_fused),
         cmocka_unit_test(test_experts),
         cmocka_unit_test(test_spellings),

@@ -39,8 +39,8 @@ static struct gw_buf small_model(const char *family)
         .rope_base = 1e4f,
         .eps = 1e-5f,
         .rope_freqs = strcmp(family, "llama") == 0 ? 8 : 0,
-        .experts = strcmp(family, "gpt-oss") == 0 ? 3 : 0,
-        .experts_used = strcmp(family, "gpt-oss") == 0 ? 2 : 0,
+        .experts = model_has_experts(family) ? 3 : 0,
+        .experts_used = model_has_experts(family) ? 2 : 0,
         .window = 16,
         .quant = "Q4_0",
         .tokenizer = "qwen2"};
@@ -123,7 +123,8 @@ static size_t damage(unsigned char *p, size_t n, size_t header)
 
 static void test_mutate(void **state)
 {
-    static const char *const families[] = {"llama", "qwen2", "qwen3", "phi3", "gpt2", "gpt-oss"};
+    static const char *const families[] = {
+        "llama", "qwen2", "qwen3", "phi3", "gpt2", "gpt-oss", "qwen2moe", "gemma2", "gemma3"};
     size_t taken = 0, refused = 0;
     (void)state;
     for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
@@ -131,7 +132,7 @@ static void test_mutate(void **state)
         uint64_t header = header_bytes(&b);
         unsigned char *work = malloc(b.n);
         assert_non_null(work);
-        for (int i = 0; i < MUTATIONS / 6 + 1; i++) {
+        for (int i = 0; i < MUTATIONS / 9 + 1; i++) {
             memcpy(work, b.p, b.n);
             size_t n = damage(work, b.n, header);
             if (consume_exactly(work, n) == 0)

@@ -257,11 +257,11 @@ static void test_alive(void **state)
         "F32", "F16", "Q4_K_M", "Q5_K_M", "Q4_0", "Q6_K", "IQ4_XS", "Q2_K", "Q3_K_M", "IQ4_NL", "MXFP4"};
     (void)state;
     for (size_t i = 0; i < sizeof(quants) / sizeof(quants[0]); i++) {
-        static const char *const families[] = {
-            "llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss"};
-        struct model_spec spec = small(families[i % 7], quants[i]);
-        spec.experts = i % 7 > 4 ? 8 : 0;
-        spec.experts_used = i % 7 > 4 ? 2 : 0;
+        static const char *const families[] = {"llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe",
+            "gpt-oss", "qwen2moe", "gemma", "gemma2", "gemma3"};
+        struct model_spec spec = small(families[i % 11], quants[i]);
+        spec.experts = model_has_experts(spec.family) ? 8 : 0;
+        spec.experts_used = model_has_experts(spec.family) ? 2 : 0;
         spec.tied = i % 2;
         check_alive(&spec);
     }
@@ -278,15 +278,45 @@ static void test_alive(void **state)
     check_alive(&odd);
 }
 
+/* Where a model is called phi-3, readers ask for the ids of these and give up without. */
+static void test_phi3_tokens(void **state)
+{
+    (void)state;
+    static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<|endoftext|>", "<|end|>", "<|user|>"};
+    struct model_spec spec = *model_preset("phi-3-mini");
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct model_plan p;
+    struct gguf *g;
+    struct gguf_array a;
+    spec.quant = "Q8_0";
+    spec.layers = 1;
+    spec.embd = spec.ff = 64;
+    assert_null(model_plan_init(&p, &spec));
+    struct gw_buf b = model_plan_finish(&p, 1);
+    assert_int_equal(gguf_open_memory(&g, b.p, b.n, &err), 0);
+    assert_int_equal(gguf_get_array(g, "tokenizer.ggml.tokens", &a, &err), 0);
+    for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+        struct gguf_array_cursor c = gguf_array_strings(&a);
+        struct gguf_str s;
+        size_t found = 0;
+        while (gguf_array_next(&c, &s))
+            found += s.n == strlen(tokens[i]) && memcmp(s.p, tokens[i], s.n) == 0;
+        assert_int_equal(found, 1);
+    }
+    gguf_close(g);
+    gw_buf_free(&b);
+    model_plan_free(&p);
+}
+
 /* Real tokenizers load the synthetic vocabulary, give back what they are fed, and find
  * its words. */
 static void test_vocabulary(void **state)
 {
-    static const char *const kinds[] = {"qwen2", "llama-bpe", "spm"};
+    static const char *const kinds[] = {"qwen2", "llama-bpe", "spm", "phi3", "gemma"};
     static const char text[] =
         "Once upon a time there was a prince who said that the world would be \xc3\xa9 42\n";
     (void)state;
-    for (int k = 0; k < 3; k++) {
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
         struct model_spec spec = small("llama", "Q8_0");
         struct orcd_error err = ORCD_ERROR_INIT;
         struct model_plan p;
@@ -345,6 +375,11 @@ static void test_refused(void **state)
     assert_non_null(model_plan_init(&p, &spec));
     spec = small("gpt-oss", "Q8_0"); /* without experts */
     assert_non_null(model_plan_init(&p, &spec));
+    spec = small("qwen2moe", "Q8_0");
+    assert_non_null(model_plan_init(&p, &spec));
+    spec = small("gemma", "Q8_0");
+    spec.shared_ff = 64;
+    assert_non_null(model_plan_init(&p, &spec));
     spec = small("qwen2", "Q8_0");
     spec.experts = 4;
     spec.experts_used = 2;
@@ -361,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_deviation),
         cmocka_unit_test(test_alive),
         cmocka_unit_test(test_vocabulary),
+        cmocka_unit_test(test_phi3_tokens),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,16 +13,22 @@ struct layer {
     float *ffn_norm, *ffn_norm_bias, *gate, *gate_bias, *up, *up_bias, *down, *down_bias;
     /* With experts gate, up, down and their biases are those of all experts, one after the other. */
     float *router, *router_bias;
+    float *attn_post_norm, *ffn_post_norm;
+    float *shared_router, *shared_gate, *shared_up, *shared_down;
     size_t heads, kv_heads, ff;
     size_t window; /* a query sees that many keys; 0: all */
 };
 
-enum oracle_act { ACT_SILU, ACT_GELU, ACT_OAI };
+enum oracle_act { ACT_SILU, ACT_GELU, ACT_OAI, ACT_GELU_GATED };
 
 struct oracle {
     size_t n_layers, embd, vocab, head_k, head_v, rope_dims, context, positions;
-    size_t experts, experts_used;
+    size_t experts, experts_used, shared_ff;
+    bool over_all; /* experts are weighed by a softmax over all of them */
     double eps, rope_base, rope_factor;
+    double local_base; /* of layers with a window, without scaling; 0: rope_base and scaling */
+    double embd_scale, attn_scale;
+    double attn_cap, logit_cap;            /* 0: none */
     double yarn_fast, yarn_slow, yarn_ext; /* yarn_ext 0: no YaRN */
     double rope_magnitude;                 /* of cosine and sine */
     size_t original_context;

@@ -127,6 +127,12 @@ static void load_experts(struct loader *l, const struct oracle *o, size_t i, str
     y->gate_bias = layer_tensor(l, i, "ffn_gate_exps.bias", n * y->ff, true);
     y->up_bias = layer_tensor(l, i, "ffn_up_exps.bias", n * y->ff, true);
     y->down_bias = layer_tensor(l, i, "ffn_down_exps.bias", n * e, true);
+    if (!o->over_all)
+        return;
+    y->shared_router = layer_tensor(l, i, "ffn_gate_inp_shexp.weight", e, false);
+    y->shared_gate = layer_tensor(l, i, "ffn_gate_shexp.weight", o->shared_ff * e, false);
+    y->shared_up = layer_tensor(l, i, "ffn_up_shexp.weight", o->shared_ff * e, false);
+    y->shared_down = layer_tensor(l, i, "ffn_down_shexp.weight", o->shared_ff * e, false);
 }
 
 static void load_dense(struct loader *l, const struct oracle *o, size_t i, struct layer *y)
@@ -152,11 +158,15 @@ static void load_layer(struct loader *l, const struct oracle *o, size_t i, struc
     y->heads = get_size_of_layer(l, "attention.head_count", i, 0);
     y->kv_heads = get_size_of_layer(l, "attention.head_count_kv", i, y->heads);
     y->ff = get_size_of_layer(l, "feed_forward_length", i, 0);
-    bool oss = strcmp(l->arch, "gpt-oss") == 0;
+    bool oss = strcmp(l->arch, "gpt-oss") == 0, gemma2 = strcmp(l->arch, "gemma2") == 0,
+         gemma3 = strcmp(l->arch, "gemma3") == 0;
     /* The last of so many layers sees everything. */
-    size_t period = (size_t)get_number(l, "attention.sliding_window_pattern", oss ? 2 : 0);
+    size_t period = (size_t)get_number(l, "attention.sliding_window_pattern",
+        oss || gemma2 ? 2
+        : gemma3      ? 6
+                      : 0);
     if (period == 0 || i % period != period - 1)
-        y->window = (size_t)get_number(l, "attention.sliding_window", 0);
+        y->window = (size_t)get_number(l, "attention.sliding_window", gemma2 ? 4096 : 0);
     size_t e = o->embd;
     y->attn_norm = layer_tensor(l, i, "attn_norm.weight", e, false);
     y->attn_norm_bias = layer_tensor(l, i, "attn_norm.bias", e, true);
@@ -168,6 +178,10 @@ static void load_layer(struct loader *l, const struct oracle *o, size_t i, struc
     y->out_bias = layer_tensor(l, i, "attn_output.bias", e, true);
     y->ffn_norm = layer_tensor(l, i, oss ? "post_attention_norm.weight" : "ffn_norm.weight", e, false);
     y->ffn_norm_bias = layer_tensor(l, i, "ffn_norm.bias", e, true);
+    if (gemma2 || gemma3) {
+        y->attn_post_norm = layer_tensor(l, i, "post_attention_norm.weight", e, false);
+        y->ffn_post_norm = layer_tensor(l, i, "post_ffw_norm.weight", e, false);
+    }
     if (o->experts)
         load_experts(l, o, i, y);
     else
@@ -176,7 +190,8 @@ static void load_layer(struct loader *l, const struct oracle *o, size_t i, struc
 
 static void load_arch(struct loader *l, struct oracle *o)
 {
-    static const char *const neox[] = {"qwen2", "qwen3", "qwen3moe", "phi3", "gpt-oss"};
+    static const char *const neox[] = {
+        "qwen2", "qwen3", "qwen3moe", "phi3", "gpt-oss", "qwen2moe", "gemma", "gemma2", "gemma3"};
     struct gguf_str s = {"", 0};
     gguf_get_str(l->g, "general.architecture", &s, NULL);
     snprintf(l->arch, sizeof(l->arch), "%.*s", (int)(s.n < 31 ? s.n : 31), s.p);
@@ -191,6 +206,31 @@ static void load_arch(struct loader *l, struct oracle *o)
     o->rotates = !o->layer_norm;
     if (strcmp(l->arch, "gpt-oss") == 0)
         o->act = ACT_OAI;
+    o->over_all = strcmp(l->arch, "qwen2moe") == 0;
+}
+
+/* Gemma: the embedding times the root of its width, gated GELU; from the second on caps and
+ * (the largest of each) queries scaled by another size than that of a head. */
+static void load_gemma(struct loader *l, struct oracle *o)
+{
+    o->embd_scale = 1;
+    o->attn_scale = 1 / sqrt((double)o->head_k);
+    if (strncmp(l->arch, "gemma", 5) != 0)
+        return;
+    const bool second = strcmp(l->arch, "gemma2") == 0, third = strcmp(l->arch, "gemma3") == 0;
+    o->act = ACT_GELU_GATED;
+    o->embd_scale = sqrt((double)o->embd);
+    if (second || third) {
+        o->attn_cap = get_number(l, "attn_logit_softcapping", second ? 50 : 0);
+        o->logit_cap = get_number(l, "final_logit_softcapping", second ? 30 : 0);
+    }
+    if (third && get_number(l, "attention.sliding_window", 0) > 0)
+        o->logit_cap = 0; /* converters wrote one that those models do not have */
+    if (o->n_layers == (second ? 46 : 62) && (second || third))
+        o->attn_scale =
+            1 / sqrt((double)o->embd / (double)get_size_of_layer(l, "attention.head_count", 0, 0));
+    if (third)
+        o->local_base = get_number(l, "rope.freq_base_swa", get_number(l, "rope.local.freq_base", 10000));
 }
 
 static void load_rope(struct loader *l, struct oracle *o)
@@ -200,7 +240,7 @@ static void load_rope(struct loader *l, struct oracle *o)
     gguf_get_str(l->g, key(l, "rope.scaling.type"), &s, NULL);
     snprintf(type, sizeof(type), "%.*s", (int)(s.n < 15 ? s.n : 15), s.p);
     o->rope_dims = get_size(l, "rope.dimension_count", o->head_k);
-    o->rope_base = get_number(l, "rope.freq_base", 10000);
+    o->rope_base = get_number(l, "rope.freq_base", get_number(l, "rope.global.freq_base", 10000));
     o->rope_factor = get_number(l, "rope.scaling.factor", get_number(l, "rope.scale_linear", 1));
     if (strcmp(type, "none") == 0 || o->rope_factor == 0)
         o->rope_factor = 1;
@@ -241,6 +281,8 @@ static void load(struct loader *l, struct oracle *o)
         get_number(l, "attention.layer_norm_rms_epsilon", get_number(l, "attention.layer_norm_epsilon", 0));
     o->experts = (size_t)get_number(l, "expert_count", 0);
     o->experts_used = (size_t)get_number(l, "expert_used_count", 0);
+    o->shared_ff = (size_t)get_number(l, "expert_shared_feed_forward_length", 0);
+    load_gemma(l, o);
     if (o->rotates)
         load_rope(l, o);
     o->token_embd = get_tensor(l, "token_embd.weight", o->vocab * o->embd, false);
@@ -283,7 +325,9 @@ void oracle_close(struct oracle *o)
         struct layer *y = &o->layers[i];
         float *all[] = {y->attn_norm, y->attn_norm_bias, y->q, y->q_bias, y->k, y->k_bias, y->v, y->v_bias,
             y->q_norm, y->k_norm, y->out, y->out_bias, y->sinks, y->ffn_norm, y->ffn_norm_bias, y->gate,
-            y->gate_bias, y->up, y->up_bias, y->down, y->down_bias, y->router, y->router_bias};
+            y->gate_bias, y->up, y->up_bias, y->down, y->down_bias, y->router, y->router_bias,
+            y->attn_post_norm, y->ffn_post_norm, y->shared_router, y->shared_gate, y->shared_up,
+            y->shared_down};
         for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++)
             free(all[k]);
     }

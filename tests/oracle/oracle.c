@@ -51,14 +51,16 @@ static double yarn_factor(const struct oracle *o, size_t pair)
     return (1 - keeps) / o->rope_factor + keeps;
 }
 
-/* Rotates one head in place. */
-static void rope(const struct oracle *o, double *head, size_t pos)
+/* Rotates one head in place; local: in a layer that has its own base. */
+static void rope(const struct oracle *o, double *head, size_t pos, bool local)
 {
     size_t half = o->rope_dims / 2;
     const float *factors = o->context > o->original_context ? o->rope_long : o->rope_short;
     for (size_t i = 0; i < half; i++) {
-        double theta = (double)pos * pow(o->rope_base, -2.0 * (double)i / (double)o->rope_dims);
-        theta *= o->yarn_ext != 0 ? yarn_factor(o, i) : 1 / o->rope_factor;
+        double base = local ? o->local_base : o->rope_base;
+        double theta = (double)pos * pow(base, -2.0 * (double)i / (double)o->rope_dims);
+        if (!local)
+            theta *= o->yarn_ext != 0 ? yarn_factor(o, i) : 1 / o->rope_factor;
         if (o->rope_freqs)
             theta /= (double)o->rope_freqs[i];
         if (factors)
@@ -72,7 +74,8 @@ static void rope(const struct oracle *o, double *head, size_t pos)
 }
 
 /* Norm (if any) and rotation of every head of every position: x[n][heads][head_k]. */
-static void prepare_heads(const struct oracle *o, double *x, size_t n, size_t heads, const float *norm)
+static void prepare_heads(
+    const struct oracle *o, double *x, size_t n, size_t heads, const float *norm, bool local)
 {
     for (size_t t = 0; t < n; t++)
         for (size_t h = 0; h < heads; h++) {
@@ -80,8 +83,14 @@ static void prepare_heads(const struct oracle *o, double *x, size_t n, size_t he
             if (norm)
                 rms_norm(head, head, norm, o->head_k, o->eps);
             if (o->rotates)
-                rope(o, head, t);
+                rope(o, head, t, local);
         }
+}
+
+/* Nearly x while it is small, never beyond the cap; 0: x. */
+static double capped(double x, double cap)
+{
+    return cap != 0 ? cap * tanh(x / cap) : x;
 }
 
 /* One query over the positions that it sees, up to its own. sink: NULL, or a logit that takes
@@ -96,7 +105,7 @@ static void attend(const struct oracle *o, const struct layer *l, const double *
         double dot = 0;
         for (size_t i = 0; i < o->head_k; i++)
             dot += q[i] * key[i];
-        weights[s] = dot / sqrt((double)o->head_k);
+        weights[s] = capped(dot * o->attn_scale, o->attn_cap);
         max = fmax(max, weights[s]);
     }
     if (sink)
@@ -116,6 +125,13 @@ static void add(double *x, const double *y, size_t n)
         x[i] += y[i];
 }
 
+/* In place; w NULL: not at all. */
+static void norm_each(const struct oracle *o, double *y, const float *w, size_t n)
+{
+    for (size_t t = 0; t < n && w; t++)
+        rms_norm(y + t * o->embd, y + t * o->embd, w, o->embd, o->eps);
+}
+
 static void attention(
     const struct oracle *o, const struct layer *l, double *x, const double *normed, size_t n)
 {
@@ -126,13 +142,15 @@ static void attention(
     oracle_matmul(q, normed, l->q, l->q_bias, n, heads * hk, e);
     oracle_matmul(k, normed, l->k, l->k_bias, n, kv * hk, e);
     oracle_matmul(v, normed, l->v, l->v_bias, n, kv * hv, e);
-    prepare_heads(o, q, n, heads, l->q_norm);
-    prepare_heads(o, k, n, kv, l->k_norm);
+    bool local = l->window && o->local_base != 0;
+    prepare_heads(o, q, n, heads, l->q_norm, local);
+    prepare_heads(o, k, n, kv, l->k_norm, local);
     for (size_t t = 0; t < n; t++)
         for (size_t h = 0; h < heads; h++)
             attend(o, l, q + (t * heads + h) * hk, k, v, t, h / (heads / kv), l->sinks ? &l->sinks[h] : NULL,
                 weights, mixed + (t * heads + h) * hv);
     oracle_matmul(y, mixed, l->out, l->out_bias, n, e, heads * hv);
+    norm_each(o, y, l->attn_post_norm, n);
     add(x, y, n * e);
     free(q);
     free(k);
@@ -142,11 +160,18 @@ static void attention(
     free(y);
 }
 
+static double gelu(double x)
+{
+    return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
 static double activate(const struct oracle *o, double gate, double up)
 {
     switch (o->act) {
     case ACT_GELU:
-        return 0.5 * up * (1 + tanh(sqrt(2 / M_PI) * (up + 0.044715 * up * up * up)));
+        return gelu(up);
+    case ACT_GELU_GATED:
+        return gelu(gate) * up;
     case ACT_OAI:
         gate = fmin(gate, 7);
         up = fmax(-7, fmin(up, 7));
@@ -177,7 +202,26 @@ static void feed(
     free(up);
 }
 
-/* The experts with the largest logits, weighted by the softmax over those. */
+/* The one that all tokens share, weighted by a sigmoid of its own: added to y. */
+static void add_shared(const struct oracle *o, const struct layer *l, double *y, const double *normed)
+{
+    size_t e = o->embd, ff = o->shared_ff;
+    double *gate = oracle_alloc(ff, sizeof(*gate)), *up = oracle_alloc(ff, sizeof(*up));
+    double *out = oracle_alloc(e, sizeof(*out)), logit;
+    oracle_matmul(&logit, normed, l->shared_router, NULL, 1, 1, e);
+    oracle_matmul(gate, normed, l->shared_gate, NULL, 1, ff, e);
+    oracle_matmul(up, normed, l->shared_up, NULL, 1, ff, e);
+    for (size_t i = 0; i < ff; i++)
+        gate[i] = activate(o, gate[i], up[i]);
+    oracle_matmul(out, gate, l->shared_down, NULL, 1, e, ff);
+    for (size_t i = 0; i < e; i++)
+        y[i] += out[i] / (1 + exp(-logit));
+    free(gate);
+    free(up);
+    free(out);
+}
+
+/* The experts with the largest logits, weighted by the softmax over those (or over all). */
 static void mix_experts(const struct oracle *o, const struct layer *l, double *y, const double *normed)
 {
     size_t e = o->embd;
@@ -193,6 +237,8 @@ static void mix_experts(const struct oracle *o, const struct layer *l, double *y
         chosen[best] = true;
         sum += exp(logits[best] - logits[0]);
     }
+    for (size_t x = 0; x < o->experts && o->over_all; x++)
+        sum += chosen[x] ? 0 : exp(logits[x] - logits[0]);
     for (size_t x = 0; x < o->experts; x++) {
         if (!chosen[x])
             continue;
@@ -200,6 +246,8 @@ static void mix_experts(const struct oracle *o, const struct layer *l, double *y
         for (size_t i = 0; i < e; i++)
             y[i] += exp(logits[x] - logits[0]) / sum * one[i];
     }
+    if (l->shared_router)
+        add_shared(o, l, y, normed);
     free(logits);
     free(one);
     free(chosen);
@@ -214,6 +262,7 @@ static void feed_forward(
         feed(o, l, y, normed, n, 0);
     for (size_t t = 0; t < n && l->router; t++)
         mix_experts(o, l, y + t * e, normed + t * e);
+    norm_each(o, y, l->ffn_post_norm, n);
     add(x, y, n * e);
     free(y);
 }
@@ -227,7 +276,7 @@ static void forward(const struct oracle *o, const int32_t *tokens, size_t n, siz
         assert(!o->position_embd || t < o->positions);
         assert(tokens[t] >= 0 && (size_t)tokens[t] < o->vocab);
         for (size_t i = 0; i < e; i++)
-            x[t * e + i] = (double)o->token_embd[(size_t)tokens[t] * e + i] +
+            x[t * e + i] = (double)o->token_embd[(size_t)tokens[t] * e + i] * o->embd_scale +
                            (o->position_embd ? (double)o->position_embd[t * e + i] : 0);
     }
     for (size_t i = 0; i < o->n_layers; i++) {
@@ -244,7 +293,7 @@ static void forward(const struct oracle *o, const int32_t *tokens, size_t n, siz
     double *logits = oracle_alloc((n - from) * o->vocab, sizeof(*logits));
     oracle_matmul(logits, normed + from * e, o->output, NULL, n - from, o->vocab, e);
     for (size_t i = 0; i < (n - from) * o->vocab; i++)
-        out[i] = (float)logits[i];
+        out[i] = (float)capped(logits[i], o->logit_cap);
     free(logits);
     free(normed);
     free(x);

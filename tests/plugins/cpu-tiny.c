@@ -104,13 +104,13 @@ static void attention(struct maker *m, uint32_t i)
         tensor(m, name_of(i, "attn_q.weight"), t->type, t->n_embd, q, 0, 1.5f * in);
         tensor(m, name_of(i, "attn_k.weight"), t->type, t->n_embd, k, 0, 1.5f * in);
         tensor(m, name_of(i, "attn_v.weight"), t->type, t->n_embd, k, 0, in);
-        if (bias || is(m, "qwen2")) {
+        if (bias || is(m, "qwen2") || is(m, "qwen2moe")) {
             vector(m, name_of(i, "attn_q.bias"), q, 0, 0.3f);
             vector(m, name_of(i, "attn_k.bias"), k, 0, 0.3f);
             vector(m, name_of(i, "attn_v.bias"), k, 0, 0.3f);
         }
     }
-    if (is(m, "qwen3") || is(m, "qwen3moe")) {
+    if (is(m, "qwen3") || is(m, "qwen3moe") || is(m, "gemma3")) {
         vector(m, name_of(i, "attn_q_norm.weight"), t->head_dim, 1, 0.2f);
         vector(m, name_of(i, "attn_k_norm.weight"), t->head_dim, 1, 0.2f);
     }
@@ -119,6 +119,20 @@ static void attention(struct maker *m, uint32_t i)
     tensor(m, name_of(i, "attn_output.weight"), t->type, q, t->n_embd, 0, att);
     if (bias)
         vector(m, name_of(i, "attn_output.bias"), t->n_embd, 0, 0.3f);
+    if (is(m, "gemma2") || is(m, "gemma3"))
+        vector(m, name_of(i, "post_attention_norm.weight"), t->n_embd, 0.7f, 0.2f);
+}
+
+/* The one that all tokens share. */
+static void shared_expert(struct maker *m, uint32_t i)
+{
+    const struct tiny *t = m->t;
+    const float in = 1.0f / sqrtf((float)t->n_embd);
+    vector(m, name_of(i, "ffn_gate_inp_shexp.weight"), t->n_embd, 0, in);
+    tensor(m, name_of(i, "ffn_gate_shexp.weight"), t->type, t->n_embd, t->n_ff_shared, 0, in);
+    tensor(m, name_of(i, "ffn_up_shexp.weight"), t->type, t->n_embd, t->n_ff_shared, 0, in);
+    tensor(m, name_of(i, "ffn_down_shexp.weight"), t->type, t->n_ff_shared, t->n_embd, 0,
+        1.0f / sqrtf((float)t->n_ff_shared));
 }
 
 static void experts(struct maker *m, uint32_t i)
@@ -131,6 +145,8 @@ static void experts(struct maker *m, uint32_t i)
     tensors(m, name_of(i, "ffn_up_exps.weight"), t->type, t->n_embd, t->n_ff, n, 0, in);
     tensors(m, name_of(i, "ffn_down_exps.weight"), t->type, t->n_ff, t->n_embd, n, 0,
         1.0f / sqrtf((float)t->n_ff));
+    if (t->n_ff_shared)
+        shared_expert(m, i);
     if (!is(m, "gpt-oss"))
         return;
     vector(m, name_of(i, "ffn_gate_inp.bias"), n, 0, 0.3f);
@@ -154,6 +170,8 @@ static void dense(struct maker *m, uint32_t i)
         vector(m, name_of(i, "ffn_up.bias"), t->n_ff, 0, 0.3f);
         vector(m, name_of(i, "ffn_down.bias"), t->n_embd, 0, 0.3f);
     }
+    if (is(m, "gemma2") || is(m, "gemma3"))
+        vector(m, name_of(i, "post_ffw_norm.weight"), t->n_embd, 0.7f, 0.2f);
 }
 
 static void layer(struct maker *m, uint32_t i)
@@ -194,7 +212,7 @@ static void put_rope(struct maker *m)
 {
     const struct tiny *t = m->t;
     put_u32(m, "rope.dimension_count", t->rope_dims ? t->rope_dims : t->head_dim);
-    put_f32(m, "rope.freq_base", 10000);
+    put_f32(m, "rope.freq_base", t->rope_base != 0 ? t->rope_base : 10000);
     if (t->rope_factor != 0 || t->yarn != 0) {
         put_str(m, "rope.scaling.type", t->yarn != 0 ? "yarn" : "linear");
         put_f32(m, "rope.scaling.factor", t->yarn != 0 ? t->yarn : t->rope_factor);
@@ -231,9 +249,17 @@ char *tiny_write(const struct tiny *t)
         put_u32(&m, "expert_count", t->n_experts);
         put_u32(&m, "expert_used_count", t->n_experts_used);
         put_u32(&m, "expert_feed_forward_length", t->n_ff);
+        if (t->n_ff_shared)
+            put_u32(&m, "expert_shared_feed_forward_length", t->n_ff_shared);
     }
+    if (t->attn_cap != 0)
+        put_f32(&m, "attn_logit_softcapping", t->attn_cap);
+    if (t->logit_cap != 0)
+        put_f32(&m, "final_logit_softcapping", t->logit_cap);
     const char *embd = t->embd_type ? t->embd_type : t->type;
-    tensor(&m, "token_embd.weight", embd, t->n_embd, t->n_vocab, 0, 1);
+    /* Gemma's is multiplied by the root of the width. */
+    tensor(&m, "token_embd.weight", embd, t->n_embd, t->n_vocab, 0,
+        strncmp(t->arch, "gemma", 5) == 0 ? 1.0f / sqrtf((float)t->n_embd) : 1);
     if (gpt2)
         tensor(&m, "position_embd.weight", embd, t->n_embd, TINY_CONTEXT, 0, 0.7f);
     if (t->rope_freqs)

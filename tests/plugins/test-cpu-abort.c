@@ -22,8 +22,8 @@
 #define SUB_BATCH 32
 #define N_LAYERS 3
 
-/* Dense, or with experts: the tests that say so. */
-static struct tiny model = {.arch = "llama",
+/* Dense, or of another kind: the tests that say so. */
+static const struct tiny dense = {.arch = "llama",
     .n_layers = N_LAYERS,
     .n_embd = 128,
     .n_heads = 4,
@@ -33,6 +33,7 @@ static struct tiny model = {.arch = "llama",
     .n_vocab = 97,
     .type = "Q8_0"};
 
+static struct tiny model;
 static char *path;
 static int32_t tokens[2][N_TOKENS];
 static float *expected[2];
@@ -138,10 +139,28 @@ static int with_experts(void **state)
     return setup(state);
 }
 
-static int without_experts(void **state)
+static int dense_again(void **state)
 {
     teardown(state);
-    model.n_experts = model.n_experts_used = 0;
+    model = dense;
+    return setup(state);
+}
+
+/* Beside them one that all tokens share. */
+static int with_shared(void **state)
+{
+    model.arch = "qwen2moe";
+    model.n_ff_shared = 224;
+    return with_experts(state);
+}
+
+/* Two rope bases, norms behind each block. */
+static int with_windows(void **state)
+{
+    teardown(state);
+    model.arch = "gemma3";
+    model.window = 24;
+    model.period = 2;
     return setup(state);
 }
 
@@ -324,9 +343,13 @@ int main(void)
         cmocka_unit_test(test_other_thread),
         cmocka_unit_test(test_step_error),
         cmocka_unit_test(test_free_in_flight),
-        cmocka_unit_test_setup_teardown(test_everywhere, with_experts, without_experts),
-        cmocka_unit_test_setup_teardown(test_one_of_two, with_experts, without_experts),
-        cmocka_unit_test_setup_teardown(test_step_error, with_experts, without_experts),
+        cmocka_unit_test_setup_teardown(test_everywhere, with_experts, dense_again),
+        cmocka_unit_test_setup_teardown(test_one_of_two, with_experts, dense_again),
+        cmocka_unit_test_setup_teardown(test_step_error, with_experts, dense_again),
+        cmocka_unit_test_setup_teardown(test_everywhere, with_shared, dense_again),
+        cmocka_unit_test_setup_teardown(test_one_of_two, with_shared, dense_again),
+        cmocka_unit_test_setup_teardown(test_one_of_two, with_windows, dense_again),
     };
+    model = dense;
     return cmocka_run_group_tests_name("cpu plugin, aborts", tests, setup, teardown);
 }

@@ -197,7 +197,7 @@ static void test_bad_models(void **state)
     (void)state;
     struct rig r;
     rig_open_device(&r, NULL);
-    SPOIL(c.s.required_features |= UINT64_C(1) << 16, ORCD_E_UNSUPPORTED, "16");
+    SPOIL(c.s.required_features |= UINT64_C(1) << 22, ORCD_E_UNSUPPORTED, "22");
     SPOIL(c.s.required_features |= UINT64_C(1) << 63, ORCD_E_UNSUPPORTED, "63");
     SPOIL(c.tensors[0].type = ORCD_TYPE_MXFP4, ORCD_E_INVALID, "token_embd");
     SPOIL(c.tensors[0].type = ORCD_TYPE_I16, ORCD_E_UNSUPPORTED, "I16");
@@ -210,7 +210,7 @@ static void test_bad_models(void **state)
     SPOIL(c.hp.head_dim_k = 17, ORCD_E_INVALID, "heads");
     SPOIL(c.hp.n_layers = 3, ORCD_E_INVALID, "layers");
     SPOIL(c.hp.norm = 2, ORCD_E_UNSUPPORTED, "norm");
-    SPOIL(c.hp.activation = 3, ORCD_E_UNSUPPORTED, "activation");
+    SPOIL(c.hp.activation = 4, ORCD_E_UNSUPPORTED, "activation");
     SPOIL(c.hp.rope_scaling = 4, ORCD_E_UNSUPPORTED, "rope scaling");
     SPOIL(c.hp.rope_scaling = ORCD_SCALING_LONGROPE, ORCD_E_INVALID, "factors");
     SPOIL(c.hp.yarn_attn_factor = NAN, ORCD_E_INVALID, "factor");
@@ -220,6 +220,13 @@ static void test_bad_models(void **state)
     SPOIL((c.hp.n_experts = 4, c.hp.n_experts_used = 2, c.hp.n_ff_expert = 0), ORCD_E_INVALID, "experts");
     SPOIL((c.hp.n_experts = 4, c.hp.n_experts_used = 2, c.hp.n_ff_expert = 64), ORCD_E_INVALID, "router");
     SPOIL(c.s.required_features |= ORCD_F_FUSED_GATE, ORCD_E_INVALID, "ffn_up");
+    SPOIL(c.s.required_features |= ORCD_F_POST_NORMS, ORCD_E_INVALID, "norm behind attention");
+    SPOIL(c.s.required_features |= ORCD_F_SHARED_EXPERT, ORCD_E_INVALID, "shared expert");
+    SPOIL((c.s.required_features |= ORCD_F_SOFTCAP, c.hp.attn_softcap = NAN), ORCD_E_INVALID, "caps");
+    SPOIL((c.s.required_features |= ORCD_F_SOFTCAP, c.hp.logit_softcap = -1), ORCD_E_INVALID, "caps");
+    SPOIL((c.s.required_features |= ORCD_F_EMBD_SCALE, c.hp.embd_scale = INFINITY), ORCD_E_INVALID, "scale");
+    SPOIL((c.s.required_features |= ORCD_F_LOCAL_ROPE, c.hp.rope_base_local = NAN), ORCD_E_INVALID,
+        "local rope");
     SPOIL(c.s.required_features |= ORCD_F_POSITION_EMBD, ORCD_E_INVALID, "position");
     SPOIL(c.layers[0].tensor[ORCD_L_QKV] = c.layers[0].tensor[ORCD_L_Q], ORCD_E_INVALID, "attn_q");
     SPOIL(c.layers[0].tensor[ORCD_L_SINKS] = c.layers[0].tensor[ORCD_L_FFN_NORM], ORCD_E_INVALID, "sinks");

@@ -56,6 +56,8 @@ enum {
     F_SILU,
     F_OAI,
     F_GELU,
+    F_GELU_MUL,
+    F_SOFTCAP,
     F_SOFTMAX,
     F_NEOX,
     F_ADJACENT,
@@ -90,6 +92,12 @@ static void apply(
         break;
     case F_GELU:
         k->gelu(a, y, n);
+        break;
+    case F_GELU_MUL:
+        k->gelu_mul(a, b, y, n);
+        break;
+    case F_SOFTCAP:
+        k->softcap(y, 5.0f, n);
         break;
     case F_SOFTMAX:
         k->softmax(y, n);
@@ -128,6 +136,9 @@ static void expect(int f, uint32_t n, const float *fa, const float *fb, const fl
             [F_SILU] = a[i] / (1 + exp(-a[i])) * b[i],
             [F_OAI] = g / (1 + exp(-1.702 * g)) * (u + 1),
             [F_GELU] = 0.5 * a[i] * (1 + tanh(sqrt(2 / M_PI) * (a[i] + 0.044715 * a[i] * a[i] * a[i]))),
+            [F_GELU_MUL] =
+                0.5 * a[i] * (1 + tanh(sqrt(2 / M_PI) * (a[i] + 0.044715 * a[i] * a[i] * a[i]))) * b[i],
+            [F_SOFTCAP] = 5 * tanh(a[i] / 5),
             [F_SOFTMAX] = exp(a[i] - top) / sum,
         };
         y[i] = f < F_NEOX ? v[f] : a[i];
@@ -213,7 +224,8 @@ static void *new_buffer(size_t bytes, int fill_byte)
     return p;
 }
 
-static void cache_init(struct cache *c, const struct cpu_kernels *set, uint32_t dk, uint32_t dv)
+static void cache_init(
+    struct cache *c, const struct cpu_kernels *set, uint32_t dk, uint32_t dv, float softcap)
 {
     *c = (struct cache){.dk = dk, .dv = dv};
     c->k = malloc((size_t)POSITIONS * dk * sizeof(float));
@@ -239,6 +251,7 @@ static void cache_init(struct cache *c, const struct cpu_kernels *set, uint32_t 
         .head_dim_k = dk,
         .head_dim_v = dv,
         .scale = 0.25f,
+        .softcap = softcap,
         .scratch = new_buffer(cpu_attn_scratch_bytes(dk, dv), 0xff)};
 }
 
@@ -262,6 +275,8 @@ static void attend_double(
         for (uint32_t d = 0; d < c->dk; d++)
             p[i] += (double)row->q[d] * (double)c->k[(size_t)i * c->dk + d];
         p[i] *= (double)c->attn.scale;
+        if (c->attn.softcap > 0)
+            p[i] = (double)c->attn.softcap * tanh(p[i] / (double)c->attn.softcap);
         top = fmax(top, p[i]);
     }
     memset(out, 0, c->dv * sizeof(double));
@@ -279,7 +294,7 @@ static void attend_double(
 
 #define ROWS 45u
 
-static void check_attention(uint32_t dk, uint32_t dv)
+static void check_attention(uint32_t dk, uint32_t dv, float softcap)
 {
     float *q = malloc((size_t)ROWS * dk * sizeof(float)), *out = malloc((size_t)ROWS * dv * sizeof(float));
     float *again = malloc((size_t)ROWS * dv * sizeof(float)),
@@ -290,7 +305,7 @@ static void check_attention(uint32_t dk, uint32_t dv)
     const struct cpu_kernels *k;
     for (size_t s = 0; (k = set_at(s)); s++) {
         struct cache c;
-        cache_init(&c, k, dk, dv);
+        cache_init(&c, k, dk, dv, softcap);
         struct cpu_attn_row rows[ROWS], alone;
         for (uint32_t r = 0; r < ROWS; r++) {
             const float sink = (float)(r % 5) - 2.0f;
@@ -329,11 +344,13 @@ static void check_attention(uint32_t dk, uint32_t dv)
 static void test_attention(void **state)
 {
     (void)state;
-    check_attention(64, 64);
-    check_attention(80, 96);
-    check_attention(128, 40);
-    check_attention(2, 2);
-    check_attention(6, 18);
+    check_attention(64, 64, 0);
+    check_attention(80, 96, 0);
+    check_attention(128, 40, 0);
+    check_attention(2, 2, 0);
+    check_attention(6, 18, 0);
+    check_attention(64, 64, 1.5f);
+    check_attention(80, 96, 50);
 }
 
 /* Keys and values come back as FP16 to the bit, whatever they are. */
