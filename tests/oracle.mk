@@ -6,6 +6,11 @@ libtestoracle_a_SOURCES = tests/oracle/oracle.c tests/oracle/oracle.h tests/orac
 libtestoracle_a_CFLAGS = $(AM_CFLAGS) -O3
 ORACLE_LIBS = libtestoracle.a $(CORE_LIBS)
 
+# What the oracle says to a prompt, for tests in other languages.
+check_PROGRAMS += tests/oracle/oracle-greedy
+tests_oracle_oracle_greedy_SOURCES = tests/oracle/oracle-greedy.c
+tests_oracle_oracle_greedy_LDADD = $(ORACLE_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += tests/oracle/test-oracle
 TESTS += tests/oracle/test-oracle
