@@ -24,6 +24,7 @@
  *   a-*.cu  ck_rope_table, ck_qkv, ck_attn_decode, ck_attn_prefill, ck_route, ck_list_pairs,
  *           ck_sum_experts, ck_touch_attention
  *   s-*.cu  ck_begin, ck_sample, ck_touch_sampling
+ *   f-*.cu  ck_scale_rows, ck_softcap_rows, ck_add_normed, ck_add_shared, ck_touch_families
  * Nothing here but ck_touch_* is called before a ck_touch_* of its files on that device.
  */
 #ifndef ORCD_CUDA_KERNELS_H
@@ -202,7 +203,8 @@ enum simt_status ck_products(
 
 /* h[r][i] = f(gate row i . x + gate_bias[i], up row i . x + up_bias[i]); gate, up of one shape.
  * activation: orcd_activation. SILU_GATED: silu(g) * u. GELU: gelu(u) by tanh, gate NULL.
- * SWIGLU_OAI: g = min(g, 7), u = clamp(u, -7, 7), g * sigmoid(1.702 g) * (u + 1). */
+ * SWIGLU_OAI: g = min(g, 7), u = clamp(u, -7, 7), g * sigmoid(1.702 g) * (u + 1). GELU_GATED:
+ * gelu(g) * u. */
 struct ck_gated_args {
     const struct ck_matrix *gate, *up; /* host pointers; types may differ */
     const float *gate_bias, *up_bias;  /* NULL: none */
@@ -421,6 +423,21 @@ struct ck_sample_args {
 uint64_t ck_sample_scratch(uint32_t rows, uint32_t n_vocab);
 enum simt_status ck_sample(struct simt_stream *s, const struct ck_sample_args *a);
 
+/* ------------------------------------------- what some families need besides */
+
+/* x[r][i] *= factor (scaled embeddings). */
+enum simt_status ck_scale_rows(
+    struct simt_stream *s, float *x, uint32_t ld, float factor, uint32_t rows, uint32_t n);
+/* x[r][i] = cap * tanh(x[r][i] / cap) (capped logits). */
+enum simt_status ck_softcap_rows(
+    struct simt_stream *s, float *x, uint32_t ld, float cap, uint32_t rows, uint32_t n);
+/* x[r] += the RMS norm, by weight, of y[r][i] * scale[r] + bias[i]; scale, bias NULL: 1, 0. */
+enum simt_status ck_add_normed(struct simt_stream *s, float *x, uint32_t ld_x, const float *y, uint32_t ld_y,
+    const float *scale, const float *bias, const float *weight, float eps, uint32_t rows, uint32_t n);
+/* x[r] += y[r] * scale[r] (NULL: 1) times the sigmoid of in[r] . router: an expert that all share. */
+enum simt_status ck_add_shared(struct simt_stream *s, float *x, uint32_t ld_x, const float *y, uint32_t ld_y,
+    const float *scale, const float *in, uint32_t ld_in, const float *router, uint32_t rows, uint32_t n);
+
 /* ---------------------------------------------------------------- start-up */
 
 /* Loads every kernel of a file family into the device (loading is lazy and may wait for the
@@ -428,6 +445,7 @@ enum simt_status ck_sample(struct simt_stream *s, const struct ck_sample_args *a
 enum simt_status ck_touch_weights(void);
 enum simt_status ck_touch_attention(void);
 enum simt_status ck_touch_sampling(void);
+enum simt_status ck_touch_families(void);
 
 #ifdef __cplusplus
 }
