@@ -41,6 +41,13 @@
 extern "C" {
 #endif
 
+/* Before the functions of this header that kernels call too. */
+#ifdef __CUDACC__
+#define CK_BOTH __host__ __device__
+#else
+#define CK_BOTH
+#endif
+
 #define CK_PAGE 64u        /* tokens of a page of KV */
 #define CK_PASS 8u         /* rows that go through a product together at most */
 #define CK_SPLIT_KEYS 128u /* keys of a split of decode attention, at least */
@@ -118,7 +125,7 @@ void ck_matrix_place(struct ck_matrix *out, uint32_t type, uint32_t n_rows, uint
 /* Rows first .. first + n of w. planes.c */
 struct ck_matrix ck_matrix_rows(const struct ck_matrix *w, uint32_t first, uint32_t n);
 
-static inline int ck_is_float(uint32_t type)
+CK_BOTH static inline int ck_is_float(uint32_t type)
 {
     return type == ORCD_TYPE_F32 || type == ORCD_TYPE_F16 || type == ORCD_TYPE_BF16;
 }
@@ -309,12 +316,12 @@ struct ck_attn_args {
 };
 
 /* Keys of a split of a row at pos: a matter of pos alone. Split i has keys i * this .. */
-static inline uint32_t ck_split_keys(uint32_t pos)
+CK_BOTH static inline uint32_t ck_split_keys(uint32_t pos)
 {
     const uint32_t even = pos / (CK_SPLITS * CK_PAGE) + 1; /* pages that 64 splits need each */
     return even * CK_PAGE < CK_SPLIT_KEYS ? CK_SPLIT_KEYS : even * CK_PAGE;
 }
-static inline uint32_t ck_n_splits(uint32_t pos)
+CK_BOTH static inline uint32_t ck_n_splits(uint32_t pos)
 {
     return pos / ck_split_keys(pos) + 1;
 }
@@ -323,7 +330,7 @@ static inline uint32_t ck_n_splits(uint32_t pos)
  * what lies beyond a row's own splits, or wholly before its window, is neither computed nor read.
  * partial: floats, ck_attn_partial() of them: each split's maximum, sum and unnormalized out;
  * combined in ascending order of splits, sinks first. The heads of one kv head share its keys. */
-static inline uint64_t ck_attn_partial(uint64_t rows, uint64_t n_heads, uint64_t n_splits, uint64_t dv)
+CK_BOTH static inline uint64_t ck_attn_partial(uint64_t rows, uint64_t n_heads, uint64_t n_splits, uint64_t dv)
 {
     return rows * n_heads * n_splits * ((dv + 2 + 3) / 4 * 4);
 }
