@@ -13,6 +13,7 @@
 
 #define PROMPT_BYTES 32768
 #define WARM_UP 40
+#define ROUND 200 /* requests */
 
 struct ask {
     uint64_t head_ns;
@@ -93,6 +94,8 @@ static int measure(const struct bench_run *b, struct target *t, bool refused, st
         rc = ask_once(l, t, text, i, 4, NULL, &a, err);
     }
     for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (i % ROUND == 0)
+            bench_round(m);
         write_prompt(text, i);
         rc = ask_once(l, t, text, WARM_UP + i, 1, refused ? "Request-Timeout-Ms: 1000\r\n" : NULL, &a, err);
         if (rc == 0 && a.status != (refused ? 504 : 200))

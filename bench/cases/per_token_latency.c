@@ -8,12 +8,14 @@
  * row each (model.max_step_rows): streams take turns, and each of them has a token every
  * interval, evenly spread.
  *
- * An echo server plays the same pattern to the same client in the same run.
+ * An echo server plays the same pattern to the same client in the same run: rounds of a
+ * second in turn, so that both meet the same machine.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/util.h"
 #include "lib/bench.h"
 #include "lib/echo.h"
 #include "lib/fleet.h"
@@ -58,15 +60,26 @@ static void on_token(void *arg, const struct fleet_token *t)
     }
 }
 
+#define ROUND_MS 1000
+
+static void next_round(const struct sink *s)
+{
+    struct bench_measure *const m[] = {s->between, s->all, s->server, s->client};
+    for (size_t i = 0; i < ARRAY_LEN(m); i++)
+        if (m[i])
+            bench_round(m[i]);
+}
+
+/* Round `number` of one of the two. */
 static int drive(const struct bench_run *b, const struct target *t, const char *url, const struct pattern *p,
-    struct sink *sink, struct orcd_error *err)
+    uint64_t number, struct sink *sink, struct orcd_error *err)
 {
     struct fleet_spec spec = {.target = t,
         .url = url,
         .n_streams = p->n_streams,
         .prompt_tokens = 8,
         .max_tokens = 30000,
-        .salt = b->seed,
+        .salt = b->seed + number * UINT64_C(1000000007),
         .timestamps = true,
         .token = on_token,
         .arg = sink};
@@ -75,29 +88,12 @@ static int drive(const struct bench_run *b, const struct target *t, const char *
     int rc = load_new(&l, err);
     if (rc)
         return rc;
+    next_round(sink);
     rc = fleet_start(&f, l, &spec, err);
     if (rc == 0)
-        rc = fleet_run(f, 200 * NS_PER_MS, bench_count(b, 2000, 15000) * NS_PER_MS, err);
+        rc = fleet_run(f, 200 * NS_PER_MS, ROUND_MS * NS_PER_MS, err);
     fleet_stop(f);
     load_free(l);
-    return rc;
-}
-
-static int run_echo(const struct bench_run *b, struct bench_result *r, const struct pattern *p,
-    struct bench_measure *of, struct orcd_error *err)
-{
-    struct echo_pattern pattern = {.n_streams = p->n_streams,
-        .interval_ns = (uint64_t)(p->interval_ms * 1e6),
-        .groups = p->spread ? p->n_streams : 1};
-    struct bench_measure *m = bench_measure_new(r, "echo", "ready_to_recv", p->variant, "us");
-    struct sink sink = {.all = m};
-    struct echo *e;
-    int rc = echo_start(&e, &pattern, err);
-    if (rc)
-        return rc;
-    rc = drive(b, NULL, echo_url(e), p, &sink, err);
-    echo_stop(e);
-    of->echo = m;
     return rc;
 }
 
@@ -127,12 +123,28 @@ static int run_pattern(
     } else {
         bench_bar(sink.all, BENCH_P99, 8.0 * p->n_streams, "bar");
     }
-    int rc = target_start(&t, b->target, &params, err);
+    struct echo_pattern pattern = {.n_streams = p->n_streams,
+        .interval_ns = (uint64_t)(p->interval_ms * 1e6),
+        .groups = p->spread ? p->n_streams : 1};
+    struct sink plain = {.all = bench_measure_new(r, "echo", "ready_to_recv", p->variant, "us")};
+    struct echo *e;
+    sink.all->echo = plain.all;
+    int rc = echo_start(&e, &pattern, err);
     if (rc)
         return rc;
-    rc = drive(b, t, NULL, p, &sink, err);
+    rc = target_start(&t, b->target, &params, err);
+    if (rc) {
+        echo_stop(e);
+        return rc;
+    }
+    size_t rounds = bench_count(b, 2, 15);
+    for (size_t i = 0; i < rounds && rc == 0; i++) {
+        rc = drive(b, t, NULL, p, i, &sink, err);
+        rc = rc ? rc : drive(b, NULL, echo_url(e), p, i, &plain, err);
+    }
     target_stop(t);
-    return rc ? rc : run_echo(b, r, p, sink.all, err);
+    echo_stop(e);
+    return rc;
 }
 
 /* One stream of a model: between tokens only. */

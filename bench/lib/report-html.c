@@ -118,10 +118,8 @@ static void headroom(struct page *g)
     }
     for (const struct bench_result *r = g->report->results; r; r = r->next)
         for (const struct bench_measure *m = r->measures; m; m = m->next) {
-            struct bench_summary s;
-            bench_summarize(m->x, m->n, &s);
             for (unsigned i = 0; i < m->n_bars && n < cap; i++, n++) {
-                double v = bench_statistic(&s, m->bars[i].of), limit = m->bars[i].limit;
+                double v = bench_bar_value(m, m->bars[i].of), limit = m->bars[i].limit;
                 char number[32];
                 bool plain = strcmp(m->unit, "1") == 0;
                 bench_number_text(v, number, sizeof(number));

@@ -76,13 +76,10 @@ static void put_summary(struct json_out *o, const struct bench_summary *s)
     json_out_close(o, '}');
 }
 
-static void put_bars(struct json_out *o, const struct bench_measure *m, const struct bench_summary *s)
+static void put_bars(struct json_out *o, const struct bench_measure *m)
 {
     static const char *const verdicts[] = {
         [BENCH_HOLDS] = "holds", [BENCH_HOLDS_BY_ECHO] = "holds_by_echo", [BENCH_FAILS] = "fails"};
-    struct bench_summary echo;
-    if (m->echo)
-        bench_summarize(m->echo->x, m->echo->n, &echo);
     json_out_open(o, "bars", '[');
     for (unsigned i = 0; i < m->n_bars; i++) {
         const struct bench_bar *bar = &m->bars[i];
@@ -90,8 +87,8 @@ static void put_bars(struct json_out *o, const struct bench_measure *m, const st
         json_out_text(o, "statistic", bench_statistic_name(bar->of));
         put_number(o, "limit", bar->limit);
         json_out_text(o, "where", bar->where);
-        put_number(o, "value", bench_statistic(s, bar->of));
-        put_number(o, "echo", m->echo ? bench_statistic(&echo, bar->of) : NAN);
+        put_number(o, "value", bench_bar_value(m, bar->of));
+        put_number(o, "echo", m->echo && m->echo->n ? bench_bar_value(m->echo, bar->of) : NAN);
         json_out_text(o, "verdict", verdicts[bench_bar_verdict(m, bar)]);
         json_out_close(o, '}');
     }
@@ -126,7 +123,8 @@ static void put_measure(
     json_out_bool(o, "higher_is_better", m->higher_is_better);
     json_out_u64(o, "n", m->n);
     put_summary(o, &s);
-    put_bars(o, m, &s);
+    json_out_u64(o, "rounds", m->n_rounds);
+    put_bars(o, m);
     put_change(o, p, case_name, m);
     double *x = bench_thin(m->x, m->n, BENCH_SAMPLES_KEPT, &n);
     json_out_bool(o, "in_order_of_time", n == m->n); /* else by rank, evenly spaced */

@@ -57,6 +57,22 @@ static void print_change(const struct layout *l, const struct bench_measure *m)
         "", c.change * 100, c.low * 100, c.high * 100, says);
 }
 
+/* Where the middle of several rounds is what counts: that figure. */
+static void print_verdict(const struct layout *l, const struct bench_measure *m, const struct bench_bar *bar)
+{
+    char value[24], echo[24];
+    fputs(verdict_text(bench_bar_verdict(m, bar)), l->out);
+    if (m->n_rounds >= BENCH_ROUNDS) {
+        bench_number_text(bench_bar_value(m, bar->of), value, sizeof(value));
+        fprintf(l->out, ", %s in the middle round of %u", value, m->n_rounds);
+        if (m->echo && m->echo->n) {
+            bench_number_text(bench_bar_value(m->echo, bar->of), echo, sizeof(echo));
+            fprintf(l->out, " (echo %s)", echo);
+        }
+    }
+    fputc('\n', l->out);
+}
+
 static void print_measure(const struct layout *l, const struct bench_measure *m)
 {
     struct bench_summary s;
@@ -75,11 +91,8 @@ static void print_measure(const struct layout *l, const struct bench_measure *m)
     int used = (int)(strcmp(m->unit, "1") ? strlen(m->unit) : 0);
     for (unsigned i = 0; i < m->n_bars; i++) {
         bench_bar_text(m, &m->bars[i], bar, sizeof(bar));
-        fprintf(l->out, "%*s%-20s %s\n",
-            i          ? numbers_at(l) + 62
-            : used < 6 ? 6 - used
-                       : 1,
-            "", bar, verdict_text(bench_bar_verdict(m, &m->bars[i])));
+        fprintf(l->out, "%*s%-20s ", i ? numbers_at(l) + 62 : used < 6 ? 6 - used : 1, "", bar);
+        print_verdict(l, m, &m->bars[i]);
     }
     if (m->n_bars == 0)
         fputc('\n', l->out);

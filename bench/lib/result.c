@@ -44,6 +44,12 @@ void bench_add(struct bench_measure *m, double x)
     m->x[m->n++] = x;
 }
 
+void bench_round(struct bench_measure *m)
+{
+    if (m->n_rounds < sizeof(m->round_at) / sizeof(m->round_at[0]))
+        m->round_at[m->n_rounds++] = m->n;
+}
+
 void bench_bar(struct bench_measure *m, enum bench_statistic of, double limit, const char *where)
 {
     if (m->n_bars == sizeof(m->bars) / sizeof(m->bars[0]))

@@ -27,6 +27,8 @@ struct bench_measure {
     bool higher_is_better;
     double *x; /* samples in order of time */
     size_t n, cap;
+    size_t round_at[32]; /* the first sample of each round; none: all are of one */
+    unsigned n_rounds;
     struct bench_bar bars[4];
     unsigned n_bars;
     /* The same pattern of events from a plain epoll server in the same run: a latency
@@ -66,6 +68,9 @@ struct bench_result {
 struct bench_measure *bench_measure_new(
     struct bench_result *r, const char *target, const char *id, const char *variant, const char *unit);
 void bench_add(struct bench_measure *m, double x);
+/* What follows is another round of the same. Bars are then held to the middle round's
+ * figure (bench_bar_value). The 33rd and later belong to the 32nd. */
+void bench_round(struct bench_measure *m);
 void bench_bar(struct bench_measure *m, enum bench_statistic of, double limit, const char *where);
 struct bench_plot *bench_plot_new(struct bench_result *r, enum bench_plot_kind kind, const char *title,
     const char *x_label, const char *y_label);

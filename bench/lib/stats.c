@@ -222,20 +222,37 @@ void bench_compare(const double *before, size_t n_before, const double *after, s
     *out = c;
 }
 
+double bench_bar_value(const struct bench_measure *m, enum bench_statistic of)
+{
+    struct bench_summary s;
+    double each[sizeof(m->round_at) / sizeof(m->round_at[0])];
+    size_t n = 0;
+    for (unsigned i = 0; i < m->n_rounds; i++) {
+        size_t from = m->round_at[i], to = i + 1 < m->n_rounds ? m->round_at[i + 1] : m->n;
+        if (to == from)
+            continue;
+        bench_summarize(m->x + from, to - from, &s);
+        each[n++] = bench_statistic(&s, of);
+    }
+    if (n >= BENCH_ROUNDS) {
+        qsort(each, n, sizeof(*each), by_value);
+        return middle(each, n);
+    }
+    bench_summarize(m->x, m->n, &s);
+    return bench_statistic(&s, of);
+}
+
 enum bench_verdict bench_bar_verdict(const struct bench_measure *m, const struct bench_bar *bar)
 {
-    struct bench_summary s, echo;
     for (size_t i = 0; i < m->n; i++)
         if (!isfinite(m->x[i]))
             return BENCH_FAILS;
     if (m->n == 0)
         return BENCH_FAILS;
-    bench_summarize(m->x, m->n, &s);
-    double value = bench_statistic(&s, bar->of);
+    double value = bench_bar_value(m, bar->of);
     if (m->higher_is_better ? value >= bar->limit : value <= bar->limit)
         return BENCH_HOLDS;
     if (m->higher_is_better || !m->echo || m->echo->n == 0)
         return BENCH_FAILS;
-    bench_summarize(m->echo->x, m->echo->n, &echo);
-    return value <= BENCH_ECHO_FACTOR * bench_statistic(&echo, bar->of) ? BENCH_HOLDS_BY_ECHO : BENCH_FAILS;
+    return value <= BENCH_ECHO_FACTOR * bench_bar_value(m->echo, bar->of) ? BENCH_HOLDS_BY_ECHO : BENCH_FAILS;
 }

@@ -24,6 +24,12 @@ struct bench_change {
 void bench_compare(const double *before, size_t n_before, const double *after, size_t n_after, double noise,
     struct bench_change *out);
 
+/* What a bar is held to: the statistic of all samples, or, of BENCH_ROUNDS rounds and more,
+ * the median of the statistics of each. So what this machine does to a few rounds does not
+ * decide, and what happens in most of them does. */
+#define BENCH_ROUNDS 3
+double bench_bar_value(const struct bench_measure *m, enum bench_statistic of);
+
 /* Does a bar hold? By itself, or, where less is better, by 1.5 x the echo server's figure.
  * Without samples, or with one that is not finite, it fails. */
 #define BENCH_ECHO_FACTOR 1.5

@@ -191,6 +191,20 @@ static void test_verdicts(void **state)
     assert_int_equal(bench_bar_verdict(m, &holds), BENCH_HOLDS);         /* not by the echo */
     struct bench_bar of_max = {BENCH_MAX, 10, "bar"};
     assert_int_equal(bench_bar_verdict(m, &of_max), BENCH_FAILS); /* 11 against 10.5 */
+    struct bench_bar of_least = {BENCH_MIN, 10, "bar"};
+    assert_float_equal(bench_bar_value(m, BENCH_MAX), 11, 0);
+    m->round_at[0] = 0; /* 9; 10; 11 */
+    m->round_at[1] = 1;
+    m->round_at[2] = 2;
+    m->n_rounds = 2;
+    assert_float_equal(bench_bar_value(m, BENCH_MAX), 11, 0); /* too few rounds to count */
+    m->n_rounds = 3;
+    assert_float_equal(bench_bar_value(m, BENCH_MAX), 10, 0);
+    assert_int_equal(bench_bar_verdict(m, &of_max), BENCH_HOLDS);
+    assert_int_equal(bench_bar_verdict(m, &of_least), BENCH_HOLDS);
+    bench_round(m); /* without samples yet: no round */
+    assert_float_equal(bench_bar_value(m, BENCH_MIN), 10, 0);
+    m->n_rounds = 0;
     m->higher_is_better = true;
     assert_int_equal(bench_bar_verdict(m, &fails), BENCH_HOLDS);
     struct bench_bar more = {BENCH_MEDIAN, 10.001, "bar"};
