@@ -2,7 +2,8 @@
  * A token's short way. While a stream is parked, nothing of the library's is on its way
  * to the socket, so the engine thread borrows the exchange and hands the chunk to the
  * kernel itself: one send(), no wake-up of a loop between. What the kernel does not take
- * is the loop's: `left` goes out before the library is let on.
+ * is the loop's: `left` goes out before the library is let on. Where a step has tokens
+ * for many, the loops send them the same way.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -115,6 +116,12 @@ bool direct_send(struct exchange *x)
         return true;
     atomic_store(&x->parked, AWAKE); /* or somebody wanted it meanwhile, and left that to us */
     return false;
+}
+
+bool direct_loop_send(struct exchange *x)
+{
+    bool other = x->left || x->gone || x->broken || x->probe || x->ping_due || x->metrics_due;
+    return !other && !x->conn->loop->draining && hand_over(x);
 }
 
 bool direct_finish(struct exchange *x)

@@ -214,6 +214,7 @@ struct loop {
     uint64_t next_timer_ns; /* lower bound of what loop_timers has to look at */
     bool draining;          /* never suspend any more */
     uint64_t stop_by_ns;
+    uint64_t mhd_ran_ns;
 };
 
 struct http_server {
@@ -297,6 +298,9 @@ void stream_handed(struct exchange *x, uint64_t now);
 /* Engine thread: sends what was published if the exchange is parked. False: the caller
  * puts it into a list. */
 bool direct_send(struct exchange *x);
+/* Loop thread, of an exchange in its list: sends what was published. False: there is
+ * something left, or something else for the library to do. */
+bool direct_loop_send(struct exchange *x);
 /* Loop thread: sends what is left. False: it waits for the client. */
 bool direct_finish(struct exchange *x);
 

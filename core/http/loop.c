@@ -20,7 +20,8 @@
 #include "http/internal.h"
 
 #define RESUME_AT_ONCE 8
-#define ACCEPT_AT_ONCE 8 /* more come with the next turn */
+#define ACCEPT_AT_ONCE 8            /* more come with the next turn */
+#define MHD_RUN_NS (50 * NS_PER_MS) /* for the library's own timers, while streams flow */
 
 /* --- wake-ups from other threads ------------------------------------------------- */
 
@@ -73,14 +74,19 @@ void exchange_wake(struct exchange *x)
         runnable_add(x->conn->loop, x);
 }
 
-void exchange_park(struct exchange *x, bool (*news)(const struct exchange *x))
+static void park(struct exchange *x, bool (*news)(const struct exchange *x))
 {
-    MHD_suspend_connection(x->mhd);
     /* A producer publishes and then takes `parked`; we set `parked` and then look for
      * news. Both sides are seq_cst read-modify-writes, so one of them sees the other. */
     atomic_exchange(&x->parked, PARKED);
     if (news(x) && atomic_exchange(&x->parked, AWAKE) == PARKED)
         runnable_add(x->conn->loop, x);
+}
+
+void exchange_park(struct exchange *x, bool (*news)(const struct exchange *x))
+{
+    MHD_suspend_connection(x->mhd);
+    park(x, news);
 }
 
 /* --- connections -------------------------------------------------------------------- */
@@ -375,21 +381,29 @@ static void left_wait(struct loop *l, struct exchange *x)
     conn_watch(x->conn, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 }
 
-/* Eight streams at once: their sends follow soon after their events were formatted,
- * and whoever else wants something (a new connection, a client that left) waits for
- * eight streams at most. The first run formats, the second sends. */
-static void run(struct loop *l)
+/* Eight streams at once, so that whoever else wants something (a new connection, a client
+ * that left) waits for eight at most. Those that have nothing but tokens to tell need no
+ * library. Of the others, the first run formats, the second sends. `other`: there is more
+ * for the library than those. */
+static void run(struct loop *l, bool other, uint64_t now)
 {
     for (int i = 0; i < RESUME_AT_ONCE && l->runnable; i++) {
         struct exchange *x = l->runnable;
         l->runnable = x->next;
         if (!l->runnable)
             l->runnable_tail = &l->runnable;
-        if (x->left && !direct_finish(x))
+        if (direct_loop_send(x)) {
+            park(x, stream_has_news);
+        } else if (x->left && !direct_finish(x)) {
             left_wait(l, x);
-        else
+        } else {
             MHD_resume_connection(x->mhd);
+            other = true;
+        }
     }
+    if (!other && now - l->mhd_ran_ns < MHD_RUN_NS)
+        return;
+    l->mhd_ran_ns = now;
     MHD_run(l->mhd);
     MHD_run(l->mhd);
 }
@@ -443,24 +457,28 @@ static void *loop_main(void *arg)
 {
     struct loop *l = arg;
     struct epoll_event events[64];
+    bool accepted = false;
     thread_wakes_early();
     for (;;) {
         int n = epoll_wait(l->epoll_fd, events, (int)ARRAY_LEN(events), timeout_ms(l));
-        bool acceptable = false;
+        bool acceptable = false, other = n == 0 || accepted;
         uint64_t now = clock_mono_ns();
         for (int i = 0; i < n; i++) {
             void *p = events[i].data.ptr;
             if (p == &l->listen_fd)
                 acceptable = true;
-            else if (p != &l->wake && p != &l->mhd_fd)
+            else if (p == &l->mhd_fd)
+                other = true;
+            else if (p != &l->wake)
                 conn_event(p, events[i].events, now);
         }
         take_wakes(l); /* before anything that a kick may be about is looked at */
         if (!l->draining && atomic_load(&l->server->stopping))
             drain_begin(l);
-        run(l);
+        run(l, other || l->draining, now);
         end_half_closed(l);
-        if (acceptable && !l->draining)
+        accepted = acceptable && !l->draining;
+        if (accepted)
             loop_accept(l);
         loop_timers(l);
         if (l->draining && !l->runnable && drained(l))
@@ -468,7 +486,7 @@ static void *loop_main(void *arg)
     }
     take_wakes(l);
     do
-        run(l);
+        run(l, true, clock_mono_ns());
     while (l->runnable);
     MHD_stop_daemon(l->mhd);
     l->mhd = NULL;
