@@ -216,6 +216,21 @@ def _():
     check(sends.cut() > 20, "the tokens took another way: %d were cut" % sends.cut())
 
 
+@case("so do those of steps with tokens for many, which the loops send")
+def _():
+    with Worker("model.slots=6", token_ms=1) as t:
+        plain = told(t, 200)
+    sends = Sends(SEAM_SEND_CUT="5")
+    with Worker("model.slots=6", token_ms=1, env=sends.env) as t:
+        streams = [Stream(t, job_id="j%d" % i, params={"max_tokens": 200, "seed": 1, "ignore_eos": True}).open() for i in range(6)]
+        for s in streams:
+            events = s.rest()
+            s.close()
+            equal([e[0] for e in events], ["started"] + ["token"] * 200 + ["end"])
+            equal([e[1:] for e in events[1:-1]], [e[1:] for e in plain[1:-1]])
+    check(sends.cut() > 600, "the tokens took another way: %d were cut" % sends.cut())
+
+
 @case("HTTP/1.0 gets its stream without chunks")
 def _():
     sends = Sends(SEAM_SEND_CUT="5")
