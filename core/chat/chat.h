@@ -124,5 +124,7 @@ void chat_split_init(struct chat_split *s, const struct chat_template *t, const 
 void chat_split_push(struct chat_split *s, int32_t id, const char *text, size_t n, chat_sink sink, void *arg);
 /* At the end of the generation: what is still held is text. */
 void chat_split_finish(struct chat_split *s, chat_sink sink, void *arg);
+/* Of what was pushed last, so many bytes may yet turn out to be content, or not. */
+size_t chat_split_undecided(const struct chat_split *s);
 
 #endif

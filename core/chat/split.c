@@ -228,3 +228,10 @@ void chat_split_finish(struct chat_split *s, chat_sink sink, void *arg)
         s->n_header = 0;
     }
 }
+
+size_t chat_split_undecided(const struct chat_split *s)
+{
+    if (s->kind == SPLIT_THINK && s->state == THINK_START)
+        return (size_t)s->newlines + s->n_held;
+    return s->kind == SPLIT_HARMONY && s->state == FIRST_HEADER ? s->n_header : 0;
+}

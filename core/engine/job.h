@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "chat/chat.h"
 #include "engine/codes.h"
 #include "model/tokenizer.h"
 #include "sample/sampler.h"
@@ -44,6 +45,11 @@ struct request {
     struct sample_params sampling;
     struct stop_string stop[JOB_STOP_MAX + JOB_STOP_CHAT];
     uint32_t n_stop;
+    uint32_t n_marks; /* the last so many of them are marks of the chat template */
+    /* A conversation's: takes its answer apart. Stop strings are looked for in what is said,
+     * not in what is thought, nor in headers; marks in all of it. answer.t NULL: no
+     * conversation, all of the text is looked at. */
+    struct chat_split answer;
     bool ignore_eos;
     bool stream;
     bool timestamps;       /* token events tell when they were sampled */

@@ -20,7 +20,17 @@ void outtext_begin(struct outtext *o, const struct tokenizer *t, const struct re
 {
     detokenizer_init(&o->detok, t, false);
     o->request = r;
-    o->n = 0;
+    o->n = o->n_answer = 0;
+    o->undecided = false;
+    o->split = r->answer;
+    o->splits = r->answer.t && r->n_stop > r->n_marks;
+}
+
+/* Where stop string s is looked for. */
+static size_t begin_of(const struct outtext *o, uint32_t s)
+{
+    const struct request *r = o->request;
+    return o->splits && s < r->n_stop - r->n_marks ? o->n - o->n_answer : 0;
 }
 
 /* Where the first stop string begins in buf, or n. */
@@ -29,7 +39,8 @@ static size_t stop_find(const struct outtext *o)
     size_t first = o->n;
     for (uint32_t s = 0; s < o->request->n_stop; s++) {
         const struct stop_string *stop = &o->request->stop[s];
-        const char *hit = memmem(o->buf, o->n, stop->text, stop->n);
+        size_t from = begin_of(o, s);
+        const char *hit = memmem(o->buf + from, o->n - from, stop->text, stop->n);
         if (hit && (size_t)(hit - o->buf) < first)
             first = (size_t)(hit - o->buf);
     }
@@ -42,7 +53,7 @@ static size_t stop_begun(const struct outtext *o)
     size_t longest = 0;
     for (uint32_t s = 0; s < o->request->n_stop; s++) {
         const struct stop_string *stop = &o->request->stop[s];
-        size_t k = stop->n - 1 < o->n ? stop->n - 1 : o->n;
+        size_t most = o->n - begin_of(o, s), k = stop->n - 1 < most ? stop->n - 1 : most;
         for (; k > longest; k--)
             if (memcmp(o->buf + o->n - k, stop->text, k) == 0)
                 longest = k;
@@ -55,13 +66,66 @@ static size_t show(struct outtext *o, size_t n, char *out)
     memcpy(out, o->buf, n);
     o->n -= n;
     memmove(o->buf, o->buf + n, o->n);
+    if (o->n_answer > o->n)
+        o->n_answer = o->n;
     return n;
+}
+
+static void count_content(void *arg, enum chat_channel channel, const char *p, size_t n)
+{
+    (void)p;
+    if (channel == CHAT_CONTENT)
+        *(size_t *)arg += n;
+}
+
+/* The newest `fresh` bytes of buf, which token id made: how much of its end is the answer.
+ * Content is all of them, or none, or all since the beginning of what was undecided. */
+static void take_apart(struct outtext *o, int32_t id, size_t fresh)
+{
+    size_t content = 0, open = o->undecided ? 0 : o->n_answer;
+    chat_split_push(&o->split, id, o->buf + o->n - fresh, fresh, count_content, &content);
+    size_t undecided = chat_split_undecided(&o->split);
+    o->undecided = undecided > 0;
+    if (undecided)
+        o->n_answer = undecided;
+    else if (content || !fresh)
+        o->n_answer = open + content;
+    else
+        o->n_answer = 0;
+    if (o->n_answer > o->n)
+        o->n_answer = o->n;
+}
+
+/* What to hold back while it is not known whether the end of buf is the answer: from where
+ * a stop string is, or may begin. */
+static size_t hold_undecided(const struct outtext *o)
+{
+    size_t whole = o->n - stop_find(o), begun = stop_begun(o), n = whole > begun ? whole : begun;
+    return n < JOB_STOP_BYTES ? n : JOB_STOP_BYTES - 1;
+}
+
+static size_t push_conversation(struct outtext *o, int32_t id, size_t fresh, char *out, bool *stopped)
+{
+    take_apart(o, id, fresh);
+    if (o->undecided)
+        return show(o, o->n - hold_undecided(o), out);
+    size_t at = stop_find(o);
+    if (at < o->n) {
+        *stopped = true;
+        return show(o, at, out);
+    }
+    if (o->split.channel != CHAT_CONTENT)
+        o->n_answer = 0; /* the next of the answer is another text */
+    return show(o, o->n - stop_begun(o), out);
 }
 
 size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped)
 {
     *stopped = false;
-    o->n += detokenizer_push(&o->detok, id, o->buf + o->n, o->capacity - o->n);
+    size_t fresh = detokenizer_push(&o->detok, id, o->buf + o->n, o->capacity - o->n);
+    o->n += fresh;
+    if (o->splits)
+        return push_conversation(o, id, fresh, out, stopped);
     size_t at = stop_find(o);
     if (at < o->n) {
         *stopped = true;
@@ -70,17 +134,29 @@ size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped)
     return show(o, o->n - stop_begun(o), out);
 }
 
+/* What was undecided is the answer if nothing follows, and may have a stop string in it. */
+static bool ends_before(const struct outtext *o, size_t *at)
+{
+    *at = o->undecided ? stop_find(o) : o->n;
+    return *at < o->n;
+}
+
 size_t outtext_peek(const struct outtext *o, char *out, size_t size)
 {
     struct detokenizer d = o->detok;
-    if (o->n > size)
+    size_t n;
+    bool cut = ends_before(o, &n);
+    if (n > size)
         return 0;
-    memcpy(out, o->buf, o->n);
-    return o->n + detokenizer_flush(&d, out + o->n, size - o->n);
+    memcpy(out, o->buf, n);
+    return cut ? n : n + detokenizer_flush(&d, out + n, size - n);
 }
 
 size_t outtext_flush(struct outtext *o, char *out)
 {
+    size_t n;
+    if (ends_before(o, &n))
+        return show(o, n, out);
     o->n += detokenizer_flush(&o->detok, o->buf + o->n, o->capacity - o->n);
     return show(o, o->n, out);
 }

@@ -2,6 +2,10 @@
  * The text side of a generation: token ids in, text that may be shown out. Holds back
  * an incomplete character and whatever may yet become a stop string, so that a stop
  * string is never shown, not even in part. Engine thread; no allocation after init.
+ *
+ * In a conversation, stop strings are looked for in the answer only, whose text is told
+ * apart from thoughts and headers as it comes. What may be either yet is held back too if
+ * a stop string may begin in it, and up to JOB_STOP_BYTES - 1 bytes of it.
  */
 #ifndef ORCD_ENGINE_OUTTEXT_H
 #define ORCD_ENGINE_OUTTEXT_H
@@ -13,6 +17,10 @@ struct outtext {
     const struct request *request;
     char *buf; /* held back, then the newest text */
     size_t n, capacity;
+    struct chat_split split; /* how far the conversation's answer was taken apart */
+    bool splits;
+    size_t n_answer; /* bytes at the end of buf that are the answer's, or may be */
+    bool undecided;  /* they may be */
 };
 
 int outtext_init(struct outtext *o, const struct tokenizer *t, struct orcd_error *err);

@@ -86,8 +86,10 @@ void api_execute_parse(struct exchange *x)
     if (!m || !choices_new(x, 1))
         return;
     struct request *r = &x->choices[0].request;
-    if (params_read_execute(r, &x->choices[0].cursor.split, m, x->body, x->n_body, &x->error))
+    if (params_read_job(r, m, x->body, x->n_body, &x->error)) {
         x->stream = r->stream;
+        x->choices[0].cursor.split = r->answer;
+    }
 }
 
 void api_execute(struct exchange *x)

@@ -131,7 +131,7 @@ static void read_message(struct json_in *in, struct conversation *t, size_t i, j
     m->role = (enum chat_role)r;
     json_object_object_get_ex(v, "content", &content);
     read_content(in, t, i, content);
-    static const char *const calls[] = {"tool_calls", "function_call"};
+    static const char *const calls[] = {"tool_calls", "function_call", "audio"};
     for (size_t k = 0; k < ARRAY_LEN(calls); k++)
         if (json_object_object_get_ex(v, calls[k], &other) && other &&
             !(json_object_is_type(other, json_type_array) && json_object_array_length(other) == 0))
@@ -179,6 +179,7 @@ static void add_stops(struct request *r, const struct chat_template *t)
             return;
         r->stop[r->n_stop].n = (uint32_t)n;
         memcpy(r->stop[r->n_stop++].text, *s, n);
+        r->n_marks++;
     }
 }
 

@@ -58,10 +58,12 @@ static void read_conversation(struct json_in *in, struct chat_request *d)
         return;
     memcpy(d->q.r.stop, r->stop, sizeof(r->stop));
     d->q.r.n_stop = r->n_stop;
+    d->q.r.n_marks = r->n_marks;
+    chat_split_init(&d->q.r.answer, d->q.model->chat, &d->options);
     if (openai_fit(in->error, &d->q, r, UINT32_MAX))
         openai_finish(&d->q, "chatcmpl-");
     for (uint32_t i = 0; i < x->n_choices; i++)
-        chat_split_init(&x->choices[i].cursor.split, d->q.model->chat, &d->options);
+        x->choices[i].cursor.split = d->q.r.answer;
 }
 
 bool params_read_chat(struct exchange *x, const struct http_model *model)

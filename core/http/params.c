@@ -365,8 +365,8 @@ uint64_t params_seed(void)
     return http_random64() >> 11; /* 53 bits: exact in every JSON reader */
 }
 
-bool params_read_execute(struct request *r, struct chat_split *split, const struct http_model *model,
-    const char *body, size_t n, struct http_error *error)
+bool params_read_job(
+    struct request *r, const struct http_model *model, const char *body, size_t n, struct http_error *error)
 {
     struct draft d = {.r = r, .model = model, .add_special = true, .chat = CHAT_OPTIONS_INIT};
     json_object *root = json_in_parse(body, n, error);
@@ -377,19 +377,12 @@ bool params_read_execute(struct request *r, struct chat_split *split, const stru
     read_top(error, &d, root);
     read_input(error, &d);
     if (d.messages && !error->code)
-        chat_split_init(split, model->chat, &d.chat);
+        chat_split_init(&r->answer, model->chat, &d.chat);
     json_object_put(root);
     if (!d.has_seed)
         r->sampling.seed = params_seed();
     r->sampling.want_logprob = r->sampling.n_logprobs > 0;
     return !error->code;
-}
-
-bool params_read_job(
-    struct request *r, const struct http_model *model, const char *body, size_t n, struct http_error *error)
-{
-    struct chat_split split;
-    return params_read_execute(r, &split, model, body, n, error);
 }
 
 bool params_read_job_id(char job_id[JOB_ID_MAX + 1], const char *body, size_t n, struct http_error *error)

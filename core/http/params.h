@@ -5,12 +5,8 @@
 #include "http/answer.h"
 #include "http/server.h"
 
-/* Fills in *r but for ids of the head, arrival and deadline; of a conversation, *split too.
- * False: error is set (r may hold memory; request_release frees it). Any thread. */
-bool params_read_execute(struct request *r, struct chat_split *split, const struct http_model *model,
-    const char *body, size_t n, struct http_error *error);
-
-/* The same for who does not look at the answer. */
+/* Fills in *r but for ids of the head, arrival and deadline. False: error is set (r may
+ * hold memory; request_release frees it). Any thread. */
 bool params_read_job(
     struct request *r, const struct http_model *model, const char *body, size_t n, struct http_error *error);
 

@@ -649,18 +649,63 @@ def _():
         chat(t, chat_template_kwargs={"enable_thinking": False, "other": 1}, unknown=1, store=False)
 
 
-@case("chat: a client that goes away frees the slot, streaming or not")
+@case("chat: a client that goes away frees the slot, streaming or not, with one answer or several")
 def _():
-    with Worker("model.chat_template=" + FAMILY, "model.slots=1", token_ms=2) as t:
-        for i, streamed in enumerate((False, True)):
-            tokens = t.metrics()["orcd_generation_tokens_total"]
-            s = t.connect()
-            s.sendall(request("POST", CHAT, {"messages": [{"role": "user", "content": "x"}], "stream": streamed, "ignore_eos": True},
-                              {"X-Correlation-Id": "chat-%d" % i}))
-            t.wait_metric("orcd_generation_tokens_total", lambda v: v > tokens)
-            s.close()
-            equal(job_line(t, "chat-%d" % i)["outcome"], "CLIENT_DISCONNECTED")
-            t.wait_metric("orcd_requests_running", lambda v: v == 0)
+    with Worker("model.chat_template=" + FAMILY, "model.slots=2", token_ms=2) as t:
+        gone = 'orcd_requests_total{outcome="disconnected"}'
+        for streamed in (False, True):
+            for n in (1, 3):
+                before = t.metrics()
+                s = t.connect()
+                s.sendall(request("POST", CHAT, {"messages": [{"role": "user", "content": "x"}], "stream": streamed,
+                                                 "n": n, "ignore_eos": True}, {"X-Correlation-Id": "chat-%d-%s" % (n, streamed)}))
+                t.wait_metric("orcd_generation_tokens_total", lambda v: v > before["orcd_generation_tokens_total"] + n)
+                t.wait_metric("orcd_requests_running", lambda v: v == min(n, 2))
+                s.close()
+                equal(job_line(t, "chat-%d-%s" % (n, streamed))["outcome"], "CLIENT_DISCONNECTED")
+                t.wait_metric(gone, lambda v: v == before[gone] + n)
+                t.wait_metric("orcd_requests_running", lambda v: v == 0)
+                equal(t.metrics()["orcd_requests_waiting"], 0)
+        chat(t, max_tokens=2)
+
+
+@case("chat: deadlines hold, and every answer has a correlation id")
+def _():
+    with Worker("model.chat_template=qwen3", "model.slots=1", "deadlines.admission=off", token_ms=20,
+                text="<think>" + "why " * 900) as t:
+        messages = [{"role": "user", "content": "hello"}]
+        r = chat(t, status=504, headers={"X-Deadline": "2001-01-01T00:00:00Z"})
+        equal((r.json["error"]["code"], r.json["error"]["correlation_id"]), ("deadline_exceeded", r.headers["X-Correlation-Id"]))
+        r = chat(t, status=504, headers={"Request-Timeout-Ms": "200", "X-Correlation-Id": "late-1"})
+        equal((r.json["error"]["code"], r.headers["X-Request-Id"]), ("deadline_exceeded", "late-1"))
+        chunks = Chunks(t, CHAT, {"Request-Timeout-Ms": "300"}, messages=messages).open().rest()
+        equal(chunks[-1]["error"]["code"], "deadline_exceeded")
+        check(len(chunks) > 1)
+        c, = chat(t, headers={"Request-Timeout-Ms": "300"}, on_deadline="partial", stop=["y w", "zzz"]).json["choices"]
+        equal((c["finish_reason"], c["message"]["content"]), ("deadline", ""))
+        check("why why".startswith(c["message"].get("reasoning_content", "")[:7]), c)
+        equal(outcomes(t.metrics()), dict(dict.fromkeys(OUTCOMES, 0), rejected=1, deadline=2, deadline_partial=1))
+
+
+@case("chat: stop strings hold for the answer, not for what is thought; the template's own end mark for both")
+def _():
+    for text, stop, thought, said in (("<think>a END b</think>c END d", ["END"], "a END b", "c "),
+                                      ("<think>a. b</think>c. d", ".", "a. b", "c"),
+                                      ("<thing", ["<th"], None, ""),
+                                      ("<think>x</think>a<think>b", ["think"], "x", "a<"),
+                                      ("<think>never said<|im_end|>c", ["END"], "never said", ""),
+                                      ("<think>a</think>b<|im_end|>c", None, "a", "b")):
+        with Worker("model.chat_template=qwen3", text=text) as t:
+            for n in (1, 2):
+                for c in chat(t, stop=stop, n=n).json["choices"]:
+                    m = c["message"]
+                    equal((m.get("reasoning_content"), m["content"], c["finish_reason"]), (thought, said, "stop"), text)
+            chunks = stream(worker=t, path=CHAT, messages=[{"role": "user", "content": "hello"}], stop=stop)
+            m = message_of(chunks)[0]
+            equal((m.get("reasoning_content"), m["content"]), (thought, said), text)
+            # Of a prompt, all of the text is looked at.
+            if stop == ["END"]:
+                equal(ask(t, stop=stop, max_tokens=99).json["choices"][0]["text"], text[:(text + "END").index("END")])
 
 
 @case("a kept connection serves one after the other, whole and streamed")
