@@ -71,6 +71,10 @@ static size_t push_token(struct detokenizer *d, int32_t id, bool special, char *
     }
     for (size_t i = 0; i < n; i++)
         push_byte(d, (unsigned char)p[i], &o);
+    if (!special && d->n_held && tokenizer_is_control(t, id)) { /* no character goes on over it */
+        put(&o, "\xef\xbf\xbd", 3);
+        d->n_held = 0;
+    }
     /* Encoding adds a space after each special token that it finds in a text. */
     if (t->kind == KIND_SPM && t->add_space_prefix && !t->prefix_first && id >= 0 && id < t->n_vocab &&
         (t->type[id] == TOKEN_CONTROL || t->type[id] == TOKEN_USER_DEFINED))
