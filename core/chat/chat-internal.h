@@ -82,6 +82,20 @@ struct chat_traits {
     bool with_bos, tool_turns, today;
     char default_system[1024]; /* "" none */
 };
+/* A template's text in one spelling; literals stand in quotes of this byte. */
+#define CHAT_QUOTE "\1"
+struct chat_canonical {
+    char *s;
+    size_t n;
+    bool writes_text; /* something outside of its blocks, be it white space */
+};
+/* False: it has what is not understood, or no memory. To be freed in any case. */
+bool chat_canonical_read(struct chat_canonical *c, const char *text, size_t n);
+void chat_canonical_free(struct chat_canonical *c);
+bool chat_canonical_has(const struct chat_canonical *c, const char *what);
+/* Has it no literals but these, and empty ones? The list ends with NULL. */
+bool chat_canonical_only(const struct chat_canonical *c, const char *const *literals);
+
 /* False: it is none of the known ones. */
 bool chat_recognize(const char *text, size_t n, struct chat_traits *out);
 

@@ -1,10 +1,13 @@
 /*
- * Which family a template's text is of, by what stands in it. A text that has the marks of
- * a family and anything that this family's rendering doesn't do is none: a wrong prompt
- * is worse than a message that says what to set.
+ * Which family a template's text is of, by what it writes. A text that has the marks of a
+ * family and anything that this family's rendering doesn't do is none: a wrong prompt
+ * is worse than a message that says what to set. So the turns must be written in the
+ * family's own way, and where a template has no tools, it may have no literal that is
+ * not known.
  */
 #include "chat/chat-internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define TEMPLATE_MAX ((size_t)1 << 20)
@@ -12,6 +15,7 @@
 struct text {
     const char *p;
     size_t n;
+    struct chat_canonical canonical;
 };
 
 static bool has(const struct text *t, const char *what)
@@ -29,23 +33,44 @@ static bool has_any(const struct text *t, const char *const *list)
 }
 #define HAS_ANY(t, ...) has_any(t, (const char *const[]){__VA_ARGS__, NULL})
 
+/* All of those, in the canonical spelling. */
+static bool says_all(const struct text *t, const char *const *list)
+{
+    for (; *list; list++)
+        if (!chat_canonical_has(&t->canonical, *list))
+            return false;
+    return true;
+}
+#define SAYS(t, ...) says_all(t, (const char *const[]){__VA_ARGS__, NULL})
+
+/* Nothing is written but these literals, and what variables hold. */
+#define ONLY(t, ...)                                                                                         \
+    (!(t)->canonical.writes_text &&                                                                          \
+        chat_canonical_only(&(t)->canonical,                                                                 \
+            (const char *const[]){"role", "content", "system", "user", "assistant", __VA_ARGS__, NULL}))
+
+#define Q CHAT_QUOTE
+#define L(literal) Q literal Q
+#define ROLE "message[" L("role") "]"
+#define CONTENT "message[" L("content") "]"
+
 /* --- ChatML ----------------------------------------------------------------------------- */
 
 /* A literal from p to <|im_end|>, its escapes resolved. 1: found, 0: the literal ends
  * before, so the text is not the template's own; -1: what can't be read. */
-static int read_literal(struct text in, char quote, char *out, size_t size)
+static int read_literal(const char *p, size_t n_in, char quote, char *out, size_t size)
 {
     size_t n = 0;
-    for (size_t i = 0; i < in.n; i++) {
-        char c = in.p[i];
-        if (in.n - i >= 10 && memcmp(in.p + i, "<|im_end|>", 10) == 0) {
+    for (size_t i = 0; i < n_in; i++) {
+        char c = p[i];
+        if (n_in - i >= 10 && memcmp(p + i, "<|im_end|>", 10) == 0) {
             out[n] = 0;
             return 1;
         }
         if (c == quote)
             return 0;
-        if (c == '\\' && i + 1 < in.n) {
-            c = in.p[++i];
+        if (c == '\\' && i + 1 < n_in) {
+            c = p[++i];
             if (c == 'n')
                 c = '\n';
             else if (c != '\\' && c != '\'' && c != '"')
@@ -77,7 +102,7 @@ static bool default_system(const struct text *t, char *out, size_t size)
             at++;
         else
             return false;
-        int rc = read_literal((struct text){at, (size_t)(end - at)}, quote, other, sizeof(other));
+        int rc = read_literal(at, (size_t)(end - at), quote, other, sizeof(other));
         if (rc < 0 || (rc && *out && strcmp(out, other) != 0) || strlen(other) >= size)
             return false;
         if (rc)
@@ -86,28 +111,45 @@ static bool default_system(const struct text *t, char *out, size_t size)
     return true;
 }
 
+/* Where tools are, not all that is written can be looked at: Qwen2.5's turns, and its way
+ * of giving a tool's result. */
+static bool qwen_turns(const struct text *t)
+{
+    return SAYS(t, L("<|im_start|>") "+" ROLE "+" L("\n") "+" CONTENT "+" L("<|im_end|>\n"),
+        L("<|im_start|>user"), L("\n<tool_response>\n"), L("\n</tool_response>"), L("<|im_end|>\n"),
+        L("<|im_start|>assistant\n"));
+}
+
 static const char *chatml(const struct text *t, struct chat_traits *out)
 {
+    char first[sizeof(out->default_system) + 40];
     if (HAS_ANY(t, "<|im_sep|>", "strftime", "macro "))
         return NULL;
     out->tool_turns = has(t, "<tool_response>");
     if (has(t, "enable_thinking")) {
-        bool known = has(t, "last_query_index") && has(t, "enable_thinking is false") && out->tool_turns &&
-                     HAS_ANY(t, "'<think>\\n\\n</think>\\n\\n'", "\"<think>\\n\\n</think>\\n\\n\"");
+        bool known = has(t, "last_query_index") && qwen_turns(t) &&
+                     SAYS(t, "enable_thinkingisfalse", L("<think>\n\n</think>\n\n"),
+                         L("<|im_start|>") "+" ROLE "+" L("\n<think>\n") "+reasoning_content.strip(" L(
+                             "\n") ")+" L("\n</think>\n\n") "+content.lstrip(" L("\n") ")");
         return known ? "qwen3" : NULL;
     }
     if (HAS_ANY(t, "<think>", "</think>", "namespace(", "|trim", "| trim", "strip("))
         return NULL;
-    if (!HAS_ANY(t, "'<|im_start|>' + message", "\"<|im_start|>\" + message"))
-        return NULL;
     if (!default_system(t, out->default_system, sizeof(out->default_system)))
         return NULL;
-    if (*out->default_system &&
-        !HAS_ANY(t, "['role'] == 'system'", "['role'] != 'system'", ".role == 'system'", ".role != 'system'",
-            "[\"role\"] == \"system\"", "[\"role\"] != \"system\""))
+    if (*out->default_system && !SAYS(t, "[" L("role") "]==" L("system")) &&
+        !SAYS(t, "[" L("role") "]!=" L("system")))
         return NULL;
-    bool qwen = out->tool_turns && strstr(out->default_system, "You are Qwen, created by Alibaba Cloud.");
-    return qwen ? "qwen2.5" : "chatml";
+    if (out->tool_turns) {
+        bool qwen = strstr(out->default_system, "You are Qwen, created by Alibaba Cloud.");
+        return !qwen_turns(t) ? NULL : qwen ? "qwen2.5" : "chatml";
+    }
+    snprintf(first, sizeof(first), *out->default_system ? "<|im_start|>system\n%s<|im_end|>\n" : "%s",
+        out->default_system);
+    bool known = SAYS(t, L("<|im_start|>") "+" ROLE "+" L("\n") "+" CONTENT) &&
+                 ONLY(t, "<|im_start|>", "\n", "<|im_end|>\n", "<|im_start|>assistant\n",
+                     "<|im_start|>system\n", "<|im_start|>user\n", first);
+    return known ? "chatml" : NULL;
 }
 
 /* --- the others --------------------------------------------------------------------------- */
@@ -116,91 +158,170 @@ static const char *llama3(const struct text *t, struct chat_traits *out)
 {
     if (HAS_ANY(t, "<think>", "<|im_start|>", "functions_content", "reserved_special_token"))
         return NULL;
-    if (!HAS_ANY(t, "message['content'] | trim", "message['content']|trim"))
+    if (!SAYS(t, L("<|start_header_id|>") "+" ROLE "+" L("<|end_header_id|>\n\n") "+" CONTENT
+                                                                                  "|trim+" L("<|eot_id|>")))
         return NULL;
     if (has(t, "Cutting Knowledge Date: December 2023\\n") && has(t, "Today Date: ") &&
         has(t, "26 Jul 2024")) {
         out->today = has(t, "strftime_now");
         return out->today ? "llama3.2" : "llama3.1";
     }
-    return HAS_ANY(t, "tool", "Date", "[1:]") ? NULL : "llama3";
+    return ONLY(t, "<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>",
+               "<|start_header_id|>assistant<|end_header_id|>\n\n")
+               ? "llama3"
+               : NULL;
 }
 
 static const char *phi3(const struct text *t)
 {
-    if (HAS_ANY(t, "tool", "reasoning", "<|im_start|>", "<think>", "[gMASK]", "strip(", "trim"))
-        return NULL;
-    return HAS_ANY(t, "'<|user|>\n'", "'<|user|>\\n'", "'<|user|>' + '\\n'", "'<|user|>' + '\n'",
-               "'|>' + '\\n'", "'|>\\n'")
+    bool turns = SAYS(t, L("<|user|>\n") "+" CONTENT "+" Q "<|end|>\n") ||
+                 SAYS(t, L("<|") "+" ROLE "+" L("|>\n") "+" CONTENT "+" L("<|end|>\n"));
+    return turns && ONLY(t, "<|user|>\n", "<|system|>\n", "<|assistant|>\n", "<|end|>\n",
+                        "<|end|>\n<|assistant|>\n", "<|", "|>\n")
                ? "phi3"
                : NULL;
 }
 
+/* Its line breaks stand outside of the blocks. */
 static const char *zephyr(const struct text *t)
 {
-    if (!HAS_ANY(t, "'<|user|>\n'", "'<|user|>\\n'") || HAS_ANY(t, "strip(", "trim", "tool", "<think>"))
+    static const char *const literals[] = {"role", "content", "system", "user", "assistant", "<|user|>\n",
+        "<|system|>\n", "<|assistant|>\n", "<|assistant|>", "\n", NULL};
+    if (!chat_canonical_only(&t->canonical, literals) || HAS_ANY(t, "strip(", "trim"))
         return NULL;
-    return HAS_ANY(t, "eos_token }}\n", "eos_token + '\\n'", "eos_token + '\n'") ? "zephyr" : NULL;
+    bool outside =
+        SAYS(t, L("<|user|>\n") "+" CONTENT "+eos_token}}") && HAS_ANY(t, "eos_token }}\n", "eos_token}}\n");
+    bool inside = SAYS(t, L("<|user|>\n") "+" CONTENT "+eos_token+" L("\n"));
+    bool prompt =
+        !SAYS(t, "{{" L("<|assistant|>") "}}") || HAS_ANY(t, "'<|assistant|>' }}\n", "'<|assistant|>'}}\n");
+    return (outside || inside) && prompt ? "zephyr" : NULL;
 }
 
 static const char *gemma(const struct text *t)
 {
-    if (HAS_ANY(t, "tool", "<think>") || !has(t, "| trim"))
-        return NULL;
-    if (has(t, "first_user_prefix"))
+    if (SAYS(t, L("<start_of_turn>") "+role+" L("\n") "+(first_user_prefixifloop.firstelse" Q Q ")",
+            CONTENT "|trim", "first_user_prefix=messages[0][" L("content") "]+" L("\n\n")) &&
+        ONLY(t, "<start_of_turn>", "\n", "<end_of_turn>\n", "<start_of_turn>model\n", "model", "\n\n", "text",
+            "type", "image", "<start_of_image>"))
         return "gemma3";
-    return has(t, "System role not supported") ? "gemma" : NULL;
+    bool known = has(t, "System role not supported") &&
+                 SAYS(t, L("<start_of_turn>") "+role+" L("\n") "+" CONTENT "|trim+" L("<end_of_turn>\n")) &&
+                 ONLY(t, "<start_of_turn>", "\n", "<end_of_turn>\n", "<start_of_turn>model\n", "model");
+    return known ? "gemma" : NULL;
+}
+
+static const char *llama2(const struct text *t)
+{
+    bool known = SAYS(t, "bos_token+" L("[INST] ") "+content.strip()+" L(" [/INST]"),
+                     L(" ") "+content.strip()+" L(" ") "+eos_token",
+                     L("<<SYS>>\n") "+system_message+" L("\n<</SYS>>\n\n") "+" CONTENT) &&
+                 ONLY(t, "<<SYS>>\n", "\n<</SYS>>\n\n", "[INST] ", " [/INST]", " ");
+    return known && !has(t, "true == true") ? "llama2" : NULL;
+}
+
+static const char *mistral(const struct text *t)
+{
+    if (SAYS(t, L("[SYSTEM_PROMPT] ") "+" CONTENT "+" L("[/SYSTEM_PROMPT]"),
+            L("[INST] ") "+" CONTENT "+" L("[/INST]"), "{{" L(" ") "+" CONTENT "+eos_token}}") &&
+        ONLY(t, "[SYSTEM_PROMPT] ", "[/SYSTEM_PROMPT]", "[INST] ", "[/INST]", " "))
+        return "mistral-v7";
+    if (SAYS(t, L(" [INST] ") "+system_message+" L("\n\n") "+" CONTENT "+" L(" [/INST]"),
+            L(" [INST] ") "+" CONTENT "+" L(" [/INST]"), "{{" L(" ") "+" CONTENT "+eos_token}}") &&
+        ONLY(t, " [INST] ", "\n\n", " [/INST]", " "))
+        return "mistral-v1-system";
+    if (SAYS(t, "loop.lastandsystem_messageisdefined")) {
+        if (SAYS(t, L("[INST]") "+system_message+" L("\n\n") "+" CONTENT "+" L("[/INST]"),
+                L("[INST]") "+" CONTENT "+" L("[/INST]"), "{{" CONTENT "+eos_token}}"))
+            return "mistral-tekken";
+        return SAYS(t, L("[INST] ") "+system_message+" L("\n\n") "+" CONTENT "+" L("[/INST]"),
+                   L("[INST] ") "+" CONTENT "+" L("[/INST]"), "{{" L(" ") "+" CONTENT "|trim+eos_token}}")
+                   ? "mistral-v3"
+                   : NULL;
+    }
+    return SAYS(t, L("[INST] ") "+" CONTENT "+" L(" [/INST]"), "{{" CONTENT "+eos_token}}") &&
+                   ONLY(t, "[INST] ", " [/INST]") && !has(t, "system")
+               ? "mistral-v1"
+               : NULL;
 }
 
 static const char *inst(const struct text *t)
 {
     if (has(t, "[THINK]") || has(t, "default_system_message"))
         return NULL;
-    if (has(t, "<<SYS>>")) {
-        bool known = has(t, "bos_token + '[INST] ' + content.strip()") && has(t, "' '  + content.strip()");
-        return known && !has(t, "true == true") ? "llama2" : NULL;
+    return has(t, "<<SYS>>") ? llama2(t) : mistral(t);
+}
+
+static const char *harmony(const struct text *t)
+{
+    static const char *const texts[] = {"# Valid channels: analysis, commentary, final.", "# Instructions",
+        "You are ChatGPT, a large language model trained by OpenAI.", "Knowledge cutoff: 2024-06",
+        "Current date: ", "Reasoning: "};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (!has(t, texts[i]))
+            return NULL;
+    return SAYS(t, L("<|start|>developer<|message|>"),
+               L("<|start|>assistant<|channel|>final<|message|>") "+" CONTENT "+" L("<|end|>"))
+               ? "gpt-oss"
+               : NULL;
+}
+
+/* The BOS once, not before every message. */
+static bool bos_once(const struct text *t)
+{
+    const char *p = t->canonical.s, *end = p + t->canonical.n, *condition = NULL;
+    int loops = 0;
+    for (; p < end; p++) {
+        size_t n = (size_t)(end - p);
+        if (n >= 5 && memcmp(p, "{%for", 5) == 0)
+            loops++;
+        else if (n >= 8 && memcmp(p, "{%endfor", 8) == 0)
+            loops--;
+        else if (n >= 4 && memcmp(p, "{%if", 4) == 0)
+            condition = p;
+        else if (n >= 9 && memcmp(p, "bos_token", 9) == 0 && loops > 0) {
+            size_t since = condition ? (size_t)(p - condition) : 0;
+            if (!since || (!memmem(condition, since, "loop.index0==0", 14) &&
+                              !memmem(condition, since, "loop.first", 10)))
+                return false;
+        }
     }
-    if (has(t, "[SYSTEM_PROMPT]"))
-        return has(t, "'[SYSTEM_PROMPT] ' + ") && has(t, "'[INST] ' + ") ? "mistral-v7" : NULL;
-    if (has(t, "' [INST] ' + system_message"))
-        return "mistral-v1-system";
-    if (has(t, "loop.last and system_message is defined")) {
-        if (has(t, "\"[INST]\" + message"))
-            return "mistral-tekken";
-        return has(t, "\"[INST] \" + message") && has(t, "\" \" + message[\"content\"]|trim") ? "mistral-v3"
-                                                                                              : NULL;
-    }
-    bool v1 = has(t, "'[INST] ' + message['content'] + ' [/INST]'") && !has(t, "system") &&
-              has(t, "{{ message['content'] + eos_token}}");
-    return v1 ? "mistral-v1" : NULL;
+    return true;
+}
+
+static const char *recognize(const struct text *t, struct chat_traits *out)
+{
+    if (has(t, "<|start|>") && has(t, "<|channel|>") && has(t, "<|message|>"))
+        return harmony(t);
+    if (has(t, "<|im_start|>") && has(t, "<|im_end|>"))
+        return chatml(t, out);
+    if (has(t, "<|start_header_id|>") && has(t, "<|eot_id|>"))
+        return llama3(t, out);
+    if (has(t, "<|end|>") && has(t, "<|assistant|>"))
+        return phi3(t);
+    if (has(t, "<|user|>") && has(t, "<|assistant|>"))
+        return zephyr(t);
+    if (has(t, "<start_of_turn>") && has(t, "<end_of_turn>"))
+        return gemma(t);
+    return has(t, "[INST]") ? inst(t) : NULL;
 }
 
 bool chat_recognize(const char *text, size_t n, struct chat_traits *out)
 {
-    struct text t = {text, n};
+    struct text t = {.p = text, .n = n};
     const char *name = NULL;
     *out = (struct chat_traits){0};
     if (!text || n > TEMPLATE_MAX)
         return false;
-    if (has(&t, "<|start|>") && has(&t, "<|channel|>") && has(&t, "<|message|>"))
-        name = has(&t, "# Valid channels: analysis, commentary, final.") ? "gpt-oss" : NULL;
-    else if (has(&t, "<|im_start|>") && has(&t, "<|im_end|>"))
-        name = chatml(&t, out);
-    else if (has(&t, "<|start_header_id|>") && has(&t, "<|eot_id|>"))
-        name = llama3(&t, out);
-    else if (has(&t, "<|end|>") && has(&t, "<|assistant|>"))
-        name = phi3(&t);
-    else if (has(&t, "<|user|>") && has(&t, "<|assistant|>"))
-        name = zephyr(&t);
-    else if (has(&t, "<start_of_turn>") && has(&t, "<end_of_turn>"))
-        name = gemma(&t);
-    else if (has(&t, "[INST]"))
-        name = inst(&t);
-    if (!name)
-        return false;
-    out->family = chat_family_find(name);
-    out->with_bos = has(&t, "bos_token") && out->family->render != chat_render_llama2;
-    return true;
+    if (chat_canonical_read(&t.canonical, text, n))
+        name = recognize(&t, out);
+    if (name) {
+        out->family = chat_family_find(name);
+        out->with_bos = has(&t, "bos_token") && out->family->render != chat_render_llama2;
+        if (out->with_bos && !bos_once(&t))
+            name = NULL;
+    }
+    chat_canonical_free(&t.canonical);
+    return name != NULL;
 }
 
 const char *chat_family_of_text(const char *text, size_t n)

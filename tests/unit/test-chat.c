@@ -179,68 +179,7 @@ static void test_published(void **state)
     json_object_put(root);
 }
 
-/* --- recognized -------------------------------------------------------------------------- */
-
-static void test_recognized(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *family, *text; /* NULL: none */
-    } rows[] = {
-        {"chatml",
-            "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
-            "'<|im_end|>\\n' }}{% endfor %}"},
-        {NULL, "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + "
-               "message['content'] | trim + "
-               "'<|im_end|>\\n' }}{% endfor %}"},
-        {NULL, "{{ '<|im_start|>' + message['role'] + '<|im_sep|>' + message['content'] + '<|im_end|>' }}"},
-        {NULL, "{{ '<|im_start|>' + message.role + content.split('</think>')[-1] + '<|im_end|>' }}"},
-        {NULL, "{{ '<|im_start|>' + message.role + '<|im_end|>' }}{% if enable_thinking %}"},
-        {"qwen2.5", "{% if messages[0]['role'] == 'system' %}{{ '<|im_start|>system\\n' + "
-                    "messages[0]['content'] }}{% else %}"
-                    "{{ '<|im_start|>system\\nYou are Qwen, created by Alibaba Cloud. You are a helpful "
-                    "assistant.<|im_end|>"
-                    "\\n' }}{% endif %}{{ '<|im_start|>' + message.role }}<tool_response>"},
-        {"llama3", "'<|start_header_id|>' + message['role'] + message['content'] | trim + '<|eot_id|>'"},
-        {NULL, "'<|start_header_id|>' + message['role'] + message['content'] + '<|eot_id|>'"},
-        {"phi3", "{{'<|user|>\n' + message['content'] + '<|end|>\n'}}{{ '<|assistant|>\n' }}"},
-        {"phi3", "{{'<|user|>' + '\n' + message['content'] + '<|end|>' + '\n' + '<|assistant|>' + '\n'}}"},
-        {NULL, "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}<|tool|><|assistant|>"},
-        {NULL, "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{{ '<|assistant|>' }}"},
-        {NULL, "<|start|><|channel|><|message|>"},
-        {NULL, "[INST] and nothing else"},
-        {NULL, "{{ '<start_of_turn>' + role + '\\n' + message['content'] + '<end_of_turn>\\n' }}"},
-        {NULL, "GPT4 Correct User: {{ message }}"},
-        {NULL, ""},
-        {NULL, "{{ '<|im_start|>system\\nnever ends"},
-        {NULL, "{{ '<|im_start|>' + message }}{{ '<|im_start|>system\\none<|im_end|>' }}"
-               "{{ '<|im_start|>system\\ntwo<|im_end|>' }} ['role'] == 'system'"},
-        {NULL, "{{ '<|im_start|>' + message }}{{ '<|im_start|>system\\nalways<|im_end|>' }}"},
-        {NULL, "{{ '<|im_start|>' + message }}{{ '<|im_start|>system\\n\\x41<|im_end|>' }} ['role'] == "
-               "'system'"},
-    };
-    struct tokenizer *tok = make_tokenizer(WITH_MARKS);
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        const char *got = chat_family_of_text(rows[i].text, strlen(rows[i].text));
-        if (!rows[i].family != !got || (got && strcmp(got, rows[i].family) != 0))
-            fail_msg("%s is taken for %s", rows[i].text, got ? got : "none");
-        struct chat_template *t;
-        assert_int_equal(
-            chat_template_from_text(&t, rows[i].text, strlen(rows[i].text), tok, "auto", &err), 0);
-        assert_string_equal(chat_family(t), got ? got : "none");
-        assert_int_equal(*chat_why_not(t) != 0, got == NULL);
-        if (!got) {
-            struct chat_message m = {.role = CHAT_USER, .content = "x", .n_content = 1};
-            int32_t *ids;
-            size_t n;
-            assert_non_null(strstr(chat_why_not(t), "model.chat_template"));
-            assert_int_equal(chat_render(t, &m, 1, NULL, &ids, &n, &err), ORCD_E_UNSUPPORTED);
-            assert_string_equal(err.msg, chat_why_not(t));
-        }
-        chat_template_free(t);
-    }
-    tokenizer_free(tok);
-}
+/* --- by its text ------------------------------------------------------------------------- */
 
 static void test_default_system(void **state)
 {
@@ -248,7 +187,7 @@ static void test_default_system(void **state)
     static const char text[] = "{% if loop.first and messages[0]['role'] != 'system' %}{{ "
                                "'<|im_start|>system\\nYou\\'re \\\\ here\\nnow"
                                "<|im_end|>\\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\\n' + "
-                               "message['content'] + '<|im_end|>'}}";
+                               "message['content'] + '<|im_end|>' + '\\n'}}";
     struct tokenizer *tok = make_tokenizer(WITH_MARKS);
     struct chat_template *t;
     struct chat_message m[] = {{.role = CHAT_USER, .content = "q", .n_content = 1}};
@@ -454,7 +393,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published),
-        cmocka_unit_test(test_recognized),
         cmocka_unit_test(test_default_system),
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_setting_names),
