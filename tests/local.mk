@@ -4,7 +4,7 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 PY_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_DRIVER = $(LOG_DRIVER)
 LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/lib/run-test
-PY_LOG_COMPILER = $(LOG_COMPILER) $(PYTHON3)
+PY_LOG_COMPILER = $(LOG_COMPILER) --python $(PYTHON3)
 SH_LOG_COMPILER = $(LOG_COMPILER) $(SHELL)
 if SANITIZED
 sanitized_environment = ORCD_TEST_SANITIZED=1; export ORCD_TEST_SANITIZED;
@@ -15,7 +15,7 @@ AM_TESTS_ENVIRONMENT = $(sanitized_environment) \
 	ORCD_BUILDDIR="$(abs_top_builddir)"; export ORCD_BUILDDIR; \
 	ORCD_PLUGINS="$(abs_top_builddir)/plugins"; export ORCD_PLUGINS; \
 	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
-EXTRA_DIST += tests/lib/run-test
+EXTRA_DIST += tests/lib/run-test tests/python-packages.txt
 TEST_LIBS = $(CORE_LIBS) $(CMOCKA_LIBS)
 TEST_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 
