@@ -1,4 +1,4 @@
-"""Reads the keys of a GGUF file, written down plainly for comparison."""
+"""Reads the keys of a GGUF file, written down plainly for comparison, and writes files of keys alone."""
 import struct
 
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -44,3 +44,24 @@ def read_keys(path):
         name = string().decode()
         keys[name] = value(scalar("I"))
     return keys
+
+
+def write_keys(path, keys):
+    """Texts, numbers as u32, and lists of texts or of numbers as i32."""
+    def text(t):
+        data = t.encode()
+        return struct.pack("<Q", len(data)) + data
+
+    out = b"GGUF" + struct.pack("<IQQ", 3, 0, len(keys))
+    for name, value in keys.items():
+        out += text(name)
+        if isinstance(value, str):
+            out += struct.pack("<I", 8) + text(value)
+        elif isinstance(value, int):
+            out += struct.pack("<II", 4, value)
+        elif isinstance(value[0], str):
+            out += struct.pack("<IIQ", 9, 8, len(value)) + b"".join(text(v) for v in value)
+        else:
+            out += struct.pack("<IIQ%di" % len(value), 9, 5, len(value), *value)
+    with open(path, "wb") as f:
+        f.write(out + bytes(-len(out) % 32))

@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import probe
 import texts
 import tokjson
+import trained
 
 try:
     import tokenizers
@@ -18,6 +19,8 @@ except ImportError:
     tokenizers = None
 
 FOLDER = os.path.join(probe.SHARED, "data")
+DEMO = os.path.join(os.environ.get("ORCD_SRCDIR", "."), "share", "demo", "orcd-demo.gguf")
+TRAINED = ("qwen2", "llama-bpe", "gpt-4o", "gpt-2")  # pre-tokenizers of vocabularies learnt on the spot
 PUBLISHED = ("gpt-2", "llama-bpe", "llama-spm", "phi-3")
 FILES = ["tokenizers/" + name for name in PUBLISHED]
 FILES += ["models/qwen2-tiny-f16", "models/gpt-oss-tiny-mxfp4", "models/phi3-tiny-f16"]
@@ -169,20 +172,31 @@ def refusals(tap, folder):
     tap.ok("not this model's" in said, "refused: another model's file", said)
 
 
-def main():
-    if not os.path.isdir(FOLDER):
-        probe.skip_all("needs the shared vocabularies")
-    tap = probe.Tap()
-    rng = random.Random(11)
-    # Assigned long ago, so that everybody's tables have them.
-    groups = texts.by_category(lambda c: c != "\x00" and ord(c) < 0x3000)
-    made = texts.random_texts(rng, groups, int(os.environ.get("ORCD_TEST_TEXTS", "1500")), 40)
-    made.append(mixed_text(rng, 1 << 20, groups))
-    made += [a + s + b for s in SPECIALS for a, b in (("", ""), ("a", "b"), ("a ", " b"), ("", "\n\n x "))]
-    normal = in_nfc(made)
-    encoded, encoded_nfc = [t.encode() for t in made], [t.encode() for t in normal]
-    have = probe.run(["nfc"], encoded)
-    compare(tap, "NFC", made, [bytes(b).decode() for b in have], normal)
+def same_ids(tap, folder, name, model, made, pairs=True):
+    """The tokenizer.json of a model's vocabulary gives its ids, and the package's."""
+    path = os.path.join(folder, os.path.basename(name) + ".json")
+    document = tokjson.make(model, merge_pairs=pairs)
+    tokjson.write(path, document, ascii_only=not pairs)
+    nfc = document["normalizer"] == {"type": "NFC"}
+    encoded = [t.encode() for t in made]
+    encoded_nfc = [t.encode() for t in in_nfc(made)]
+    for flags in ([], ["parse"], ["special", "parse"]):
+        want = probe.run(["encode", model] + flags, encoded_nfc if nfc else encoded)
+        have = probe.run(["encode-json", path, model] + flags, encoded)
+        compare(tap, " ".join([name] + flags), made, have, want)
+    # A text that begins with the BOS gets no second one from us.
+    some = [t for t in made if not t.startswith("<s>")]
+    theirs = by_package(path, some, True)
+    if theirs is None:
+        tap.ok(True, name + " # SKIP needs the Python package tokenizers")
+    else:
+        have = probe.run(["encode-json", path, "-", "special", "parse"], [t.encode() for t in some])
+        compare(tap, name + ": as the package", some, have, theirs)
+
+
+def normal_forms(tap, rng, made):
+    have = probe.run(["nfc"], [t.encode() for t in made])
+    compare(tap, "NFC", made, [bytes(b).decode() for b in have], in_nfc(made))
     # Marks in the wrong order, Hangul in parts, and what is excluded from composition.
     hard = ["a\u0301\u0323", "\u1e0b\u0323", "\u1112\u1161\u11ab", "\ud55c", "\u0344", "\u0958", "\u212b",
             "\u0928\u093c", "\U0001d15e", "q\u0307\u0323" * 5, "\u0301" * 40 + "\u0323" * 40, "e" + "\u0315\u0300\u05ae\u0301" * 99, "a\u0305\u0301", "a\u0331\u0323\u0301"]
@@ -190,26 +204,29 @@ def main():
     have = probe.run(["nfc"], [t.encode() for t in hard])
     compare(tap, "NFC, hard", hard, [bytes(b).decode() for b in have], in_nfc(hard))
 
+
+def main():
+    tap = probe.Tap()
+    rng = random.Random(11)
+    # Assigned long ago, so that everybody's tables have them.
+    groups = texts.by_category(lambda c: c != "\x00" and ord(c) < 0x3000)
+    made = texts.random_texts(rng, groups, int(os.environ.get("ORCD_TEST_TEXTS", "1500")), 40)
+    mixed = mixed_text(rng, 1 << 20, groups)
+    made.append(mixed)
+    made += [a + s + b for s in SPECIALS for a, b in (("", ""), ("a", "b"), ("a ", " b"), ("", "\n\n x "))]
+    normal_forms(tap, rng, made)
     with tempfile.TemporaryDirectory() as folder:
+        same_ids(tap, folder, "demo", DEMO, made)
+        published_too = os.path.isdir(FOLDER)
+        for pre in TRAINED[:1] if published_too else TRAINED:
+            model = os.path.join(folder, pre + ".gguf")
+            trained.write(model, mixed[:60000], pre)
+            same_ids(tap, folder, "trained-" + pre, model, made)
+        if not published_too:
+            tap.ok(True, "published vocabularies # SKIP needs the shared ones")
+            tap.done()
         for name in FILES:
-            model = os.path.join(FOLDER, name + ".gguf")
-            path = os.path.join(folder, os.path.basename(name) + ".json")
-            pairs = name != "tokenizers/gpt-2"
-            document = tokjson.make(model, merge_pairs=pairs)
-            tokjson.write(path, document, ascii_only=not pairs)
-            nfc = document["normalizer"] == {"type": "NFC"}
-            for flags in ([], ["parse"], ["special", "parse"]):
-                want = probe.run(["encode", model] + flags, encoded_nfc if nfc else encoded)
-                have = probe.run(["encode-json", path, model] + flags, encoded)
-                compare(tap, " ".join([name] + flags), made, have, want)
-            # A text that begins with the BOS gets no second one from us.
-            some = [t for t in made if not t.startswith("<s>")]
-            theirs = by_package(path, some, True)
-            if theirs is None:
-                tap.ok(True, name + " # SKIP needs the Python package tokenizers")
-            else:
-                have = probe.run(["encode-json", path, "-", "special", "parse"], [t.encode() for t in some])
-                compare(tap, name + ": as the package", some, have, theirs)
+            same_ids(tap, folder, name, os.path.join(FOLDER, name + ".gguf"), made, name != "tokenizers/gpt-2")
         for name in PUBLISHED:
             published(tap, folder, name)
         variants(tap, folder, made)
