@@ -37,13 +37,13 @@ static const struct variant {
     double bar_ms;
     enum bench_statistic bar_of;
 } mock_variants[] = {
-    {"close in decode", CLOSE, {.settings = AT_ONCE, DECODE}, 1, BENCH_P99},
-    {"reset in decode", RESET, {.settings = AT_ONCE, DECODE}, 1, BENCH_P99},
-    {"close in prefill", CLOSE, {.settings = AT_ONCE, PREFILL}, 1, BENCH_P99},
-    {"reset in prefill", RESET, {.settings = AT_ONCE, PREFILL}, 1, BENCH_P99},
-    {"close, answer in one piece, decode", CLOSE, {.settings = AT_ONCE, .whole = true, DECODE}, 1, BENCH_P99},
+    {"close in decode", CLOSE, {.settings = AT_ONCE, DECODE}, 1, BENCH_P95},
+    {"reset in decode", RESET, {.settings = AT_ONCE, DECODE}, 1, BENCH_P95},
+    {"close in prefill", CLOSE, {.settings = AT_ONCE, PREFILL}, 1, BENCH_P95},
+    {"reset in prefill", RESET, {.settings = AT_ONCE, PREFILL}, 1, BENCH_P95},
+    {"close, answer in one piece, decode", CLOSE, {.settings = AT_ONCE, .whole = true, DECODE}, 1, BENCH_P95},
     {"half-close, answer in one piece, prefill", HALF_CLOSE, {.settings = AT_ONCE, .whole = true, PREFILL}, 1,
-        BENCH_P99},
+        BENCH_P95},
     {"close in decode, the plugin looks every 5 ms", CLOSE, {.settings = LOOKS, DECODE}, 15, BENCH_P95},
     {"close in decode beside 3 streams", CLOSE,
         {.settings = (const char *const[]){"plugin.options.token_ms=10", "model.context=32768", NULL},
@@ -164,7 +164,7 @@ static int run_queued(const struct bench_run *b, struct bench_result *r, enum le
     struct bench_measure *gone = bench_measure_new(r, b->target->name, "out_of_queue", variant, "ms");
     struct slot s;
     bench_bar(gone, BENCH_P95, 100, "specification");
-    bench_bar(gone, BENCH_P99, 1, "bar");
+    bench_bar(gone, BENCH_P95, 1, "bar");
     int rc = slot_start(&s, b, &params, err);
     uint64_t at_ns;
     if (!rc)
