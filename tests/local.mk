@@ -25,6 +25,7 @@ include tests/chat.mk
 include tests/plugin.mk
 include tests/sample.mk
 include tests/cpu.mk
+include tests/cuda.mk
 include tests/oracle.mk
 include tests/engine.mk
 include tests/http.mk

@@ -9,8 +9,10 @@
 
 #define SIMT_MASK unsigned mask = full_mask
 
-namespace simt {
-namespace detail {
+namespace simt
+{
+namespace detail
+{
 extern __shared__ __align__(16) unsigned char simt_dynamic_shared_bytes[];
 
 SIMT_DEVICE void *dynamic_shared()
@@ -275,7 +277,8 @@ SIMT_DEVICE unsigned atomic_inc(unsigned *p, unsigned last)
 
 /* --- loads and stores --------------------------------------------------------------------- */
 
-namespace detail {
+namespace detail
+{
 /* The hinted loads know the built-in types; half and bf16 go as integers. */
 template <class T, class F> SIMT_DEVICE T load_as(const T *p, F load)
 {
@@ -455,10 +458,10 @@ SIMT_DEVICE int abs(int a)
 
 /* --- floating point --------------------------------------------------------------------------- */
 
-#define SIMT_FLOAT1(name, call)       \
-    SIMT_DEVICE float name(float x)   \
-    {                                 \
-        return call;                  \
+#define SIMT_FLOAT1(name, call)                                                                              \
+    SIMT_DEVICE float name(float x)                                                                          \
+    {                                                                                                        \
+        return call;                                                                                         \
     }
 SIMT_FLOAT1(exp, ::expf(x))
 SIMT_FLOAT1(exp2, ::exp2f(x))
@@ -619,8 +622,8 @@ SIMT_DEVICE void cp_async16(void *to, const void *from)
 SIMT_DEVICE void cp_async16_or_zero(void *to, const void *from, bool valid)
 {
 #if SIMT_ARCH >= 800
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(detail::shared_address(to)),
-                 "l"(from), "r"(valid ? 16 : 0)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(detail::shared_address(to)), "l"(from),
+                 "r"(valid ? 16 : 0)
                  : "memory");
 #else
     *static_cast<uint4 *>(to) = valid ? *static_cast<const uint4 *>(from) : uint4{0, 0, 0, 0};

@@ -15,14 +15,16 @@
 #define SIMT_UNWATCHED __attribute__((no_sanitize("thread")))
 #define SIMT_MASK unsigned mask = full_mask
 
-namespace simt {
-namespace detail {
+namespace simt
+{
+namespace detail
+{
 
 struct block_view {
-    unsigned x, y, z;          /* blockIdx */
-    unsigned tx, ty, tz;       /* blockDim */
-    unsigned gx, gy, gz;       /* gridDim */
-    unsigned char *dynamic;    /* dynamic shared memory */
+    unsigned x, y, z;       /* blockIdx */
+    unsigned tx, ty, tz;    /* blockDim */
+    unsigned gx, gy, gz;    /* gridDim */
+    unsigned char *dynamic; /* dynamic shared memory */
 };
 
 /* The part of a fiber that kernels read. */
@@ -127,8 +129,8 @@ template <class T, class Op, int W> SIMT_UNWATCHED void reduce_end(const lanes &
             if (all.present >> (first + i) & 1)
                 values[i] = *static_cast<const T *>(all.in[first + i]);
         if ((all.present & group) != group)
-            misuse("%s:%d: a warp sum or maximum over %d lanes without all of them (present: %08x)",
-                all.file, all.line, W, all.present);
+            misuse("%s:%d: a warp sum or maximum over %d lanes without all of them (present: %08x)", all.file,
+                all.line, W, all.present);
         for (int apart = W / 2; apart > 0; apart /= 2)
             for (int i = 0; i < apart; i++)
                 values[i] = Op()(values[i], values[i + apart]);
@@ -160,14 +162,23 @@ struct ldmatrix_in {
     int matrices;
     bool transposed;
 };
+
+/* A load for the race detector's sake: the rows themselves are read in matrix.cc. */
+inline void ldmatrix_touch(const void *row, int matrices)
+{
+    if (static_cast<int>(current->linear % 32) < 8 * matrices) {
+        static_cast<void>(static_cast<const volatile uint64_t *>(row)[0]);
+        static_cast<void>(static_cast<const volatile uint64_t *>(row)[1]);
+    }
+}
 } // namespace detail
 
 /* --- where am I ------------------------------------------------------------------ */
 
-#define SIMT_VIEW(name, expression)              \
-    SIMT_UNWATCHED inline unsigned name()        \
-    {                                            \
-        return detail::current->expression;         \
+#define SIMT_VIEW(name, expression)                                                                          \
+    SIMT_UNWATCHED inline unsigned name()                                                                    \
+    {                                                                                                        \
+        return detail::current->expression;                                                                  \
     }
 SIMT_VIEW(thread_x, x)
 SIMT_VIEW(thread_y, y)
@@ -254,7 +265,8 @@ template <class T> inline T shfl_down(T v, unsigned delta, int width = 32, SIMT_
     return detail::shuffle(v, from >= (own & ~(width - 1)) + width ? own : from, mask, file, line);
 }
 
-namespace detail {
+namespace detail
+{
 SIMT_UNWATCHED inline void ballot_end(const lanes &all)
 {
     unsigned votes = 0;
@@ -329,8 +341,8 @@ template <class T> inline T atomic_add(T *p, std::common_type_t<T> v)
 template <class T> inline T atomic_max(T *p, std::common_type_t<T> v)
 {
     T old = __atomic_load_n(p, __ATOMIC_RELAXED);
-    while (!__atomic_compare_exchange_n(
-        p, &old, old > v ? old : v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    while (
+        !__atomic_compare_exchange_n(p, &old, old > v ? old : v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
     return old;
 }
@@ -338,8 +350,8 @@ template <class T> inline T atomic_max(T *p, std::common_type_t<T> v)
 template <class T> inline T atomic_min(T *p, std::common_type_t<T> v)
 {
     T old = __atomic_load_n(p, __ATOMIC_RELAXED);
-    while (!__atomic_compare_exchange_n(
-        p, &old, old < v ? old : v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    while (
+        !__atomic_compare_exchange_n(p, &old, old < v ? old : v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
     return old;
 }
@@ -548,10 +560,10 @@ inline int abs(int a)
 
 /* --- floating point --------------------------------------------------------------------------- */
 
-#define SIMT_FLOAT1(name, call)      \
-    inline float name(float x)       \
-    {                                \
-        return call;                 \
+#define SIMT_FLOAT1(name, call)                                                                              \
+    inline float name(float x)                                                                               \
+    {                                                                                                        \
+        return call;                                                                                         \
     }
 SIMT_FLOAT1(exp, ::expf(x))
 SIMT_FLOAT1(exp2, ::exp2f(x))
@@ -635,7 +647,8 @@ inline int float2int(float x)
 
 /* --- half2 ------------------------------------------------------------------------------------- */
 
-namespace detail {
+namespace detail
+{
 /* Rounded to odd at 53 bits first, so that the second rounding is the only one that counts. */
 inline half fma_half(half a, half b, half c)
 {
@@ -679,11 +692,12 @@ inline half2 hmul2(half2 a, half2 b)
 
 inline half2 hmax2(half2 a, half2 b)
 {
-    return half2{to_half(::fmaxf(to_float(a.x), to_float(b.x))),
-        to_half(::fmaxf(to_float(a.y), to_float(b.y)))};
+    return half2{
+        to_half(::fmaxf(to_float(a.x), to_float(b.x))), to_half(::fmaxf(to_float(a.y), to_float(b.y)))};
 }
 
-namespace detail {
+namespace detail
+{
 template <int W> SIMT_UNWATCHED void reduce_half2_end(const lanes &all)
 {
     for (int first = 0; first < warp_size; first += W) {
@@ -766,24 +780,28 @@ inline void mma_s8(int (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], 
 
 inline void ldmatrix4(unsigned (&r)[4], const void *row, SIMT_AT)
 {
+    detail::ldmatrix_touch(row, 4);
     detail::ldmatrix_in in{row, 4, false};
     detail::collective(full_mask, detail::ldmatrix_end, false, &in, r, file, line);
 }
 
 inline void ldmatrix4_trans(unsigned (&r)[4], const void *row, SIMT_AT)
 {
+    detail::ldmatrix_touch(row, 4);
     detail::ldmatrix_in in{row, 4, true};
     detail::collective(full_mask, detail::ldmatrix_end, false, &in, r, file, line);
 }
 
 inline void ldmatrix2(unsigned (&r)[2], const void *row, SIMT_AT)
 {
+    detail::ldmatrix_touch(row, 2);
     detail::ldmatrix_in in{row, 2, false};
     detail::collective(full_mask, detail::ldmatrix_end, false, &in, r, file, line);
 }
 
 inline void ldmatrix2_trans(unsigned (&r)[2], const void *row, SIMT_AT)
 {
+    detail::ldmatrix_touch(row, 2);
     detail::ldmatrix_in in{row, 2, true};
     detail::collective(full_mask, detail::ldmatrix_end, false, &in, r, file, line);
 }

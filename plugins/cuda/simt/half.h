@@ -4,7 +4,8 @@
 #ifndef ORCD_CUDA_SIMT_HALF_H
 #define ORCD_CUDA_SIMT_HALF_H
 
-namespace simt {
+namespace simt
+{
 
 struct half {
     uint16_t bits;
@@ -19,7 +20,8 @@ struct alignas(4) bf162 {
     bf16 x, y;
 };
 
-namespace detail {
+namespace detail
+{
 SIMT_BOTH uint32_t bits_of(float f)
 {
 #ifdef __CUDA_ARCH__
@@ -68,7 +70,7 @@ SIMT_BOTH float half_to_float(uint16_t h)
     uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16, rest = h & 0x7FFFu;
     if (rest >= 0x7C00u)
         return float_of(sign | (rest << 13) | 0x70000000u); /* the exponent's bits above are set by these */
-    if (rest < 0x400u) /* subnormal: an integer times 2^-24 */
+    if (rest < 0x400u)                                      /* subnormal: an integer times 2^-24 */
         return float_of(sign | bits_of(static_cast<float>(rest) * 5.9604644775390625e-8f));
     return float_of(sign | ((rest << 13) + 0x38000000u));
 }

@@ -1,5 +1,5 @@
 /* What the host code of plugins/cuda sees of a GPU. Two implementations stand behind
- * it: rt-cuda.cc (the CUDA runtime) and rt-host.cc with its neighbours (everything on
+ * it: cuda-*.cc (the CUDA runtime) and host-*.cc with fiber.cc (everything on
  * the CPU, for tests). The first part is C and C++; launching a kernel is C++ and for
  * .cu files only.
  *
@@ -34,18 +34,18 @@ struct simt_blas;
 /* X(name, text). DEVICE_LOST is final for the process: nothing on the device can be
  * used or freed any more. LAUNCH_FAILED is a launch that was refused (configuration,
  * no code for this device); the device is still good. */
-#define SIMT_STATUS_LIST(X)                                                                            \
-    X(OK, "ok")                                                                                        \
-    X(NO_DRIVER, "no NVIDIA driver, or one too old for this build")                                    \
-    X(NO_DEVICE, "no such CUDA device")                                                                \
-    X(INVALID, "invalid argument or state")                                                            \
-    X(OUT_OF_MEMORY, "out of device memory")                                                           \
-    X(OUT_OF_HOST_MEMORY, "out of pinned or other host memory")                                        \
-    X(LAUNCH_FAILED, "kernel could not be launched")                                                   \
-    X(DEVICE_LOST, "device lost")                                                                      \
-    X(NOT_READY, "not ready")                                                                          \
-    X(UNSUPPORTED, "not supported here")                                                               \
-    X(NO_BLAS, "cuBLAS cannot be opened")                                                              \
+#define SIMT_STATUS_LIST(X)                                                                                  \
+    X(OK, "ok")                                                                                              \
+    X(NO_DRIVER, "no NVIDIA driver, or one too old for this build")                                          \
+    X(NO_DEVICE, "no such CUDA device")                                                                      \
+    X(INVALID, "invalid argument or state")                                                                  \
+    X(OUT_OF_MEMORY, "out of device memory")                                                                 \
+    X(OUT_OF_HOST_MEMORY, "out of pinned or other host memory")                                              \
+    X(LAUNCH_FAILED, "kernel could not be launched")                                                         \
+    X(DEVICE_LOST, "device lost")                                                                            \
+    X(NOT_READY, "not ready")                                                                                \
+    X(UNSUPPORTED, "not supported here")                                                                     \
+    X(NO_BLAS, "cuBLAS cannot be opened")                                                                    \
     X(UNKNOWN, "unknown CUDA error")
 
 enum simt_status {
@@ -57,6 +57,8 @@ enum simt_status {
 
 /* "OUT_OF_MEMORY"; "UNKNOWN" for a number that is none. Static storage. */
 const char *simt_status_name(enum simt_status status);
+/* "out of device memory". Static storage. */
+const char *simt_status_text(enum simt_status status);
 
 /* The call, the runtime's own error name and its number, e.g. "cudaMalloc of 4096 bytes:
  * out of memory (2)". "" before any failure. Valid until this thread's next failure. */
@@ -69,7 +71,7 @@ const char *simt_flavour(void);
 
 struct simt_device {
     char name[128];
-    char uuid[48];   /* "GPU-xxxxxxxx-xxxx-..." */
+    char uuid[48]; /* "GPU-xxxxxxxx-xxxx-..." */
     char pci_bus[32];
     int index;
     int major, minor; /* compute capability */
@@ -126,8 +128,8 @@ struct simt_usage {
     size_t device_bytes, device_blocks;
     size_t pinned_bytes, pinned_blocks;
     size_t streams, events, graphs, graph_execs, blas;
-    uint64_t launches;       /* since the start: kernels, in graphs too (host only) */
-    uint64_t misuses;        /* host only: reports of misuse, see knobs below */
+    uint64_t launches; /* since the start: kernels, in graphs too (host only) */
+    uint64_t misuses;  /* host only: reports of misuse, see knobs below */
     size_t device_peak_bytes;
 };
 void simt_usage_get(struct simt_usage *out);
@@ -257,14 +259,16 @@ struct simt_kernel_info {
 #include <type_traits>
 #include <utility>
 
-namespace simt {
+namespace simt
+{
 
-namespace detail {
-/* rt-cuda.cc. `kernel` is the host-side address of a __global__ function. */
+namespace detail
+{
+/* cuda-stream.cc. `kernel` is the host-side address of a __global__ function. */
 enum simt_status cuda_launch(const void *kernel, const simt_launch_config &config, void **args);
 enum simt_status cuda_prepare(
     const void *kernel, unsigned threads, size_t max_dynamic_shared, simt_kernel_info *info);
-/* rt-host.cc. `run` is called once in every thread of the launch, `drop` once at the end; the
+/* host-stream.cc. `run` is called once in every thread of the launch, `drop` once at the end; the
  * closure is then the layer's. */
 struct closure {
     void (*run)(closure *self);
@@ -309,8 +313,7 @@ enum simt_status launch(const simt_launch_config &config, void (*kernel)(P...), 
         },
         values);
 #else
-    return detail::host_launch(
-        config, new detail::kernel_closure<P...>(kernel, std::forward<A>(args)...));
+    return detail::host_launch(config, new detail::kernel_closure<P...>(kernel, std::forward<A>(args)...));
 #endif
 }
 

@@ -53,7 +53,7 @@
 #define SIMT_UNROLL SIMT_PRAGMA(unroll)
 #define SIMT_NO_UNROLL SIMT_PRAGMA(unroll 1)
 #define SIMT_SHARED(type, name, dims) __shared__ __align__(16) type name dims
-#define SIMT_SHARED_DYNAMIC(type, name) \
+#define SIMT_SHARED_DYNAMIC(type, name)                                                                      \
     type *const name = reinterpret_cast<type *>(simt::detail::dynamic_shared())
 #else
 #define SIMT_CUDA 0
@@ -65,11 +65,11 @@
 #define SIMT_CONSTANT static const
 #define SIMT_UNROLL
 #define SIMT_NO_UNROLL
-#define SIMT_SHARED(type, name, dims)             \
-    static const char simt_site_of_##name = 0;    \
-    auto &name = *reinterpret_cast<type(*) dims>( \
+#define SIMT_SHARED(type, name, dims)                                                                        \
+    static const char simt_site_of_##name = 0;                                                               \
+    auto &name = *reinterpret_cast<type(*) dims>(                                                            \
         simt::detail::shared_static(&simt_site_of_##name, sizeof(type dims), #name))
-#define SIMT_SHARED_DYNAMIC(type, name) \
+#define SIMT_SHARED_DYNAMIC(type, name)                                                                      \
     type *const name = reinterpret_cast<type *>(simt::detail::dynamic_shared())
 #endif
 
@@ -83,7 +83,8 @@
 
 /* --- vector types: uint2, uint4, int2, int4, float2, float4 (aligned to their size) ----- */
 
-namespace simt {
+namespace simt
+{
 #if SIMT_CUDA
 using ::float2;
 using ::float4;
