@@ -26,21 +26,15 @@ void outtext_begin(struct outtext *o, const struct tokenizer *t, const struct re
     o->splits = r->answer.t && r->n_stop > r->n_marks;
 }
 
-/* Where stop string s is looked for. */
-static size_t begin_of(const struct outtext *o, uint32_t s)
-{
-    const struct request *r = o->request;
-    return o->splits && s < r->n_stop - r->n_marks ? o->n - o->n_answer : 0;
-}
-
-/* Where the first stop string begins in buf, or n. */
-static size_t stop_find(const struct outtext *o)
+/* Where the first stop string begins in buf, or n. The first `client` of them are looked
+ * for from `from` on; both are 0 where all of the text is looked at. */
+static inline size_t find(const struct outtext *o, uint32_t client, size_t from)
 {
     size_t first = o->n;
     for (uint32_t s = 0; s < o->request->n_stop; s++) {
         const struct stop_string *stop = &o->request->stop[s];
-        size_t from = begin_of(o, s);
-        const char *hit = memmem(o->buf + from, o->n - from, stop->text, stop->n);
+        size_t at = s < client ? from : 0;
+        const char *hit = memmem(o->buf + at, o->n - at, stop->text, stop->n);
         if (hit && (size_t)(hit - o->buf) < first)
             first = (size_t)(hit - o->buf);
     }
@@ -48,12 +42,12 @@ static size_t stop_find(const struct outtext *o)
 }
 
 /* Bytes at the end of buf that begin a stop string. */
-static size_t stop_begun(const struct outtext *o)
+static inline size_t begun(const struct outtext *o, uint32_t client, size_t from)
 {
     size_t longest = 0;
     for (uint32_t s = 0; s < o->request->n_stop; s++) {
         const struct stop_string *stop = &o->request->stop[s];
-        size_t most = o->n - begin_of(o, s), k = stop->n - 1 < most ? stop->n - 1 : most;
+        size_t most = o->n - (s < client ? from : 0), k = stop->n - 1 < most ? stop->n - 1 : most;
         for (; k > longest; k--)
             if (memcmp(o->buf + o->n - k, stop->text, k) == 0)
                 longest = k;
@@ -61,11 +55,28 @@ static size_t stop_begun(const struct outtext *o)
     return longest;
 }
 
+/* The same of a conversation. */
+static size_t find_in_answer(const struct outtext *o)
+{
+    return find(o, o->request->n_stop - o->request->n_marks, o->n - o->n_answer);
+}
+
+static size_t begun_in_answer(const struct outtext *o)
+{
+    return begun(o, o->request->n_stop - o->request->n_marks, o->n - o->n_answer);
+}
+
 static size_t show(struct outtext *o, size_t n, char *out)
 {
     memcpy(out, o->buf, n);
     o->n -= n;
     memmove(o->buf, o->buf + n, o->n);
+    return n;
+}
+
+static size_t show_answer(struct outtext *o, size_t n, char *out)
+{
+    show(o, n, out);
     if (o->n_answer > o->n)
         o->n_answer = o->n;
     return n;
@@ -100,7 +111,7 @@ static void take_apart(struct outtext *o, int32_t id, size_t fresh)
  * a stop string is, or may begin. */
 static size_t hold_undecided(const struct outtext *o)
 {
-    size_t whole = o->n - stop_find(o), begun = stop_begun(o), n = whole > begun ? whole : begun;
+    size_t whole = o->n - find_in_answer(o), part = begun_in_answer(o), n = whole > part ? whole : part;
     return n < JOB_STOP_BYTES ? n : JOB_STOP_BYTES - 1;
 }
 
@@ -108,15 +119,15 @@ static size_t push_conversation(struct outtext *o, int32_t id, size_t fresh, cha
 {
     take_apart(o, id, fresh);
     if (o->undecided)
-        return show(o, o->n - hold_undecided(o), out);
-    size_t at = stop_find(o);
+        return show_answer(o, o->n - hold_undecided(o), out);
+    size_t at = find_in_answer(o);
     if (at < o->n) {
         *stopped = true;
-        return show(o, at, out);
+        return show_answer(o, at, out);
     }
     if (o->split.channel != CHAT_CONTENT)
         o->n_answer = 0; /* the next of the answer is another text */
-    return show(o, o->n - stop_begun(o), out);
+    return show_answer(o, o->n - begun_in_answer(o), out);
 }
 
 size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped)
@@ -126,18 +137,18 @@ size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped)
     o->n += fresh;
     if (o->splits)
         return push_conversation(o, id, fresh, out, stopped);
-    size_t at = stop_find(o);
+    size_t at = find(o, 0, 0);
     if (at < o->n) {
         *stopped = true;
         return show(o, at, out);
     }
-    return show(o, o->n - stop_begun(o), out);
+    return show(o, o->n - begun(o, 0, 0), out);
 }
 
 /* What was undecided is the answer if nothing follows, and may have a stop string in it. */
 static bool ends_before(const struct outtext *o, size_t *at)
 {
-    *at = o->undecided ? stop_find(o) : o->n;
+    *at = o->undecided ? find_in_answer(o) : o->n;
     return *at < o->n;
 }
 
