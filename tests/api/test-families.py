@@ -139,7 +139,8 @@ def answers(name, says, chat, *options):
         served(path, name, "F16", oracle(path, 12), says, chat)
 
 
-GEMMA = ("--tied", "1", "--tokenizer", "gemma")
+# With random weights a tied output would give back the token before.
+GEMMA = ("--tied", "0", "--tokenizer", "gemma")
 for name, says, chat, options in (
         ("qwen2moe", ["experts        8, 2 used, and one that all tokens share"], "chatml", ("--tokenizer", "qwen2")),
         ("phi3", ["gguf-spm"], "phi3", ("--tokenizer", "phi3")),

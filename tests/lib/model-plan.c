@@ -551,10 +551,12 @@ const char *model_plan_init(struct model_plan *p, const struct model_spec *spec)
     add_metadata(&p->writer, s, mix);
     /* The sharper of the two ends makes logits of deviation about 3. */
     double end = 3 / sqrt((double)s->embd);
+    /* Gemma's embedding is multiplied by the root of its width, and then no more than what layers add. */
+    const bool scaled = strncmp(s->family, "gemma", 5) == 0;
     add(p, "token_embd.weight", -1, s->tied ? mix->more : mix->base, s->embd, s->vocab, PLAN_WEIGHTS,
-        is(p, "gemma") || is(p, "gemma2") || is(p, "gemma3") ? end
-        : s->tied                                            ? end
-                                                             : 0.5);
+        scaled    ? end / 3
+        : s->tied ? end
+                  : 0.5);
     if (is(p, "gpt2"))
         add(p, "position_embd.weight", -1, mix->base == ORCD_TYPE_F32 ? ORCD_TYPE_F32 : ORCD_TYPE_F16,
             s->embd, s->ctx, PLAN_WEIGHTS, 0.2);
