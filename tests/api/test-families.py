@@ -132,11 +132,14 @@ def oracle(path, n):
     return ids
 
 
+SMALL = ("--embd", "128", "--ff", "256", "--quant", "F16")  # the textbook takes its time
+
+
 def answers(name, says, chat, *options):
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "m.gguf")
-        synth(path, "--family", name, "--quant", "F16", *options)
-        served(path, name, "F16", oracle(path, 12), says, chat)
+        synth(path, "--family", name, *SMALL, *options)
+        served(path, name, "F16", oracle(path, 8), says, chat)
 
 
 # With random weights a tied output would give back the token before.
@@ -238,8 +241,8 @@ def split(path, n):
 def _():
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "m.gguf")
-        synth(path, "--family", "qwen3moe", "--quant", "F16")
-        served(split(path, 3), "qwen3moe", "F16", oracle(path, 12), ["in 3 files"])
+        synth(path, "--family", "qwen3moe", *SMALL)
+        served(split(path, 3), "qwen3moe", "F16", oracle(path, 8), ["in 3 files"])
 
 
 def put_str(text):
