@@ -19,3 +19,5 @@ nodist_EXTRA_tests_cuda_test_layer_cuda_SOURCES = none.cc
 tests_cuda_test_layer_cuda_SOURCES =
 tests_cuda_test_layer_cuda_LDADD = tests/cuda/layer.nvo $(SIMT_CUDA_LIBS)
 endif
+
+include tests/cuda/attention.mk

@@ -1,0 +1,30 @@
+# tests: the cuda plugin's attention and experts, kernel by kernel on the CPU, and once more under the
+# race detector
+EXTRA_DIST += tests/cuda/device.h tests/cuda/test-cuda-attention.c tests/cuda/test-cuda-rows.c
+if HAVE_CMOCKA
+if CUDA_SIMT
+CUDA_KERNEL_TESTS = tests/cuda/test-cuda-attention tests/cuda/test-cuda-rows \
+	tests/cuda/test-cuda-attention-race tests/cuda/test-cuda-rows-race
+CUDA_OBJECTS += $(CUDA_ATTENTION_RACE)
+tests_cuda_test_cuda_attention_SOURCES = tests/cuda/test-cuda-attention.c
+tests_cuda_test_cuda_attention_CFLAGS = $(TEST_CFLAGS)
+nodist_EXTRA_tests_cuda_test_cuda_attention_SOURCES = none.cc
+tests_cuda_test_cuda_attention_LDADD = $(CUDA_ATTENTION_HOST) $(SIMT_HOST_LIBS) $(CMOCKA_LIBS)
+tests_cuda_test_cuda_rows_SOURCES = tests/cuda/test-cuda-rows.c
+tests_cuda_test_cuda_rows_CFLAGS = $(TEST_CFLAGS)
+nodist_EXTRA_tests_cuda_test_cuda_rows_SOURCES = none.cc
+tests_cuda_test_cuda_rows_LDADD = $(CUDA_ATTENTION_HOST) $(SIMT_HOST_LIBS) $(CMOCKA_LIBS)
+tests_cuda_test_cuda_attention_race_SOURCES = tests/cuda/test-cuda-attention.c
+nodist_tests_cuda_test_cuda_attention_race_SOURCES = plugins/cuda/simt/race.cc
+tests_cuda_test_cuda_attention_race_CXXFLAGS = $(ORCD_CXXFLAGS)
+tests_cuda_test_cuda_attention_race_CFLAGS = $(TEST_CFLAGS) -DCUDA_FEWER
+tests_cuda_test_cuda_attention_race_LDADD = $(CUDA_ATTENTION_RACE) $(SIMT_HOST_LIBS) $(CMOCKA_LIBS)
+tests_cuda_test_cuda_rows_race_SOURCES = tests/cuda/test-cuda-rows.c
+nodist_tests_cuda_test_cuda_rows_race_SOURCES = plugins/cuda/simt/race.cc
+tests_cuda_test_cuda_rows_race_CXXFLAGS = $(ORCD_CXXFLAGS)
+tests_cuda_test_cuda_rows_race_CFLAGS = $(TEST_CFLAGS)
+tests_cuda_test_cuda_rows_race_LDADD = $(CUDA_ATTENTION_RACE) $(SIMT_HOST_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += $(CUDA_KERNEL_TESTS)
+TESTS += $(CUDA_KERNEL_TESTS)
+endif
+endif
