@@ -32,7 +32,7 @@ static int unsupported_features(uint64_t bits, struct orcd_error *err)
         if (bits & (UINT64_C(1) << i)) {
             if (feature_names[i])
                 return cpu_error(
-                    err, ORCD_E_UNSUPPORTED, "the cpu plugin does not do %s yet", feature_names[i]);
+                    err, ORCD_E_UNSUPPORTED, "this plugin does not do %s yet", feature_names[i]);
             return cpu_error(err, ORCD_E_UNSUPPORTED, "the model needs feature bit %d, which is unknown", i);
         }
     return 0;

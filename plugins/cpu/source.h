@@ -1,6 +1,6 @@
 /*
  * The host's view of a model, copied field by field within the sizes and strides that
- * it states, and checked again where a wrong value could crash us.
+ * it states, and checked again where a wrong value could crash us. The cuda plugin uses it too.
  */
 #ifndef ORCD_CPU_SOURCE_H
 #define ORCD_CPU_SOURCE_H

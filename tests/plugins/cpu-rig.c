@@ -60,7 +60,9 @@ static int32_t host_fault(const char *point)
         if (rc)
             return rc;
     }
-    if ((strcmp(point, "cpu.map") == 0 || strcmp(point, "cpu.thread") == 0) && fails_now())
+    const char *dot = strchr(point, '.');
+    if (dot && (strcmp(dot, ".map") == 0 || strcmp(dot, ".alloc") == 0 || strcmp(dot, ".thread") == 0) &&
+        fails_now())
         return ORCD_E_NOMEM;
     return 0;
 }
@@ -86,7 +88,7 @@ const struct orcd_plugin *rig_plugin(void)
         return plugin;
     const char *dir = getenv("ORCD_PLUGINS");
     char path[4096];
-    snprintf(path, sizeof(path), "%s/cpu.so", dir ? dir : "plugins");
+    snprintf(path, sizeof(path), "%s/" RIG_PLUGIN ".so", dir ? dir : "plugins");
     void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!so)
         fail_msg("%s", dlerror());
@@ -127,9 +129,19 @@ void rig_open_device(struct rig *r, const struct rig_options *o)
     x->max_batch_tokens = x->max_batch_tokens ? x->max_batch_tokens : 512;
     x->max_logits = x->max_logits ? x->max_logits : 512;
     x->kv_tokens = x->kv_tokens ? x->kv_tokens : (uint64_t)x->n_sequences * x->n_ctx;
+#ifdef RIG_CUDA
+    set_number(r->p, "load_threads", x->threads);
+    set_number(r->p, "load_buffer_mb", 1);
+    set_number(r->p, "prefill_slice", x->sub_batch);
+    set_number(r->p, "reserve_mb", 1);
+    set_number(r->p, "max_inflight", 1);
+#else
     set_option(r->p, "isa", x->isa);
     set_number(r->p, "threads", x->threads);
     set_number(r->p, "sub_batch", x->sub_batch);
+#endif
+    for (size_t i = 0; i + 1 < sizeof(x->settings) / sizeof(x->settings[0]) && x->settings[i]; i += 2)
+        set_option(r->p, x->settings[i], x->settings[i + 1]);
     if (r->p->configure(NULL, NULL, &err) || r->p->init(&err) || r->p->device_open(0, &r->device, &err))
         fail_msg("%s", err.msg);
 }

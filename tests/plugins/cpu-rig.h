@@ -1,6 +1,7 @@
 /*
  * The cpu plugin under a host of the tests' own: allocations can be made to fail, named
- * points can be hooked. Failing calls end the test (cmocka).
+ * points can be hooked. Failing calls end the test (cmocka). With RIG_CUDA defined it is the
+ * cuda plugin, as it runs on the CPU.
  */
 #ifndef ORCD_TESTS_CPU_RIG_H
 #define ORCD_TESTS_CPU_RIG_H
@@ -12,7 +13,16 @@
 
 #define RIG_MAX_ROWS 64
 
-/* The plugin's table: built-in place $ORCD_PLUGINS/cpu.so, loaded once. */
+/* The named point at which a layer of a prompt begins. */
+#ifdef RIG_CUDA
+#define RIG_PLUGIN "cuda-simt"
+#define RIG_LAYER "cuda.layer"
+#else
+#define RIG_PLUGIN "cpu"
+#define RIG_LAYER "cpu.layer"
+#endif
+
+/* The plugin's table: from $ORCD_PLUGINS, loaded once. */
 const struct orcd_plugin *rig_plugin(void);
 
 /* The host's strings. Set while no call is in progress. */
@@ -30,6 +40,7 @@ struct rig_options {
     uint32_t sub_batch;                                        /* 0: the default */
     uint32_t n_sequences, n_ctx, max_batch_tokens, max_logits; /* 0: 4, 512, 512, 512 */
     uint64_t kv_tokens;                                        /* 0: n_sequences x n_ctx */
+    const char *settings[8];                                   /* more options: key, value, ..., NULL */
 };
 
 struct rig {

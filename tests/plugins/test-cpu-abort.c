@@ -1,6 +1,6 @@
 /*
  * Aborts at chosen points of a step: what was kept is exact and usable, what others get
- * is unchanged. The hook of the named point "cpu.layer" decides when; nothing sleeps.
+ * is unchanged. The hook of the named point RIG_LAYER decides when; nothing sleeps.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -50,7 +50,7 @@ static struct {
 
 static int32_t at_layer(const char *point)
 {
-    if (strcmp(point, "cpu.layer") != 0)
+    if (strcmp(point, RIG_LAYER) != 0)
         return 0;
     if (atomic_fetch_add(&hook.layers, 1) + 1 != hook.abort_at)
         return 0;
@@ -250,7 +250,7 @@ static sem_t reached, go_on;
 
 static int32_t at_layer_wait(const char *point)
 {
-    if (strcmp(point, "cpu.layer") != 0 || atomic_fetch_add(&hook.layers, 1) + 1 != hook.abort_at)
+    if (strcmp(point, RIG_LAYER) != 0 || atomic_fetch_add(&hook.layers, 1) + 1 != hook.abort_at)
         return 0;
     sem_post(&reached);
     while (sem_wait(&go_on) != 0)
@@ -351,5 +351,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_of_two, with_windows, dense_again),
     };
     model = dense;
-    return cmocka_run_group_tests_name("cpu plugin, aborts", tests, setup, teardown);
+    return cmocka_run_group_tests_name(RIG_PLUGIN " plugin, aborts", tests, setup, teardown);
 }

@@ -231,5 +231,5 @@ int main(void)
         tests[i].initial_state = (void *)(uintptr_t)&variants[i];
     }
     tests[N] = (struct CMUnitTest)cmocka_unit_test(test_matters);
-    return cmocka_run_group_tests_name("cpu plugin, oracle", tests, NULL, NULL);
+    return cmocka_run_group_tests_name(RIG_PLUGIN " plugin, oracle", tests, NULL, NULL);
 }

@@ -1,0 +1,30 @@
+/* The plugin's options (plugin.options in orcd.yaml). */
+#ifndef ORCD_CUDA_OPTIONS_H
+#define ORCD_CUDA_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <orcd/plugin.h>
+
+struct cuda_options {
+    uint32_t prefill_slice; /* tokens of a prefill pass */
+    bool fixed_height;      /* products of a slice always have its full height */
+    bool blas;              /* tensor-core products; false: prefill goes through decode's */
+    bool graphs;
+    bool sampling;
+    uint32_t max_inflight;
+    uint32_t load_threads, load_buffer_mb;
+    bool load_mapped; /* copy from the host's mapping instead of reading */
+    uint32_t reserve_mb;
+    bool memory_own; /* device_memory answers from our own accounting */
+};
+
+extern const struct orcd_option cuda_option_table[];
+extern const uint32_t cuda_option_count;
+
+/* One key and value into o; checks them again. INVALID, NOT_FOUND. */
+int cuda_option_set(struct cuda_options *o, const char *key, const char *value, struct orcd_error *err);
+void cuda_options_init(struct cuda_options *o); /* the defaults */
+
+#endif
