@@ -43,9 +43,33 @@ static bool says_all(const struct text *t, const char *const *list)
 }
 #define SAYS(t, ...) says_all(t, (const char *const[]){__VA_ARGS__, NULL})
 
+/* Does it go through the messages as they are: no filter but trim, and no part of the list
+ * but the first, the last, and what follows the first? */
+static bool takes_all(const struct text *t)
+{
+    static const char *const parts[] = {"0]", "-1]", "1:]"};
+    const char *p = t->canonical.s, *end = p + t->canonical.n;
+    for (bool literal = false; p < end; p++) {
+        size_t n = (size_t)(end - p);
+        literal ^= *p == CHAT_QUOTE[0];
+        if (literal)
+            continue;
+        if (*p == '|' && (n < 5 || memcmp(p, "|trim", 5) != 0))
+            return false;
+        if (n <= 9 || memcmp(p, "messages[", 9) != 0)
+            continue;
+        bool known = false;
+        for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+            known = known || (n >= 9 + strlen(parts[i]) && memcmp(p + 9, parts[i], strlen(parts[i])) == 0);
+        if (!known)
+            return false;
+    }
+    return true;
+}
+
 /* Nothing is written but these literals, and what variables hold. */
 #define ONLY(t, ...)                                                                                         \
-    (!(t)->canonical.writes_text &&                                                                          \
+    (!(t)->canonical.writes_text && takes_all(t) &&                                                          \
         chat_canonical_only(&(t)->canonical,                                                                 \
             (const char *const[]){"role", "content", "system", "user", "assistant", __VA_ARGS__, NULL}))
 
@@ -146,7 +170,9 @@ static const char *chatml(const struct text *t, struct chat_traits *out)
     }
     snprintf(first, sizeof(first), *out->default_system ? "<|im_start|>system\n%s<|im_end|>\n" : "%s",
         out->default_system);
-    bool known = SAYS(t, L("<|im_start|>") "+" ROLE "+" L("\n") "+" CONTENT) &&
+    /* All roles are written alike. */
+    bool alike = !SAYS(t, "==" L("user")) && !SAYS(t, "==" L("assistant")) && !SAYS(t, "messages[1:]");
+    bool known = alike && SAYS(t, L("<|im_start|>") "+" ROLE "+" L("\n") "+" CONTENT) &&
                  ONLY(t, "<|im_start|>", "\n", "<|im_end|>\n", "<|im_start|>assistant\n",
                      "<|im_start|>system\n", "<|im_start|>user\n", first);
     return known ? "chatml" : NULL;
@@ -187,7 +213,7 @@ static const char *zephyr(const struct text *t)
 {
     static const char *const literals[] = {"role", "content", "system", "user", "assistant", "<|user|>\n",
         "<|system|>\n", "<|assistant|>\n", "<|assistant|>", "\n", NULL};
-    if (!chat_canonical_only(&t->canonical, literals) || HAS_ANY(t, "strip(", "trim"))
+    if (!takes_all(t) || !chat_canonical_only(&t->canonical, literals) || HAS_ANY(t, "strip(", "trim"))
         return NULL;
     bool outside =
         SAYS(t, L("<|user|>\n") "+" CONTENT "+eos_token}}") && HAS_ANY(t, "eos_token }}\n", "eos_token}}\n");
