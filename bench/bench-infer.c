@@ -1,13 +1,17 @@
 /*
  * Speeds of any plugin without a server: load, prefill by prompt length, decode by number
- * of sequences, and how long an aborted prompt goes on. Steps are made as the engine makes
- * them: the plugin samples where it can, and two steps are in flight where it takes two.
+ * of sequences, how long an aborted prompt goes on, and what asking for the device's memory
+ * costs the steps meanwhile. Steps are made as the engine makes them: the plugin samples
+ * where it can, and two steps are in flight where it takes two.
  */
 #include <errno.h>
 #include <getopt.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/json-out.h"
@@ -28,12 +32,35 @@ struct list {
     unsigned n;
 };
 
+#define POLL_NS (5 * NS_PER_MS)
+
+/* What the figures are held to. */
+enum bar_name { BAR_LOAD, BAR_DECODE, BAR_PREFILL, BAR_FIRST, BAR_ABORT, BAR_POLL, BARS };
+static const struct {
+    const char *name, *what;
+    bool at_most;
+} bar_table[BARS] = {
+    [BAR_LOAD] = {"load", "load, GB/s", false},
+    [BAR_DECODE] = {"decode", "tokens/s of the first of --batches", false},
+    [BAR_PREFILL] = {"prefill", "tokens/s of the last of --prompts", false},
+    [BAR_FIRST] = {"first", "ms of the first of --prompts", true},
+    [BAR_ABORT] = {"abort", "ms of an abort", true},
+    [BAR_POLL] = {"poll", "step with the memory asked for, of one without", true},
+};
+
+struct bar {
+    bool asked, known;
+    double limit, value;
+};
+
 struct options {
     const char *plugin, *dir, *json;
     struct plugin_setting settings[16];
     size_t n_settings;
     struct list prompts, batches;
+    struct bar bars[BARS];
     unsigned steps;
+    bool poll;
 };
 
 struct infer {
@@ -72,6 +99,12 @@ static double median(double *x, size_t n)
 {
     qsort(x, n, sizeof(*x), by_value);
     return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+static void figure(struct infer *b, enum bar_name name, double value)
+{
+    b->o.bars[name].known = true;
+    b->o.bars[name].value = value;
 }
 
 static double seconds_since(uint64_t ns)
@@ -177,6 +210,9 @@ static void prefill(struct infer *b, uint32_t n)
     json_out_f64(&b->out, "ms", s * 1e3, 3);
     json_out_f64(&b->out, "tokens_per_s", n / s, 1);
     json_out_close(&b->out, '}');
+    if (!b->o.bars[BAR_FIRST].known)
+        figure(b, BAR_FIRST, s * 1e3);
+    figure(b, BAR_PREFILL, n / s);
 }
 
 /* One token for each of n sequences, `at` tokens long; ahead: the step before is not collected. */
@@ -190,11 +226,12 @@ static void decode_step(struct infer *b, uint32_t n, uint32_t at, bool ahead)
     submit(b, n, tokens);
 }
 
-static void decode(struct infer *b, uint32_t n)
+/* Seconds of a step of n sequences. */
+static double decode_time(struct infer *b, uint32_t n)
 {
     const uint32_t steps = b->o.steps, all = SHORT_PROMPT + WARM_STEPS + steps + 2;
     open_sequences(b, n, all);
-    for (uint32_t i = 0; i < n; i++) { /* the same prompt for each; alone in its step */
+    for (uint32_t i = n; i-- > 0;) { /* the same prompt for each, alone in its step */
         row(b, 0, 0, SHORT_PROMPT, 0);
         b->seq[0] = i;
         submit(b, 1, b->tokens);
@@ -217,8 +254,12 @@ static void decode(struct infer *b, uint32_t n)
     const double s = seconds_since(began) / steps;
     collect(b);
     close_sequences(b, n);
-    const struct orcd_model_info *m = backend_model(b->backend);
-    const double gbs = (double)m->weight_bytes * 1e-9 / s;
+    return s;
+}
+
+static void decode(struct infer *b, uint32_t n)
+{
+    const double s = decode_time(b, n), gbs = (double)backend_model(b->backend)->weight_bytes * 1e-9 / s;
     printf("decode x%3u: %9.1f tok/s, %8.3f ms a step; all weights once a step are %.0f GB/s", n, n / s,
         s * 1e3, gbs);
     if (b->ceiling_gbs > 0)
@@ -230,7 +271,56 @@ static void decode(struct infer *b, uint32_t n)
     json_out_f64(&b->out, "tokens_per_s", n / s, 1);
     json_out_f64(&b->out, "weights_gb_per_s", gbs, 1);
     json_out_close(&b->out, '}');
+    if (!b->o.bars[BAR_DECODE].known)
+        figure(b, BAR_DECODE, n / s);
 }
+
+/* --- the health thread's question, asked 200 times a second ---------------------------------- */
+
+struct poller {
+    struct backend *backend;
+    atomic_bool stop;
+    unsigned n;
+};
+
+static void *poll_main(void *arg)
+{
+    struct poller *p = arg;
+    const struct timespec pause = {.tv_nsec = POLL_NS};
+    while (!atomic_load(&p->stop)) {
+        struct orcd_error err = ORCD_ERROR_INIT;
+        struct orcd_memory memory = {.size = sizeof(memory)};
+        if (backend_memory(p->backend, &memory, &err))
+            die("memory", &err);
+        p->n++;
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+/* Rounds with and without in turn. */
+static void poll_memory(struct infer *b)
+{
+    double with[ROUNDS], without[ROUNDS];
+    unsigned n = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct poller p = {.backend = b->backend};
+        pthread_t thread;
+        without[i] = decode_time(b, b->o.batches.x[0]);
+        if (pthread_create(&thread, NULL, poll_main, &p))
+            exit(1);
+        with[i] = decode_time(b, b->o.batches.x[0]);
+        atomic_store(&p.stop, true);
+        pthread_join(thread, NULL);
+        n += p.n;
+    }
+    const double ratio = median(with, ROUNDS) / median(without, ROUNDS);
+    printf("step while the memory is asked for, of one without: %.3f (%u questions)\n", ratio, n);
+    json_out_f64(&b->out, "step_while_polled", ratio, 4);
+    figure(b, BAR_POLL, ratio);
+}
+
+/* --- abort, load ------------------------------------------------------------------------------ */
 
 /* From abort() in the middle of a prompt until wait() has its row. */
 static void abort_prefill(struct infer *b, uint32_t n)
@@ -259,6 +349,7 @@ static void abort_prefill(struct infer *b, uint32_t n)
     const double s = median(t, got);
     printf("abort in a prompt of %u: %.2f ms (n=%u)\n", n, s * 1e3, got);
     json_out_f64(&b->out, "abort_ms", s * 1e3, 3);
+    figure(b, BAR_ABORT, s * 1e3);
 }
 
 static void load(struct infer *b, const struct model *m, struct plugin *p)
@@ -285,6 +376,7 @@ static void load(struct infer *b, const struct model *m, struct plugin *p)
     json_out_f64(&b->out, "load_s", s, 4);
     json_out_f64(&b->out, "load_gb_per_s", bytes * 1e-9 / s, 2);
     json_out_u64(&b->out, "weight_bytes", backend_model(b->backend)->weight_bytes);
+    figure(b, BAR_LOAD, bytes * 1e-9 / s);
 }
 
 /* Copies inside the device's memory, GB/s read and written together. */
@@ -330,17 +422,35 @@ static bool parse_list(const char *text, unsigned limit, struct list *l)
 static void usage(FILE *out)
 {
     fputs("Usage: bench-infer MODEL.gguf [--plugin NAME] [--plugin-dir DIR] [--set KEY=VALUE]...\n"
-          "                   [--prompts 128,512] [--batches 1,8] [--steps 64] [--json FILE]\n"
-          "Speeds of a plugin without a server: load, prefill, decode by number of sequences, abort.\n"
-          "--set: one of the plugin's options (orcd plugins NAME).\n",
+          "                   [--prompts 128,512] [--batches 1,8] [--steps 64] [--poll]\n"
+          "                   [--bar NAME=LIMIT]... [--json FILE]\n"
+          "Speeds of a plugin without a server: load, prefill, decode by number of sequences, abort;\n"
+          "with --poll also what asking for the device's memory costs a step.\n"
+          "--set: one of the plugin's options (orcd plugins NAME). Status 1: a bar was missed. Bars:\n",
         out);
+    for (int i = 0; i < BARS; i++)
+        fprintf(out, "  %-8s at %s: %s\n", bar_table[i].name, bar_table[i].at_most ? "most" : "least",
+            bar_table[i].what);
+}
+
+static bool parse_bar(struct options *o, const char *name, const char *limit)
+{
+    char *end;
+    for (int i = 0; i < BARS; i++)
+        if (strcmp(name, bar_table[i].name) == 0) {
+            o->bars[i].asked = true;
+            o->bars[i].limit = strtod(limit, &end);
+            return end != limit && !*end && o->bars[i].limit > 0;
+        }
+    return false;
 }
 
 static bool parse(struct options *o, int argc, char **argv)
 {
     static const struct option longs[] = {{"plugin", 1, NULL, 'p'}, {"plugin-dir", 1, NULL, 'd'},
         {"set", 1, NULL, 's'}, {"prompts", 1, NULL, 'P'}, {"batches", 1, NULL, 'b'}, {"steps", 1, NULL, 'n'},
-        {"json", 1, NULL, 'j'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+        {"json", 1, NULL, 'j'}, {"bar", 1, NULL, 'B'}, {"poll", 0, NULL, 'q'}, {"help", 0, NULL, 'h'},
+        {NULL, 0, NULL, 0}};
     struct list steps = {{64}, 1};
     int c;
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -358,7 +468,12 @@ static bool parse(struct options *o, int argc, char **argv)
             ok = parse_list(optarg, MAX_SEQS, &o->batches);
         else if (c == 'n')
             ok = parse_list(optarg, 4096, &steps);
-        else if (c == 's' && equals && o->n_settings < ARRAY_LEN(o->settings)) {
+        else if (c == 'q')
+            o->poll = true;
+        else if (c == 'B' && equals) {
+            *equals = 0;
+            ok = parse_bar(o, optarg, equals + 1);
+        } else if (c == 's' && equals && o->n_settings < ARRAY_LEN(o->settings)) {
             *equals = 0;
             o->settings[o->n_settings++] = (struct plugin_setting){optarg, equals + 1};
         } else if (c == 'h') {
@@ -391,6 +506,33 @@ static void new_context(struct infer *b)
     const uint32_t n_vocab = backend_model(b->backend)->n_vocab;
     for (uint32_t i = 0; i < MAX_TOKENS; i++)
         b->tokens[i] = (int32_t)((i * UINT32_C(2654435761) >> 7) % n_vocab);
+}
+
+/* How many were missed; what was not measured is. */
+static int judge(struct infer *b)
+{
+    int missed = 0;
+    json_out_open(&b->out, "bars", '[');
+    for (int i = 0; i < BARS; i++) {
+        const struct bar *r = &b->o.bars[i];
+        if (!r->asked)
+            continue;
+        const bool holds = r->known && (bar_table[i].at_most ? r->value <= r->limit : r->value >= r->limit);
+        missed += !holds;
+        printf("bar: %s: %.4g, at %s %.6g: %s\n", bar_table[i].what, r->known ? r->value : 0.0,
+            bar_table[i].at_most ? "most" : "least", r->limit,
+            !r->known ? "NOT MEASURED"
+            : holds   ? "holds"
+                      : "FAILS");
+        json_out_open(&b->out, NULL, '{');
+        json_out_text(&b->out, "name", bar_table[i].name);
+        json_out_f64(&b->out, "limit", r->limit, 3);
+        json_out_f64(&b->out, "value", r->known ? r->value : 0.0, 3);
+        json_out_bool(&b->out, "holds", holds);
+        json_out_close(&b->out, '}');
+    }
+    json_out_close(&b->out, ']');
+    return missed;
 }
 
 static void write_json(struct infer *b)
@@ -440,9 +582,12 @@ int main(int argc, char **argv)
         decode(&b, b.o.batches.x[i]);
     json_out_close(&b.out, ']');
     abort_prefill(&b, most(&b.o.prompts));
+    if (b.o.poll)
+        poll_memory(&b);
+    const int missed = judge(&b);
     write_json(&b);
     backend_close(b.backend);
     plugin_stop(p);
     model_close(m);
-    return 0;
+    return missed ? 1 : 0;
 }

@@ -3,8 +3,3 @@ noinst_PROGRAMS += bench/bench-cpu
 bench_bench_cpu_SOURCES = bench/bench-cpu.c
 bench_bench_cpu_CFLAGS = $(AM_CFLAGS) -O3
 bench_bench_cpu_LDADD = $(CORE_LIBS)
-# Any plugin alone, as the engine drives it.
-noinst_PROGRAMS += bench/bench-infer
-bench_bench_infer_SOURCES = bench/bench-infer.c
-bench_bench_infer_CFLAGS = $(AM_CFLAGS) -O3
-bench_bench_infer_LDADD = $(CORE_LIBS)

@@ -7,6 +7,7 @@ bench_synth_model_LDADD = libcore.a
 include bench/tokenizer.mk
 include bench/kernels.mk
 include bench/cpu.mk
+include bench/gpu.mk
 
 # The suite behind orcd bench: lib/ is what every case uses, cases/ has one file a case.
 noinst_LIBRARIES += libbench.a

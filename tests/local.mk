@@ -26,6 +26,7 @@ include tests/plugin.mk
 include tests/sample.mk
 include tests/cpu.mk
 include tests/cuda.mk
+include tests/gpu.mk
 include tests/oracle.mk
 include tests/engine.mk
 include tests/http.mk
