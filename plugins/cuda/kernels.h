@@ -330,7 +330,8 @@ CK_BOTH static inline uint32_t ck_n_splits(uint32_t pos)
  * what lies beyond a row's own splits, or wholly before its window, is neither computed nor read.
  * partial: floats, ck_attn_partial() of them: each split's maximum, sum and unnormalized out;
  * combined in ascending order of splits, sinks first. The heads of one kv head share its keys. */
-CK_BOTH static inline uint64_t ck_attn_partial(uint64_t rows, uint64_t n_heads, uint64_t n_splits, uint64_t dv)
+CK_BOTH static inline uint64_t ck_attn_partial(
+    uint64_t rows, uint64_t n_heads, uint64_t n_splits, uint64_t dv)
 {
     return rows * n_heads * n_splits * ((dv + 2 + 3) / 4 * 4);
 }
@@ -394,6 +395,7 @@ struct ck_sampler {
     uint64_t seed;
     float temperature, top_p, min_p;
     uint32_t top_k;
+    double log_min_p; /* ln min_p, as the host rounds it */
     float repetition_penalty, frequency_penalty, presence_penalty;
     uint32_t repeat_last_n;
     uint32_t n_prompt; /* positions from here on are output */
@@ -452,6 +454,7 @@ enum simt_status ck_add_shared(struct simt_stream *s, float *x, uint32_t ld_x, c
 enum simt_status ck_touch_weights(void);
 enum simt_status ck_touch_attention(void);
 enum simt_status ck_touch_sampling(void);
+enum simt_status ck_touch_draws(void); /* of s-sample.cu; ck_touch_sampling calls it */
 enum simt_status ck_touch_families(void);
 
 #ifdef __cplusplus

@@ -3,8 +3,8 @@ include plugins/cuda/simt/simt.mk
 include plugins/cuda/attention.mk
 EXTRA_DIST += plugins/cuda/kernels.h docs/cuda.md
 
-CUDA_KERNELS = plugins/cuda/f-rows.cu
-EXTRA_DIST += $(CUDA_KERNELS)
+CUDA_KERNELS = plugins/cuda/f-rows.cu plugins/cuda/s-sample.cu plugins/cuda/s-step.cu
+EXTRA_DIST += $(CUDA_KERNELS) plugins/cuda/s-kept.cuh plugins/cuda/s-vocab.cuh
 
 noinst_LIBRARIES += libcudahost.a
 libcudahost_a_SOURCES = $(QUANT_TYPES_SOURCES) \

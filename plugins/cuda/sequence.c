@@ -175,6 +175,7 @@ int cuda_seq_sampler(struct orcd_ctx *ctx, uint32_t seq, const struct orcd_sampl
         .temperature = x->temperature,
         .top_p = x->required_features & ORCD_S_TOP_P ? x->top_p : 1,
         .min_p = x->required_features & ORCD_S_MIN_P ? x->min_p : 0,
+        .log_min_p = x->min_p > 0 ? log((double)x->min_p) : 0,
         .top_k = x->required_features & ORCD_S_TOP_K ? x->top_k : 0,
         .repetition_penalty = x->required_features & ORCD_S_REPETITION ? x->repetition_penalty : 1,
         .frequency_penalty = x->required_features & ORCD_S_COUNTS ? x->frequency_penalty : 0,

@@ -80,6 +80,11 @@ static void test_model(void **state)
     assert_non_null(got);
     rig_logits(&r, g->prompt, (uint32_t)g->n_prompt, 0, got);
     check_prompt(g, got, want);
+#ifdef RIG_CUDA
+    /* Prompts go through other kernels than single tokens. */
+    rig_logits(&r, g->prompt, (uint32_t)g->n_prompt, 1, got);
+    check_prompt(g, got, want);
+#endif
     if (g->least_margin > (strstr(g->model, "-f16") ? GREEDY_MARGIN_F16 : GREEDY_MARGIN))
         check_greedy(&r, g);
     free(got);
