@@ -1,9 +1,10 @@
 /*
  * MB/s of encoding, in processor time: one thread, and other load does not count.
  *
- *   bench-tokenizer MODEL.gguf [TEXT-FILE...]
+ *   bench-tokenizer MODEL.gguf|TOKENIZER.json [TEXT-FILE...]
  *
- * Each text file, then texts of 1 MB made to be expensive; best of 3 runs.
+ * How long the vocabulary takes to load, best of 5; each text file, then texts of 1 MB made to be expensive;
+ * best of 3 runs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,28 +130,42 @@ static int measure_random(const struct tokenizer *t, const char *name, uint32_t 
     return rc;
 }
 
+/* Of a GGUF file, or a tokenizer.json alone. */
+static int load(struct tokenizer **t, const char *path, double *took, struct orcd_error *err)
+{
+    size_t n = strlen(path);
+    struct gguf *g = NULL;
+    bool json = n > 5 && strcmp(path + n - 5, ".json") == 0;
+    int rc = json ? 0 : gguf_open(&g, path, err);
+    double start = now();
+    if (!rc)
+        rc = json ? tokenizer_from_json(t, path, NULL, err) : tokenizer_from_gguf(t, g, err);
+    *took = now() - start;
+    gguf_close(g);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
-    struct gguf *g;
-    struct tokenizer *t;
+    struct tokenizer *t = NULL;
+    double best = 0;
     if (argc < 2) {
-        fprintf(stderr, "usage: bench-tokenizer MODEL.gguf [TEXT-FILE...]\n");
+        fprintf(stderr, "usage: bench-tokenizer MODEL.gguf|TOKENIZER.json [TEXT-FILE...]\n");
         return 64;
     }
-    if (gguf_open(&g, argv[1], &err)) {
-        fprintf(stderr, "%s\n", err.msg);
-        return 1;
-    }
-    double start = now();
-    if (tokenizer_from_gguf(&t, g, &err)) {
-        fprintf(stderr, "%s\n", err.msg);
-        gguf_close(g);
-        return 1;
+    for (int run = 0; run < 5; run++) {
+        double took;
+        tokenizer_free(t);
+        t = NULL;
+        if (load(&t, argv[1], &took, &err)) {
+            fprintf(stderr, "%s\n", err.msg);
+            return 1;
+        }
+        best = run == 0 || took < best ? took : best;
     }
     printf("%s %s: %d tokens, loaded in %.1f ms\n", tokenizer_kind(t), tokenizer_pre(t),
-        (int)tokenizer_n_vocab(t), (now() - start) * 1e3);
-    gguf_close(g);
+        (int)tokenizer_n_vocab(t), best * 1e3);
     int rc = 0;
     for (int i = 2; i < argc; i++)
         rc |= measure_file(t, argv[i]);
