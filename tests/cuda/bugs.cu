@@ -173,25 +173,46 @@ template <bool BUG> SIMT_KERNEL(128) void both(const float *in, float *out, unsi
         out[simt::block_x()] = in[0];
 }
 
+// Launched so that it may start before `first` ends.
+template <bool BUG> SIMT_KERNEL(128) void dependent(const float *in, float *out, unsigned *count)
+{
+    float early = BUG ? out[7] : in[7];
+    simt::pdl_wait();
+    float late = out[6];
+    if (simt::thread_x() == 0) {
+        out[simt::block_x()] = early + late;
+        simt::atomic_add(count, 1u);
+    }
+}
+
+SIMT_KERNEL(128) void first(const float *in, float *out)
+{
+    if (simt::block_x() == 0 && simt::thread_x() == 0) {
+        out[6] = in[6];
+        out[7] = in[7];
+    }
+}
+
 typedef void (*kernel)(const float *, float *, unsigned *);
 
 struct plant {
     const char *name;
     kernel bug, twin;
-    bool by_order, by_detector;
+    bool by_order, by_detector, dependent;
 };
 
 const plant plants[] = {
-    {"a tree without barriers in its last warp", tree<true>, tree<false>, true, true},
-    {"a tile overwritten while it is read", tiles<true>, tiles<false>, true, true},
-    {"lanes that exchange without syncwarp", neighbours<true>, neighbours<false>, true, true},
-    {"a lost update in shared memory", counter<true>, counter<false>, false, true},
-    {"a lost update in global memory", tally<true>, tally<false>, false, true},
-    {"a last block that is not the last", last<true>, last<false>, true, true},
-    {"an asynchronous copy without its wait", fetch<true>, fetch<false>, true, true},
-    {"shared memory that nobody wrote", fresh<true>, fresh<false>, true, false},
-    {"a syncwarp of the wrong lanes", quarter<true>, quarter<false>, true, true},
-    {"two writers of one value", both<true>, both<false>, false, true},
+    {"a tree without barriers in its last warp", tree<true>, tree<false>, true, true, false},
+    {"a tile overwritten while it is read", tiles<true>, tiles<false>, true, true, false},
+    {"lanes that exchange without syncwarp", neighbours<true>, neighbours<false>, true, true, false},
+    {"a lost update in shared memory", counter<true>, counter<false>, false, true, false},
+    {"a lost update in global memory", tally<true>, tally<false>, false, true, false},
+    {"a last block that is not the last", last<true>, last<false>, true, true, false},
+    {"an asynchronous copy without its wait", fetch<true>, fetch<false>, true, true, false},
+    {"shared memory that nobody wrote", fresh<true>, fresh<false>, true, false, false},
+    {"a syncwarp of the wrong lanes", quarter<true>, quarter<false>, true, true, false},
+    {"a dependent launch that reads before it waits", dependent<true>, dependent<false>, false, true, true},
+    {"two writers of one value", both<true>, both<false>, false, true, false},
 };
 
 const unsigned blocks = 5, floats = 5 * 128;
@@ -202,7 +223,7 @@ struct outcome {
     bool misused;
 };
 
-outcome run(kernel k, const char *knobs)
+outcome run(const plant &p, kernel k, const char *knobs)
 {
     need(simt_knobs("reset quiet=1"), "knobs");
     need(simt_knobs(knobs), knobs);
@@ -215,6 +236,10 @@ outcome run(kernel k, const char *knobs)
     struct simt_usage before, after;
     simt_usage_get(&before);
     simt_launch_config c = {{blocks, 1, 1}, {128, 1, 1}, 0, stream, 0, "planted"};
+    if (p.dependent) {
+        need(simt::launch(c, first, in.p, out.p), "launch");
+        c.pdl = 1;
+    }
     enum simt_status status = simt::launch(c, k, in.p, out.p, count.p);
     simt_usage_get(&after);
     outcome r;
@@ -238,9 +263,9 @@ const char *const orders[] = {"order=forward", "order=reverse", "order=random se
 void test(const plant &p)
 {
     bool twin_same = true, twin_suspected = false, bug_differs = false, bug_always = true;
-    outcome right = run(p.twin, orders[0]);
+    outcome right = run(p, p.twin, orders[0]);
     for (const char *o : orders) {
-        outcome twin = run(p.twin, o), bug = run(p.bug, o);
+        outcome twin = run(p, p.twin, o), bug = run(p, p.bug, o);
         twin_same = twin_same && same(twin, right);
         twin_suspected = twin_suspected || twin.misused;
         bug_differs = bug_differs || !same(bug, right);

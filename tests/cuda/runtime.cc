@@ -514,6 +514,53 @@ SIMT_KERNEL(64) void absent_lane(unsigned *p)
     p[t] = simt::shfl(t, 20);
 }
 
+SIMT_KERNEL(64) void never_waits(int *p)
+{
+    p[simt::thread_x()] = 1;
+}
+
+/* Which place in the order of all threads each had. */
+SIMT_KERNEL(64) void places(unsigned *next, unsigned *place)
+{
+    place[simt::block_x() * simt::threads_x() + simt::thread_x()] = simt::atomic_add(next, 1u);
+}
+
+vector<unsigned> places_with(struct simt_stream *s, const char *words)
+{
+    knobs(words);
+    device_array<unsigned> next(1), place(3 * 48);
+    simt_launch_config c = {{3, 1, 1}, {48, 1, 1}, 0, s, 0, "places"};
+    need(simt::launch(c, places, next.p, place.p), "launch");
+    vector<unsigned> got(3 * 48);
+    place.get(got.data());
+    knobs("reset");
+    return got;
+}
+
+void test_orders()
+{
+    struct simt_stream *s;
+    need(simt_stream_create(&s, 0), "stream");
+    vector<unsigned> forward = places_with(s, "order=forward"), reverse = places_with(s, "order=reverse");
+    bool good = true;
+    for (unsigned i = 0; i < 144; i++)
+        good = good && forward[i] == i && reverse[i] == 143 - i;
+    ok(good, "threads and blocks forward, and in reverse");
+    vector<unsigned> seeds[3] = {places_with(s, "order=random seed=1"), places_with(s, "order=random seed=2"),
+        places_with(s, "order=random seed=2")};
+    bool all = true;
+    for (const vector<unsigned> &v : seeds) {
+        vector<bool> seen(144);
+        for (unsigned p : v) {
+            all = all && p < 144 && !seen[p];
+            seen[p] = true;
+        }
+    }
+    ok(all && seeds[0] != seeds[1] && seeds[0] != forward && seeds[1] != seeds[2],
+        "random: all of them, otherwise each time");
+    simt_stream_destroy(s);
+}
+
 template <class... P> std::string told(struct simt_stream *s, const char *name, void (*kernel)(P...), P... p)
 {
     knobs("reset"); // for 20 more lines
@@ -568,6 +615,13 @@ void test_misuses()
 #endif
     t = told(s, "copy", unaligned, reinterpret_cast<const char *>(p.p));
     ok(has(t, "not aligned"), "an asynchronous copy that is not aligned");
+
+    knobs("reset");
+    simt_launch_config dependent = on(s, "hasty", 64);
+    dependent.pdl = 1;
+    t = stderr_of([&] { simt::launch(dependent, never_waits, p.p); });
+    ok(has(t, "hasty: launched as dependent, and no thread of block (0, 0, 0) calls pdl_wait()"),
+        "a dependent launch that never waits");
 
     unsigned lanes[64];
     device_array<unsigned> q(64);
@@ -631,6 +685,7 @@ int main()
     test_captures();
     test_memory();
     test_failures();
+    test_orders();
     test_misuses();
     ok(nothing_held(), "nothing is held at the end");
     return tap_end();

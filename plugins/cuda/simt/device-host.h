@@ -52,6 +52,7 @@ void collective(unsigned mask, void (*end)(const lanes &), bool orders, const vo
     const char *file, int line);
 void *shared_static(const void *site, size_t bytes, const char *name);
 void fence();
+void dependence_wait();
 void async_copy(void *to, const void *from, unsigned bytes, bool valid);
 void async_commit();
 void async_wait(unsigned newest);
@@ -230,6 +231,7 @@ inline void threadfence_block()
 
 inline void pdl_wait()
 {
+    detail::dependence_wait();
 }
 
 inline void pdl_trigger()

@@ -96,6 +96,8 @@ struct engine {
     int line;
     bool told;   /* of this barrier's two places */
     bool failed; /* some misuse in this launch */
+    bool pdl;    /* it may start before the one before it ends ... */
+    bool waited; /* ... for which somebody in this block has waited */
     /* shared memory */
     unsigned char *arena;
     unsigned arena_used, n_arrays, dynamic_offset, dynamic_bytes;
@@ -443,6 +445,7 @@ void run_block(engine &e, unsigned x, unsigned y, unsigned z)
     arena_begin(e);
     e.n_live = e.n_threads;
     e.arrived = 0;
+    e.waited = false;
     e.warps_runnable = 0;
     e.at_warp = e.order == ORDER_REVERSE ? e.n_warps - 1 : 0;
     for (unsigned w = 0; w < e.n_warps; w++) {
@@ -475,6 +478,11 @@ void run_block(engine &e, unsigned x, unsigned y, unsigned z)
                 e.fibers[t].groups.clear();
             }
     }
+    if (e.pdl && !e.waited) {
+        misuse("%s: launched as dependent, and no thread of block (%u, %u, %u) calls pdl_wait()", name_of(e),
+            x, y, z);
+        e.pdl = false; /* told once */
+    }
     arena_check(e);
 }
 
@@ -504,6 +512,7 @@ enum simt_status run_kernel(const simt_launch_config &config, closure *work)
     e.order = knobs().order;
     e.random = mix(knobs().seed * 0x9E3779B97F4A7C15u + number) | 1;
     e.failed = false;
+    e.pdl = config.pdl != 0;
     e.view.tx = config.block.x;
     e.view.ty = config.block.y;
     e.view.tz = config.block.z;
@@ -525,7 +534,7 @@ enum simt_status run_kernel(const simt_launch_config &config, closure *work)
     e.main.bottom = nullptr;
     misuser = &e;
     if (watch)
-        watch->launch_begins();
+        watch->launch_begins(e.pdl);
     uint64_t n = static_cast<uint64_t>(config.grid.x) * config.grid.y * config.grid.z;
     uint64_t step = 1, first = 0;
     if (e.order == ORDER_REVERSE) {
@@ -671,6 +680,13 @@ void fence()
 {
     if (watch)
         watch->fence();
+}
+
+void dependence_wait()
+{
+    mine().waited = true;
+    if (watch)
+        watch->waited();
 }
 
 void async_copy(void *to, const void *from, unsigned bytes, bool valid)

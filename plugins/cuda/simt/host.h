@@ -69,12 +69,13 @@ void misuse_counted();
  * the last two is called on the thread that runs the launch, with `current` set where a
  * kernel thread is the cause. */
 struct watcher {
-    void (*launch_begins)();
+    void (*launch_begins)(bool pdl);
     void (*launch_ends)();
     void (*block_begins)(unsigned threads, const unsigned char *shared, size_t bytes);
     void (*barrier)();
     void (*warp)(unsigned lanes); /* syncwarp of these lanes of current's warp */
     void (*fence)();
+    void (*waited)(); /* pdl_wait() */
     void (*copied)(const void *to, const void *from, unsigned bytes);
     void (*allocated)(const void *p, size_t bytes);
     void (*freed)(const void *p);

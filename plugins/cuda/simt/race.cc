@@ -7,7 +7,8 @@
  * - syncthreads: everything before it in the block. Each stretch between two has a number of
  *   its own (epoch), unique over all blocks and launches.
  * - syncwarp: by a vector clock of each lane over the lanes of its warp.
- * - the end of a launch.
+ * - the end of a launch; for a dependent launch (.pdl) and those before it, up to one that is
+ *   not, only what a thread does after its pdl_wait().
  * - between blocks: a write, threadfence(), an atomic; there the same atomic, threadfence(), a
  *   read. Barriers of a block carry it from one thread of the block to the others.
  * Atomics do not conflict with each other. A lane clock or a reader that the shadow has no room
@@ -86,6 +87,7 @@ struct published {
 
 struct thread_state {
     unsigned clock[32]; /* of the warp's lanes, as far as this one knows */
+    bool waited;        /* has called pdl_wait() */
     uint32_t fenced;    /* epoch of the last threadfence, 0: none in this block */
     std::vector<published> seen, pending;
 };
@@ -93,6 +95,8 @@ struct thread_state {
 uint32_t epoch;        /* of what runs now */
 uint32_t block_first;  /* first epoch of the block */
 uint32_t launch_first; /* and of the launch */
+uint32_t chain_first;  /* and of the launch that a chain of dependent ones began with */
+bool dependent;        /* the launch is one */
 bool fenced_before;    /* somebody fenced in an earlier epoch of the block */
 bool fenced_now;
 thread_state threads[MAX_THREADS];
@@ -139,7 +143,7 @@ bool ordered(const region &r, stamp before, unsigned t)
 {
     uint32_t e = epoch_of(before);
     if (e < launch_first)
-        return true;
+        return !dependent || threads[t].waited || e < chain_first;
     if (e == epoch) {
         unsigned other = thread_of(before);
         return other == t || (other / 32 == t / 32 && threads[t].clock[other % 32] >= clock_of(before));
@@ -209,11 +213,14 @@ void access(const void *address, size_t bytes, bool writes, bool atomic, const v
     }
 }
 
-void launch_begins()
+void launch_begins(bool pdl)
 {
     launch_number++;
     epoch++;
     launch_first = block_first = epoch;
+    dependent = pdl;
+    if (!pdl)
+        chain_first = epoch;
     atomics.clear();
 }
 
@@ -238,6 +245,7 @@ void block_begins(unsigned block_threads, const unsigned char *shared, size_t by
         thread_state &t = threads[i];
         memset(t.clock, 0, sizeof t.clock);
         t.clock[i % 32] = 1;
+        t.waited = false;
         t.fenced = 0;
         t.seen.clear();
         t.pending.clear();
@@ -286,6 +294,11 @@ void fence_by_thread()
     t.pending.clear();
 }
 
+void waited()
+{
+    threads[current->linear].waited = true;
+}
+
 /* A read-modify-write: hands on what this block has fenced, takes what others have. */
 void meet(const void *address)
 {
@@ -327,8 +340,8 @@ void freed(const void *p)
     last_hit = nullptr;
 }
 
-const watcher detector = {
-    launch_begins, launch_ends, block_begins, barrier, warp, fence_by_thread, copied, allocated, freed};
+const watcher detector = {launch_begins, launch_ends, block_begins, barrier, warp, fence_by_thread, waited,
+    copied, allocated, freed};
 
 struct starter {
     starter()
