@@ -27,6 +27,7 @@ include tests/sample.mk
 include tests/cpu.mk
 include tests/cuda.mk
 include tests/gpu.mk
+include tests/cuda-w.mk
 include tests/oracle.mk
 include tests/engine.mk
 include tests/http.mk

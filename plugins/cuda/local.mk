@@ -1,6 +1,7 @@
 # plugins/cuda: the host code is one library for both flavours, each kernel file an object for each.
 include plugins/cuda/simt/simt.mk
 include plugins/cuda/attention.mk
+include plugins/cuda/w.mk
 EXTRA_DIST += plugins/cuda/kernels.h docs/cuda.md
 
 CUDA_KERNELS = plugins/cuda/f-rows.cu plugins/cuda/s-sample.cu plugins/cuda/s-step.cu

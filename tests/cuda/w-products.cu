@@ -1,0 +1,353 @@
+/* Products against sums in float64 of what the dequantizers say; a row alone against the same
+ * row in a batch, and every order of threads against the first, bit for bit. */
+#include "tests/cuda/weights.h"
+
+static simt_stream *stream;
+static bool on_host;
+
+/* Inputs of products: random, both as blocks and as floats. */
+struct inputs {
+    uint32_t rows, n, ld, terms;
+    std::vector<int8_t> q;
+    std::vector<float> d, f;
+    std::vector<int32_t> sums;
+    device_array<int8_t> dev_q;
+    device_array<float> dev_d, dev_f;
+    device_array<int32_t> dev_sums;
+    ck_act act;
+
+    inputs(uint32_t n_rows, uint32_t n_cols, uint32_t n_terms, uint64_t seed)
+        : rows(n_rows), n(n_cols), ld((n_cols + 31) / 32 * 32 + 32), terms(n_terms), q(n_rows * n_terms * ld),
+          d(q.size() / 32), f(n_rows * ld), sums(q.size() / 32), dev_q(q.size()), dev_d(d.size()),
+          dev_f(f.size()), dev_sums(sums.size())
+    {
+        random_numbers r = {seed + 77};
+        for (uint32_t e = 0; e < rows * terms; e++)
+            for (uint32_t i = 0; i < n; i++)
+                q[e * ld + i] = static_cast<int8_t>(static_cast<int>(r.next() % 255) - 127);
+        for (size_t b = 0; b < d.size(); b++) {
+            d[b] = (random_float(r) + 1.1f) / (terms == 2 && b / (ld / 32) % 2 ? 10000.0f : 100.0f);
+            uint32_t half[2] = {0, 0};
+            for (uint32_t i = 0; i < 32; i++)
+                half[i / 16] += static_cast<uint32_t>(static_cast<int32_t>(q[b * 32 + i]));
+            sums[b] = static_cast<int32_t>((half[0] & 0xFFFF) | half[1] << 16);
+        }
+        for (uint32_t row = 0; row < rows; row++)
+            for (uint32_t i = 0; i < n; i++)
+                f[row * ld + i] = random_float(r);
+        dev_q.put(q.data()), dev_d.put(d.data()), dev_f.put(f.data()), dev_sums.put(sums.data());
+        act = ck_act{dev_q.p, dev_d.p, dev_sums.p, dev_f.p, ld, terms};
+    }
+    /* Of row r alone. */
+    ck_act from(uint32_t r) const
+    {
+        ck_act a = act;
+        a.q += static_cast<size_t>(r) * terms * ld, a.d += static_cast<size_t>(r) * terms * (ld / 32);
+        a.sums += static_cast<size_t>(r) * terms * (ld / 32), a.f += static_cast<size_t>(r) * ld;
+        return a;
+    }
+    double value(bool floats, uint32_t row, uint32_t i) const
+    {
+        if (floats)
+            return f[row * ld + i];
+        double v = 0;
+        for (uint32_t t = 0; t < terms; t++) {
+            const size_t e = row * terms + t;
+            v += static_cast<double>(d[e * (ld / 32) + i / 32]) * q[e * ld + i];
+        }
+        return v;
+    }
+};
+
+/* Row i of w times input row r; *size: the sum of the magnitudes. */
+static double exact(const file_matrix &w, uint32_t i, const inputs &in, uint32_t r, double *size)
+{
+    double sum = 0;
+    *size = 0;
+    for (uint32_t c = 0; c < w.n_cols; c++) {
+        const double v =
+            w.values[static_cast<size_t>(i) * w.n_cols + c] * in.value(ck_is_float(w.type), r, c);
+        sum += v, *size += fabs(v);
+    }
+    return sum;
+}
+
+static bool close_to(float got, double want, double size)
+{
+    return fabs(got - want) <= 3e-6 * size + 1e-30;
+}
+
+static std::vector<float> random_floats(size_t n, uint64_t seed)
+{
+    random_numbers r = {seed + 5};
+    std::vector<float> out(n);
+    for (float &f : out)
+        f = random_float(r);
+    return out;
+}
+
+static double gelu_of(double x)
+{
+    return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+}
+
+static double activated(uint32_t activation, double g, double u)
+{
+    switch (activation) {
+    case ORCD_ACT_GELU:
+        return gelu_of(u);
+    case ORCD_ACT_GELU_GATED:
+        return gelu_of(g) * u;
+    case ORCD_ACT_SWIGLU_OAI:
+        g = fmin(g, 7), u = fmax(-7, fmin(u, 7));
+        return g / (1 + exp(-1.702 * g)) * (u + 1);
+    default:
+        return g / (1 + exp(-g)) * u;
+    }
+}
+
+static void finish(const char *what)
+{
+    need(simt_stream_sync(stream), what);
+}
+
+/* Another order of threads leaves the same bits. */
+template <class F> static bool any_order(F run, const std::vector<float> &want)
+{
+    bool same = true;
+    for (const char *words : {"order=reverse", "order=random,seed=3"}) {
+        if (on_host)
+            need(simt_knobs(words), "knobs");
+        same = same && run() == want;
+    }
+    if (on_host)
+        need(simt_knobs("order=forward"), "knobs");
+    return same;
+}
+
+static void test_product(uint32_t type, uint32_t n_rows, uint32_t n_cols, uint32_t rows, bool orders)
+{
+    const file_matrix f = random_matrix(type, n_rows, n_cols, n_cols + n_rows);
+    const device_matrix w(f);
+    const inputs in(rows, n_cols, 1, n_cols);
+    const std::vector<float> bias = random_floats(n_rows, 1), before = random_floats(rows * (n_rows + 5), 2);
+    device_array<float> dev_bias(n_rows), y(before.size());
+    dev_bias.put(bias.data());
+    ck_product p = {w.m, dev_bias.p, y.p, n_rows + 5, 1};
+    auto run = [&] {
+        y.put(before.data());
+        need(ck_products(stream, &p, 1, &in.act, rows), "ck_products");
+        finish("products");
+        std::vector<float> out(before.size());
+        y.get(out.data());
+        return out;
+    };
+    const std::vector<float> got = run();
+    bool right = true, kept = true, same = true;
+    for (uint32_t r = 0; r < rows; r++) {
+        for (uint32_t i = 0; i < n_rows; i++) {
+            double size, sum = exact(f, i, in, r, &size);
+            const size_t at = r * (n_rows + 5) + i;
+            right = right && close_to(got[at], sum + bias[i] + before[at], size + 2);
+        }
+        for (uint32_t i = n_rows; i < n_rows + 5; i++)
+            kept = kept && got[r * (n_rows + 5) + i] == before[r * (n_rows + 5) + i];
+        if (r + 3 >= rows || r < 2) { /* the row alone */
+            y.put(before.data());
+            ck_product alone = p;
+            alone.y += r * (n_rows + 5);
+            const ck_act one = in.from(r);
+            need(ck_products(stream, &alone, 1, &one, 1), "ck_products");
+            finish("alone");
+            std::vector<float> out(before.size());
+            y.get(out.data());
+            same = same && !memcmp(&out[r * (n_rows + 5)], &got[r * (n_rows + 5)], 4 * n_rows);
+        }
+    }
+    if (orders)
+        same = same && any_order(run, got);
+    ok(right && kept && same, "%s %u x %u, %u rows%s%s%s", type_name(type), n_rows, n_cols, rows,
+        right ? "" : ": wrong sums", kept ? "" : ": wrote beyond a row",
+        same ? "" : ": depends on order or batch");
+}
+
+/* Three matrices of one input, of two types, without bias, over what was there. */
+static void test_three()
+{
+    const uint32_t rows = 3, n = 512, outs[3] = {40, 7, 9};
+    const file_matrix f[3] = {random_matrix(ORCD_TYPE_Q4_K, outs[0], n, 1),
+        random_matrix(ORCD_TYPE_Q6_K, outs[1], n, 2), random_matrix(ORCD_TYPE_Q4_K, outs[2], n, 3)};
+    const device_matrix w[3] = {device_matrix(f[0]), device_matrix(f[1]), device_matrix(f[2])};
+    const inputs in(rows, n, 1, 4);
+    device_array<float> y0(rows * 40), y1(rows * 8), y2(rows * 12);
+    float *const y[3] = {y0.p, y1.p, y2.p};
+    const uint32_t ld[3] = {40, 8, 12};
+    ck_product p[3];
+    for (int i = 0; i < 3; i++)
+        p[i] = ck_product{w[i].m, nullptr, y[i], ld[i], 0};
+    need(ck_products(stream, p, 3, &in.act, rows), "ck_products");
+    finish("three");
+    bool right = true;
+    for (int i = 0; i < 3; i++) {
+        std::vector<float> got(rows * ld[i]), alone(got.size());
+        need(simt_copy(got.data(), y[i], got.size() * 4, SIMT_TO_HOST), "copy");
+        for (uint32_t r = 0; r < rows; r++)
+            for (uint32_t o = 0; o < outs[i]; o++) {
+                double size, sum = exact(f[i], o, in, r, &size);
+                right = right && close_to(got[r * ld[i] + o], sum, size);
+            }
+        need(ck_products(stream, &p[i], 1, &in.act, rows), "ck_products");
+        finish("one of three");
+        need(simt_copy(alone.data(), y[i], alone.size() * 4, SIMT_TO_HOST), "copy");
+        right = right && alone == got;
+    }
+    ok(right, "three matrices of two types, at once and one by one");
+}
+
+static void test_gated(uint32_t gate_type, uint32_t up_type, uint32_t activation, uint32_t rows)
+{
+    const uint32_t n = 512, outs = 11, ld = 12;
+    const bool gate = activation != ORCD_ACT_GELU;
+    const file_matrix fg = random_matrix(gate_type, outs, n, 1), fu = random_matrix(up_type, outs, n, 2);
+    const device_matrix g(fg), u(fu);
+    const inputs in(rows, n, 1, 9);
+    const std::vector<float> bg = random_floats(outs, 3), bu = random_floats(outs, 4);
+    device_array<float> dev_bg(outs), dev_bu(outs), h(rows * ld);
+    dev_bg.put(bg.data()), dev_bu.put(bu.data());
+    ck_gated_args a = {gate ? &g.m : nullptr, &u.m, dev_bg.p, dev_bu.p, activation, h.p, ld};
+    auto run = [&] {
+        need(ck_gated(stream, &a, &in.act, rows), "ck_gated");
+        finish("gated");
+        std::vector<float> out(h.n);
+        h.get(out.data());
+        return out;
+    };
+    const std::vector<float> got = run();
+    bool right = true;
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t i = 0; i < outs; i++) {
+            double sg, su;
+            const double vg = exact(fg, i, in, r, &sg) + bg[i], vu = exact(fu, i, in, r, &su) + bu[i];
+            const double want = activated(activation, vg, vu);
+            const double slack =
+                3e-6 * ((sg + 1) * (fabs(vu) + 2) + (su + 1) * (fabs(vg) + 2)) + 4e-6 * fabs(want);
+            right = right && fabs(got[r * ld + i] - want) <= slack;
+        }
+    const bool same = any_order(run, got);
+    ok(right && same, "gated by %s and %s, activation %u, %u rows%s", type_name(gate_type),
+        type_name(up_type), activation, rows, same ? "" : ": depends on order");
+}
+
+/* tokens x used pairs over experts, some of which have none and one of which has most. */
+static void test_experts(
+    uint32_t type, uint32_t gate_type, uint32_t tokens, uint32_t used, uint32_t n_experts)
+{
+    const uint32_t n = 256, ff = 256, per = 6, n_pairs = tokens * used;
+    const file_matrix fg = random_matrix(gate_type, n_experts * per, n, 1),
+                      fu = random_matrix(type, n_experts * per, n, 2);
+    const file_matrix fd = random_matrix(type, n_experts * per, ff, 3);
+    const device_matrix g(fg), u(fu), d(fd);
+    const inputs in(tokens, n, 1, 11), mid(n_pairs, ff, ck_is_float(type) ? 1 : 2, 12);
+    const std::vector<float> bg = random_floats(n_experts * per, 3), bu = random_floats(n_experts * per, 4);
+    device_array<float> dev_bg(bg.size()), dev_bu(bu.size()), h(n_pairs * 8), y(n_pairs * 8);
+    dev_bg.put(bg.data()), dev_bu.put(bu.data());
+
+    std::vector<int32_t> expert(n_pairs);
+    for (uint32_t p = 0; p < n_pairs; p++) /* a token's experts differ; the first is often one and the same */
+        expert[p] = static_cast<int32_t>(p % used == 0 ? 2 : (2 + p % used + (p / used) % 3 * 5) % n_experts);
+    for (uint32_t p = 0; p < n_pairs; p++)
+        for (uint32_t other = p / used * used; other < p; other++)
+            if (expert[other] == expert[p])
+                expert[p] = (expert[p] + 1) % static_cast<int32_t>(n_experts), other = p / used * used - 1;
+    std::vector<uint32_t> order, first;
+    for (uint32_t e = 0; e <= n_experts; e++) {
+        first.push_back(static_cast<uint32_t>(order.size()));
+        for (uint32_t p = 0; p < n_pairs && e < n_experts; p++)
+            if (expert[p] == static_cast<int32_t>(e))
+                order.push_back(p);
+    }
+    device_array<int32_t> dev_expert(n_pairs);
+    device_array<uint32_t> dev_order(n_pairs), dev_first(first.size());
+    dev_expert.put(expert.data()), dev_order.put(order.data()), dev_first.put(first.data());
+    const ck_experts e = {n_pairs, used, n_experts, dev_expert.p, dev_order.p, dev_first.p};
+    const ck_gated_args a = {&g.m, &u.m, dev_bg.p, dev_bu.p, ORCD_ACT_SILU_GATED, h.p, 8};
+    const ck_product p = {d.m, dev_bg.p, y.p, 8, 0};
+    auto run = [&] {
+        h.zero(), y.zero();
+        need(ck_gated_experts(stream, &a, &in.act, &e), "ck_gated_experts");
+        need(ck_down_experts(stream, &p, &mid.act, &e), "ck_down_experts");
+        finish("experts");
+        std::vector<float> out(h.n + y.n);
+        h.get(out.data()), y.get(out.data() + h.n);
+        return out;
+    };
+    const std::vector<float> got = run();
+    bool right = true, same = true;
+    for (uint32_t pair = 0; pair < n_pairs; pair++)
+        for (uint32_t i = 0; i < per; i++) {
+            const uint32_t row = static_cast<uint32_t>(expert[pair]) * per + i;
+            double sg, su, sd;
+            const double vg = exact(fg, row, in, pair / used, &sg) + bg[row];
+            const double vu = exact(fu, row, in, pair / used, &su) + bu[row];
+            const double want = activated(ORCD_ACT_SILU_GATED, vg, vu);
+            const double slack =
+                3e-6 * ((sg + 1) * (fabs(vu) + 2) + (su + 1) * (fabs(vg) + 2)) + 4e-6 * fabs(want);
+            right = right && fabs(got[pair * 8 + i] - want) <= slack;
+            const double down = exact(fd, row, mid, pair, &sd) + bg[row];
+            right = right && close_to(got[h.n + pair * 8 + i], down, sd + 1);
+        }
+    same = any_order(run, got);
+    if (tokens > 1) { /* the second token alone */
+        const ck_experts one = {used, used, n_experts, dev_expert.p + used, dev_order.p, dev_first.p};
+        ck_gated_args b = a;
+        ck_product q = p;
+        b.h += used * 8, q.y += used * 8;
+        const ck_act act = in.from(1), down = mid.from(used);
+        h.zero(), y.zero();
+        need(ck_gated_experts(stream, &b, &act, &one), "ck_gated_experts");
+        need(ck_down_experts(stream, &q, &down, &one), "ck_down_experts");
+        finish("one token");
+        std::vector<float> out(h.n + y.n);
+        h.get(out.data()), y.get(out.data() + h.n);
+        same = same && !memcmp(&out[used * 8], &got[used * 8], used * 32) &&
+               !memcmp(&out[h.n + used * 8], &got[h.n + used * 8], used * 32);
+    }
+    ok(right && same, "%s and %s: %u tokens of %u of %u experts%s%s", type_name(gate_type), type_name(type),
+        tokens, used, n_experts, right ? "" : ": wrong", same ? "" : ": depends on order or batch");
+}
+
+int main()
+{
+    if (simt_device_use(0)) {
+        printf("1..0 # SKIP %s\n", simt_error_text());
+        return 77;
+    }
+    on_host = !strcmp(simt_flavour(), "cuda-simt");
+    need(ck_touch_weights(), "ck_touch_weights");
+    need(simt_stream_create(&stream, 0), "stream");
+    for (const type_form &t : all_types) {
+        const uint32_t block = quant_type_find(t.type)->block_elems;
+        const bool small = block == 32, plain = block == 1;
+        test_product(t.type, 1, plain ? 1 : block, 1, false);
+        test_product(t.type, 9, plain ? 100 : small ? 32 : 256, 2, false);
+        test_product(t.type, 10, plain ? 257 : small ? 1184 : 1280, 3, true);
+        test_product(t.type, 5, plain ? 1048 : small ? 4160 : 4352, 8, true);
+        test_product(t.type, 3, plain ? 64 : small ? 96 : 512, 21, false);
+    }
+    test_product(ORCD_TYPE_Q4_K, 67, 2048, 5, false);
+    test_three();
+    test_gated(ORCD_TYPE_Q4_K, ORCD_TYPE_Q4_K, ORCD_ACT_SILU_GATED, 1);
+    test_gated(ORCD_TYPE_Q4_K, ORCD_TYPE_Q6_K, ORCD_ACT_GELU_GATED, 3);
+    test_gated(ORCD_TYPE_MXFP4, ORCD_TYPE_MXFP4, ORCD_ACT_SWIGLU_OAI, 4);
+    test_gated(ORCD_TYPE_F16, ORCD_TYPE_F16, ORCD_ACT_GELU, 2);
+    test_gated(ORCD_TYPE_BF16, ORCD_TYPE_Q8_0, ORCD_ACT_SILU_GATED, 7);
+    test_experts(ORCD_TYPE_MXFP4, ORCD_TYPE_MXFP4, 1, 4, 32);
+    test_experts(ORCD_TYPE_MXFP4, ORCD_TYPE_MXFP4, 5, 4, 40);
+    test_experts(ORCD_TYPE_Q4_K, ORCD_TYPE_Q6_K, 13, 2, 8);
+    test_experts(ORCD_TYPE_F16, ORCD_TYPE_F16, 9, 3, 4);
+    simt_stream_destroy(stream);
+    simt_usage u;
+    simt_usage_get(&u);
+    ok(u.device_bytes == 0 && u.misuses == 0, "nothing held, no misuse");
+    return tap_end();
+}
