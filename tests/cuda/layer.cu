@@ -842,6 +842,53 @@ void test_matrices()
     ok(good, "ldmatrix4_trans, ldmatrix2");
 }
 
+// --- hinted loads and stores ------------------------------------------------------------------
+
+template <class T> SIMT_DEVICE void pass_on(T *to, const T *from, unsigned i)
+{
+    SIMT_UNROLL
+    for (unsigned k = 0; k < 4; k++) {
+        T v = k == 0 ? simt::ldg(from + i) : k == 1 ? simt::ldcs(from + i) : simt::ldcg(from + i);
+        if (k % 2)
+            simt::stcs(to + 4 * i + k, v);
+        else
+            simt::stcg(to + 4 * i + k, v);
+    }
+}
+
+template <class T> SIMT_KERNEL(64) void pass(T *to, const T *from)
+{
+    simt::prefetch_l2(from);
+    pass_on(to, from, simt::thread_x());
+}
+
+template <class T> bool passes()
+{
+    device_array<T> from(64), to(256);
+    vector<unsigned char> v(64 * sizeof(T)), got(256 * sizeof(T));
+    random_numbers random = {9};
+    for (unsigned char &x : v)
+        x = static_cast<unsigned char>(random.next());
+    need(simt_copy(from.p, v.data(), v.size(), SIMT_TO_DEVICE), "copy");
+    need(run(1, 64, 0, pass<T>, to.p, static_cast<const T *>(from.p)), "pass");
+    need(simt_copy(got.data(), to.p, got.size(), SIMT_TO_HOST), "copy");
+    for (unsigned i = 0; i < 256; i++)
+        if (memcmp(&got[i * sizeof(T)], &v[i / 4 * sizeof(T)], sizeof(T)) != 0)
+            return false;
+    return true;
+}
+
+void test_hints()
+{
+    ok(passes<int8_t>() && passes<uint8_t>() && passes<int16_t>() && passes<uint16_t>() && passes<int>() &&
+            passes<unsigned>() && passes<int64_t>() && passes<uint64_t>() && passes<long long>() &&
+            passes<unsigned long long>() && passes<simt::half>() && passes<simt::bf16>() &&
+            passes<simt::half2>() && passes<simt::bf162>() && passes<simt::uint2>() &&
+            passes<simt::uint4>() && passes<simt::int2>() && passes<simt::int4>() && passes<simt::float2>() &&
+            passes<simt::float4>(),
+        "loads and stores with hints, of each type");
+}
+
 // --- the rest ---------------------------------------------------------------------------------------------
 
 SIMT_CONSTANT int8_t table[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
@@ -908,6 +955,7 @@ int main()
     test_half_sums();
     test_copies();
     test_matrices();
+    test_hints();
     test_mixed();
     simt_stream_destroy(stream);
     struct simt_usage u;

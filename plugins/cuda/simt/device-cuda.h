@@ -317,20 +317,31 @@ template <class T> SIMT_DEVICE T ldcg(const T *p)
     return detail::load_as(p, [](auto *q) { return __ldcg(q); });
 }
 
-template <class T> SIMT_DEVICE void stcs(T *p, std::common_type_t<T> v)
+namespace detail
+{
+template <class T, class F> SIMT_DEVICE void store_as(T *p, T v, F store)
 {
     if constexpr (std::is_same_v<T, half> || std::is_same_v<T, bf16>)
-        __stcs(reinterpret_cast<unsigned short *>(p), v.bits);
+        store(reinterpret_cast<unsigned short *>(p), static_cast<unsigned short>(v.bits));
+    else if constexpr (std::is_same_v<T, half2> || std::is_same_v<T, bf162>)
+        store(reinterpret_cast<unsigned *>(p), v.x.bits | static_cast<unsigned>(v.y.bits) << 16);
+    else if constexpr (std::is_same_v<T, long>)
+        store(reinterpret_cast<long long *>(p), static_cast<long long>(v));
+    else if constexpr (std::is_same_v<T, unsigned long>)
+        store(reinterpret_cast<unsigned long long *>(p), static_cast<unsigned long long>(v));
     else
-        __stcs(p, v);
+        store(p, v);
+}
+} // namespace detail
+
+template <class T> SIMT_DEVICE void stcs(T *p, std::common_type_t<T> v)
+{
+    detail::store_as(p, static_cast<T>(v), [](auto *q, auto w) { __stcs(q, w); });
 }
 
 template <class T> SIMT_DEVICE void stcg(T *p, std::common_type_t<T> v)
 {
-    if constexpr (std::is_same_v<T, half> || std::is_same_v<T, bf16>)
-        __stcg(reinterpret_cast<unsigned short *>(p), v.bits);
-    else
-        __stcg(p, v);
+    detail::store_as(p, static_cast<T>(v), [](auto *q, auto w) { __stcg(q, w); });
 }
 
 SIMT_DEVICE void prefetch_l2(const void *p)
