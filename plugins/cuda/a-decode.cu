@@ -224,7 +224,7 @@ SIMT_DEVICE bool find_work(const ck_attn_args &a, const ck_tile *tiles, uint32_t
 }
 
 template <int HEADS, int PAIRS>
-SIMT_KERNEL(THREADS)
+SIMT_KERNEL2(THREADS, 2)
 void decode(ck_attn_args a, float *partial, uint32_t n_splits, const ck_tile *tiles)
 {
     kernel_begin();

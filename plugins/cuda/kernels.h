@@ -454,7 +454,6 @@ enum simt_status ck_add_shared(struct simt_stream *s, float *x, uint32_t ld_x, c
 enum simt_status ck_touch_weights(void);
 enum simt_status ck_touch_attention(void);
 enum simt_status ck_touch_sampling(void);
-enum simt_status ck_touch_draws(void); /* of s-sample.cu; ck_touch_sampling calls it */
 enum simt_status ck_touch_families(void);
 
 #ifdef __cplusplus

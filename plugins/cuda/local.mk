@@ -1,11 +1,12 @@
 # plugins/cuda: the host code is one library for both flavours, each kernel file an object for each.
 include plugins/cuda/simt/simt.mk
 include plugins/cuda/attention.mk
+include plugins/cuda/sampling.mk
 include plugins/cuda/w.mk
 EXTRA_DIST += plugins/cuda/kernels.h docs/cuda.md
 
-CUDA_KERNELS = plugins/cuda/f-rows.cu plugins/cuda/s-sample.cu plugins/cuda/s-step.cu
-EXTRA_DIST += $(CUDA_KERNELS) plugins/cuda/s-kept.cuh plugins/cuda/s-vocab.cuh
+CUDA_KERNELS = plugins/cuda/f-rows.cu $(CUDA_SAMPLING_SOURCES)
+EXTRA_DIST += plugins/cuda/f-rows.cu
 
 noinst_LIBRARIES += libcudahost.a
 libcudahost_a_SOURCES = $(QUANT_TYPES_SOURCES) \
