@@ -87,6 +87,10 @@ int cuda_device_open(const struct orcd_host *host, const struct cuda_options *o,
 void cuda_device_close(struct orcd_device *d);
 int cuda_device_memory(struct orcd_device *d, struct orcd_memory *memory, struct orcd_error *err);
 void cuda_device_stats(struct orcd_device *d, struct orcd_stats *stats);
+
+/* copy-speed.c: bytes read and written by copies on the thread's device, 10^9 a second; 0: it
+ * has no room. */
+double cuda_copy_gbs(void);
 /* Makes d the thread's device; the first thing that a slot does. DEVICE_LOST, DEVICE. */
 int cuda_enter(struct orcd_device *d, struct orcd_error *err);
 /* The ORCD_E_ code of a failed call, err filled with `what` and the runtime's own text. */

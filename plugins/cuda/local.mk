@@ -12,7 +12,7 @@ noinst_LIBRARIES += libcudahost.a
 libcudahost_a_SOURCES = $(QUANT_TYPES_SOURCES) \
 	plugins/cpu/source.c plugins/cpu/source.h plugins/cpu/util.c plugins/cpu/util.h \
 	plugins/cpu/rope-freqs.c plugins/cpu/rope-freqs.h \
-	plugins/cuda/collect.c plugins/cuda/ctx.c plugins/cuda/ctx.h plugins/cuda/cuda.h plugins/cuda/device.c \
+	plugins/cuda/collect.c plugins/cuda/copy-speed.c plugins/cuda/ctx.c plugins/cuda/ctx.h plugins/cuda/cuda.h plugins/cuda/device.c \
 	plugins/cuda/forward.c plugins/cuda/graphs.c plugins/cuda/launcher.c plugins/cuda/load.c \
 	plugins/cuda/model.c plugins/cuda/options.c plugins/cuda/options.h plugins/cuda/passes.c \
 	plugins/cuda/plan.c plugins/cuda/plan.h plugins/cuda/planes.c plugins/cuda/plugin.c \

@@ -45,9 +45,11 @@ static int32_t model_info(struct orcd_model *m, struct orcd_model_info *info, st
     return 0;
 }
 
-/* For tests of the flavour that runs on the CPU. */
+/* The copy speed for bench-infer; the others for tests of the flavour that runs on the CPU. */
 static void *get_proc(const char *name)
 {
+    if (strcmp(name, "x_copy_gbs") == 0)
+        return (void *)(uintptr_t)cuda_copy_gbs;
     if (strcmp(name, "x_simt_knobs") == 0)
         return (void *)(uintptr_t)simt_knobs;
     if (strcmp(name, "x_simt_usage") == 0)
