@@ -49,6 +49,23 @@ tests_cuda_test_layer_cuda_LDADD = tests/cuda/layer.nvo $(SIMT_CUDA_LIBS)
 nodist_EXTRA_tests_cuda_test_blas_cuda_SOURCES = none.cc
 tests_cuda_test_blas_cuda_SOURCES =
 tests_cuda_test_blas_cuda_LDADD = tests/cuda/blas.nvo $(SIMT_CUDA_LIBS)
+if HAVE_CMOCKA
+CUDA_GPU_TESTS = tests/cuda/test-attention-cuda tests/cuda/test-rows-cuda tests/cuda/test-sampling-cuda
+check_PROGRAMS += $(CUDA_GPU_TESTS)
+TESTS += $(CUDA_GPU_TESTS)
+tests_cuda_test_attention_cuda_SOURCES = tests/cuda/test-cuda-attention.c
+tests_cuda_test_attention_cuda_CFLAGS = $(TEST_CFLAGS)
+nodist_EXTRA_tests_cuda_test_attention_cuda_SOURCES = none.cc
+tests_cuda_test_attention_cuda_LDADD = $(CUDA_ATTENTION_NV) $(SIMT_CUDA_LIBS) $(TEST_LIBS) -lm
+tests_cuda_test_rows_cuda_SOURCES = tests/cuda/test-cuda-rows.c
+tests_cuda_test_rows_cuda_CFLAGS = $(TEST_CFLAGS)
+nodist_EXTRA_tests_cuda_test_rows_cuda_SOURCES = none.cc
+tests_cuda_test_rows_cuda_LDADD = $(CUDA_ATTENTION_NV) $(SIMT_CUDA_LIBS) $(TEST_LIBS) -lm
+tests_cuda_test_sampling_cuda_SOURCES = tests/cuda/test-cuda-sampling.c
+tests_cuda_test_sampling_cuda_CFLAGS = $(TEST_CFLAGS)
+nodist_EXTRA_tests_cuda_test_sampling_cuda_SOURCES = none.cc
+tests_cuda_test_sampling_cuda_LDADD = $(CUDA_SAMPLING_NV) $(SIMT_CUDA_LIBS) $(TEST_LIBS) -lm
+endif
 endif
 
 include tests/cuda/attention.mk
