@@ -5,10 +5,11 @@
 #include "plugins/cuda/kernels.h"
 #include "plugins/cuda/simt/simt.h"
 
-/* Every kernel of the file, loaded: a-qkv.cu, a-decode.cu, a-experts.cu. */
+/* Every kernel of the file, loaded: a-qkv.cu, a-decode.cu ... */
 enum simt_status a_touch_qkv();
 enum simt_status a_touch_decode();
 enum simt_status a_touch_experts();
+enum simt_status a_touch_prefill();
 
 namespace
 {
@@ -63,6 +64,33 @@ SIMT_DEVICE float rescale(float x, float max)
 SIMT_BOTH uint32_t round_up(uint32_t x, uint32_t to)
 {
     return (x + to - 1) / to * to;
+}
+
+/* Keys key0 .. of a tile into shared memory; those outside first .. end are zeros, not read. */
+template <unsigned THREADS>
+SIMT_DEVICE void load_tile(const ck_attn_args &a, const simt::half *plane, simt::half *to, uint32_t seq,
+    uint32_t kv_head, uint32_t key0, uint32_t keys, uint32_t first, uint32_t end, uint32_t dim,
+    uint32_t stride)
+{
+    const uint32_t page = a.kv.table[static_cast<uint64_t>(seq) * a.kv.table_ld + key0 / CK_PAGE];
+    const simt::half *const from =
+        plane + page * a.kv.page_stride + static_cast<uint64_t>(kv_head * CK_PAGE + key0 % CK_PAGE) * dim;
+    if (dim % 8 == 0) {
+        const uint32_t units = dim / 8;
+        for (uint32_t i = simt::thread_x(); i < keys * units; i += THREADS) {
+            const uint32_t k = i / units, u = i % units;
+            simt::cp_async16_or_zero(
+                to + k * stride + 8 * u, from + k * dim + 8 * u, key0 + k >= first && key0 + k < end);
+        }
+    } else {
+        const uint32_t words = round_up(dim, 8) / 2;
+        for (uint32_t i = simt::thread_x(); i < keys * words; i += THREADS) {
+            const uint32_t k = i / words, w = i % words;
+            const bool valid = 2 * w < dim && key0 + k >= first && key0 + k < end;
+            *reinterpret_cast<unsigned *>(to + k * stride + 2 * w) =
+                valid ? *reinterpret_cast<const unsigned *>(from + k * dim + 2 * w) : 0u;
+        }
+    }
 }
 
 } // namespace

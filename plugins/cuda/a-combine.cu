@@ -54,14 +54,6 @@ enum simt_status ck_attn_decode(
         static_cast<const float *>(partial), n_splits);
 }
 
-enum simt_status ck_attn_prefill(
-    struct simt_stream *s, const struct ck_attn_args *a, const struct ck_tile *tiles, uint32_t n_tiles)
-{
-    if (a->rows == 0 || n_tiles == 0)
-        return SIMT_OK;
-    return a_decode(s, *a, nullptr, 1, tiles, n_tiles * CK_TILE);
-}
-
 enum simt_status ck_touch_attention(void)
 {
     enum simt_status st = simt::kernel_prepare(combine, THREADS, 0);
@@ -69,5 +61,7 @@ enum simt_status ck_touch_attention(void)
         st = a_touch_qkv();
     if (st == SIMT_OK)
         st = a_touch_decode();
+    if (st == SIMT_OK)
+        st = a_touch_prefill();
     return st != SIMT_OK ? st : a_touch_experts();
 }

@@ -58,32 +58,6 @@ SIMT_BOTH decode_shared shared_of(const decode_shape &s, uint32_t heads, uint32_
     return m;
 }
 
-/* Keys key0 .. of a tile into shared memory; those outside first .. end are zeros, not read. */
-SIMT_DEVICE void load_tile(const ck_attn_args &a, const simt::half *plane, simt::half *to, uint32_t seq,
-    uint32_t kv_head, uint32_t key0, uint32_t keys, uint32_t first, uint32_t end, uint32_t dim,
-    uint32_t stride)
-{
-    const uint32_t page = a.kv.table[static_cast<uint64_t>(seq) * a.kv.table_ld + key0 / CK_PAGE];
-    const simt::half *const from =
-        plane + page * a.kv.page_stride + static_cast<uint64_t>(kv_head * CK_PAGE + key0 % CK_PAGE) * dim;
-    if (dim % 8 == 0) {
-        const uint32_t units = dim / 8;
-        for (uint32_t i = simt::thread_x(); i < keys * units; i += THREADS) {
-            const uint32_t k = i / units, u = i % units;
-            simt::cp_async16_or_zero(
-                to + k * stride + 8 * u, from + k * dim + 8 * u, key0 + k >= first && key0 + k < end);
-        }
-    } else {
-        const uint32_t words = round_up(dim, 8) / 2;
-        for (uint32_t i = simt::thread_x(); i < keys * words; i += THREADS) {
-            const uint32_t k = i / words, w = i % words;
-            const bool valid = 2 * w < dim && key0 + k >= first && key0 + k < end;
-            *reinterpret_cast<unsigned *>(to + k * stride + 2 * w) =
-                valid ? *reinterpret_cast<const unsigned *>(from + k * dim + 2 * w) : 0u;
-        }
-    }
-}
-
 /* This thread's part of the scores of its key. */
 template <int HEADS>
 SIMT_DEVICE void score_tile(const decode_shape &s, const float *q, const simt::half *k, float *scores)
@@ -242,9 +216,9 @@ void decode(ck_attn_args a, float *partial, uint32_t n_splits, const ck_tile *ti
     if (!find_work<HEADS>(a, tiles, s.keys, &w))
         return;
     const uint32_t seq = a.cells.seq[w.row];
-    load_tile(a, k_plane, k_tile, seq, w.kv_head, w.begin, s.keys, w.first, w.end, a.dk, s.k_stride);
+    load_tile<THREADS>(a, k_plane, k_tile, seq, w.kv_head, w.begin, s.keys, w.first, w.end, a.dk, s.k_stride);
     simt::cp_async_commit();
-    load_tile(a, v_plane, v_tile, seq, w.kv_head, w.begin, s.keys, w.first, w.end, a.dv, s.v_stride);
+    load_tile<THREADS>(a, v_plane, v_tile, seq, w.kv_head, w.begin, s.keys, w.first, w.end, a.dv, s.v_stride);
     simt::cp_async_commit();
     for (uint32_t i = simt::thread_x(); i < HEADS * s.dk8; i += THREADS) {
         const uint32_t g = i / s.dk8, d = i % s.dk8;
@@ -262,7 +236,8 @@ void decode(ck_attn_args a, float *partial, uint32_t n_splits, const ck_tile *ti
         score_tile<HEADS>(s, q, k_tile, scores);
         simt::syncthreads();
         if (next < w.end)
-            load_tile(a, k_plane, k_tile, seq, w.kv_head, next, s.keys, w.first, w.end, a.dk, s.k_stride);
+            load_tile<THREADS>(
+                a, k_plane, k_tile, seq, w.kv_head, next, s.keys, w.first, w.end, a.dk, s.k_stride);
         simt::cp_async_commit();
         if (simt::warp() < HEADS) {
             const float by = weigh_tile<HEADS>(a, s, scores, p, simt::warp(), key0, w.first, w.end, &total);
@@ -274,7 +249,8 @@ void decode(ck_attn_args a, float *partial, uint32_t n_splits, const ck_tile *ti
         add_values<HEADS, PAIRS>(s, p, back, v_tile, next < w.end ? s.keys : w.end - key0, acc);
         simt::syncthreads();
         if (next < w.end)
-            load_tile(a, v_plane, v_tile, seq, w.kv_head, next, s.keys, w.first, w.end, a.dv, s.v_stride);
+            load_tile<THREADS>(
+                a, v_plane, v_tile, seq, w.kv_head, next, s.keys, w.first, w.end, a.dv, s.v_stride);
         simt::cp_async_commit();
     }
 

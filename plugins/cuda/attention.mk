@@ -1,6 +1,6 @@
 # Attention and experts: sources of both plugins.
 CUDA_ATTENTION_SOURCES = plugins/cuda/a-qkv.cu plugins/cuda/a-decode.cu plugins/cuda/a-combine.cu \
-	plugins/cuda/a-experts.cu
+	plugins/cuda/a-prefill.cu plugins/cuda/a-experts.cu
 CUDA_ATTENTION_HOST = $(CUDA_ATTENTION_SOURCES:.cu=.ho)
 CUDA_ATTENTION_RACE = $(CUDA_ATTENTION_SOURCES:.cu=.rho)
 CUDA_ATTENTION_NV = $(CUDA_ATTENTION_SOURCES:.cu=.nvo)
