@@ -71,7 +71,7 @@ template <int N> struct inputs {
 
 template <unsigned T, int N>
 SIMT_DEVICE void consume(
-    const raw<T> (&r)[2], const product_work &k, const inputs<N> &in, unsigned unit, float (&sum)[2][N])
+    const raw<T> (&r)[2], const product_work &k, const inputs<N> &in, unsigned unit, float (&sum)[2 * N])
 {
     if constexpr (is_float(T)) {
         float v[2][8];
@@ -87,7 +87,7 @@ SIMT_DEVICE void consume(
             for (int m = 0; m < 2; m++)
                 SIMT_UNROLL
             for (int i = 0; i < 8; i++)
-                sum[m][n] = simt::fma(v[m][i], f[i], sum[m][n]);
+                sum[2 * n + m] = simt::fma(v[m][i], f[i], sum[2 * n + m]);
         }
     } else {
         unsigned v[2][8];
@@ -110,10 +110,32 @@ SIMT_DEVICE void consume(
                     dot0 = simt::dp4a(static_cast<int>(v[m][i]), x[i], dot0);
                     dot1 = simt::dp4a(static_cast<int>(v[m][i + 4]), x[i + 4], dot1);
                 }
-                sum[m][n] = simt::fma(d, term<T>(s[m], dot0, dot1, sums), sum[m][n]);
+                sum[2 * n + m] = simt::fma(d, term<T>(s[m], dot0, dot1, sums), sum[2 * n + m]);
             }
         }
     }
+}
+
+/* Sums over the warp, sum i in lane i. Each has the butterfly's order (lanes 16 apart, then 8 ...),
+ * but as lanes meet, either takes on half of the sums: one shuffle each in all, not five. */
+template <int Count> SIMT_DEVICE float sum_lanes(float (&v)[Count])
+{
+    const unsigned l = simt::lane();
+    int apart = 16;
+    SIMT_UNROLL
+    for (int count = Count; count > 1; count /= 2, apart /= 2) {
+        const bool upper = l & static_cast<unsigned>(apart);
+        SIMT_UNROLL
+        for (int i = 0; i < count / 2; i++) {
+            const float keep = upper ? v[i + count / 2] : v[i], give = upper ? v[i] : v[i + count / 2];
+            v[i] = keep + simt::shfl_xor(give, apart);
+        }
+    }
+    SIMT_UNROLL
+    for (; apart > 0; apart /= 2)
+        v[0] += simt::shfl_xor(v[0], apart);
+    /* sum i is in the lanes whose upper bits are i */
+    return simt::shfl(v[0], static_cast<int>(l) * (32 / Count) % 32);
 }
 
 /* What a pass works on. */
@@ -189,8 +211,8 @@ template <unsigned T, int N> SIMT_KERNEL(product_threads) void product(const pro
 {
     SIMT_SHARED(float, partial, [product_warps][2 * N]);
     const unsigned l = simt::lane(), warp = simt::warp();
-    unsigned tile = simt::block_x() / k.passes;
-    const unsigned pass_i = simt::block_x() % k.passes;
+    unsigned tile = k.passes == 1 ? simt::block_x() : simt::block_x() / k.passes;
+    const unsigned pass_i = k.passes == 1 ? 0 : simt::block_x() % k.passes;
     const bool pair = k.part[0].finish == FINISH_PAIR;
 
     /* parts are picked by hand: an index would put the arguments into local memory */
@@ -242,31 +264,23 @@ template <unsigned T, int N> SIMT_KERNEL(product_threads) void product(const pro
         in.entry[n] = (row * terms + n % terms) * (k.ld / 32);
     }
 
-    float sum[2][N] = {};
+    /* A unit's registers are asked for again as soon as they are used up. */
+    float sum[2 * N] = {};
     while (true) {
         SIMT_UNROLL
-        for (unsigned u = 0; u < lot; u++)
-            if (unit + u * step < k.units)
-                consume<T, N>(r[u], k, in, unit + u * step, sum);
+        for (unsigned u = 0; u < lot; u++) {
+            const unsigned at = unit + u * step, next = at + lot * step;
+            if (at < k.units)
+                consume<T, N>(r[u], k, in, at, sum);
+            if (next < k.units)
+                r[u][0] = load<T>(w0, next), r[u][1] = load<T>(w1, next);
+        }
         unit += lot * step;
         if (unit - l >= k.units) /* for all lanes at once */
             break;
-        SIMT_UNROLL
-        for (unsigned u = 0; u < lot; u++)
-            if (unit + u * step < k.units)
-                r[u][0] = load<T>(w0, unit + u * step), r[u][1] = load<T>(w1, unit + u * step);
     }
 
-    /* sum of row m and slot n to lane 2 n + m */
-    float mine = 0.0f;
-    SIMT_UNROLL
-    for (unsigned n = 0; n < N; n++)
-        SIMT_UNROLL
-    for (unsigned m = 0; m < 2; m++) {
-        const float all = simt::warp_sum(sum[m][n]);
-        if (l == 2 * n + m)
-            mine = all;
-    }
+    float mine = sum_lanes(sum); /* of row m and slot n in lane 2 n + m */
     if (share > 1) {
         if (l < 2 * N)
             partial[warp][l] = mine;

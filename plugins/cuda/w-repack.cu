@@ -186,7 +186,6 @@ template <unsigned T>
 SIMT_KERNEL(block_threads)
 void repack(uint8_t *q, uint8_t *h, uint8_t *s, uint8_t *d, const uint8_t *src, uint64_t first, uint64_t n)
 {
-    simt::pdl_wait();
     const uint64_t i = static_cast<uint64_t>(simt::block_x()) * block_threads + simt::thread_x();
     if (i >= n)
         return;
@@ -230,7 +229,6 @@ template <class E>
 SIMT_KERNEL(block_threads)
 void copy_elements(E *q, const E *src, uint64_t first, uint64_t n, unsigned n_cols, unsigned ld)
 {
-    simt::pdl_wait();
     const uint64_t i = static_cast<uint64_t>(simt::block_x()) * block_threads + simt::thread_x();
     if (i >= n)
         return;
@@ -242,16 +240,18 @@ void copy_elements(E *q, const E *src, uint64_t first, uint64_t n, unsigned n_co
 SIMT_KERNEL(block_threads)
 void copy_vectors(simt::uint4 *q, const simt::uint4 *src, uint64_t n)
 {
-    simt::pdl_wait();
     const uint64_t i = static_cast<uint64_t>(simt::block_x()) * block_threads + simt::thread_x();
     if (i < n)
         q[i] = simt::ldg(src + i);
 }
 
+/* Not dependent launches: weights are read by kernels before these wait for anything. */
 simt_launch_config of_threads(simt_stream *s, uint64_t threads)
 {
-    return config(
+    simt_launch_config c = config(
         s, "repack", static_cast<unsigned>((threads + block_threads - 1) / block_threads), block_threads);
+    c.pdl = 0;
+    return c;
 }
 
 template <unsigned T>
