@@ -44,6 +44,11 @@ enum simt_status launch_32(
 enum simt_status launch_256(
     simt_stream *s, unsigned type, unsigned slots, unsigned grid, const product_work &k);
 
+/* Whether matrices of the two types can go together, and the launch for it. */
+bool go_together(unsigned type, unsigned other);
+enum simt_status launch_two(
+    simt_stream *s, unsigned type, unsigned other, unsigned slots, unsigned grid, const product_work &k);
+
 enum simt_status prepare_repack();
 enum simt_status prepare_expand();
 enum simt_status prepare_norm();
@@ -51,6 +56,7 @@ enum simt_status prepare_rows();
 enum simt_status prepare_float();
 enum simt_status prepare_32();
 enum simt_status prepare_256();
+enum simt_status prepare_two();
 
 } // namespace w
 #endif

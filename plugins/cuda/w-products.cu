@@ -48,7 +48,7 @@ void add_part(product_work &k, const ck_matrix &w, unsigned n_rows, const float 
     const unsigned groups = finish == FINISH_PAIR ? n_rows : (n_rows + 1) / 2;
     const unsigned share = share_of(w, groups), groups_of_tile = product_warps / share;
     product_part &p = k.part[k.n_parts];
-    p = product_part{planes_of(w), bias, y, ld_y, n_rows, finish, share, 0};
+    p = product_part{planes_of(w), bias, y, ld_y, n_rows, finish, w.type, share, 0};
     p.end = (k.n_parts ? k.part[k.n_parts - 1].end : 0) + (groups + groups_of_tile - 1) / groups_of_tile;
     k.n_parts++;
 }
@@ -142,16 +142,24 @@ extern "C" enum simt_status ck_products(
     for (uint32_t i = 0; i < n; i++) {
         if (done >> i & 1)
             continue;
+        const uint32_t type = p[i].w.type;
+        uint32_t other = type;
         product_work k = begin(p[i].w, *act, rows);
-        for (uint32_t j = i; j < n && k.n_parts < 3; j++) {
-            if ((done >> j & 1) || p[j].w.type != p[i].w.type)
+        for (uint32_t j = i; j < n; j++) {
+            const uint32_t next = p[j].w.type;
+            if ((done >> j & 1) ||
+                (next != type && next != other && (other != type || !go_together(type, next))))
                 continue;
+            if (next != type)
+                other = next;
             add_part(
                 k, p[j].w, p[j].w.n_rows, p[j].bias, p[j].y, p[j].ld_y, p[j].add ? FINISH_ADD : FINISH_SET);
             done |= 1u << j;
         }
-        const unsigned slots = set_passes(k);
-        const enum simt_status status = go(s, p[i].w.type, slots, k, k.part[k.n_parts - 1].end);
+        const unsigned slots = set_passes(k), n_tiles = k.part[k.n_parts - 1].end;
+        const enum simt_status status = other == type
+                                            ? go(s, type, slots, k, n_tiles)
+                                            : launch_two(s, type, other, slots, n_tiles * k.passes, k);
         if (status)
             return status;
     }
@@ -183,6 +191,6 @@ extern "C" enum simt_status ck_down_experts(
 
 extern "C" enum simt_status ck_touch_weights(void)
 {
-    return first_failure(
-        prepare_repack, prepare_expand, prepare_norm, prepare_rows, prepare_float, prepare_32, prepare_256);
+    return first_failure(prepare_repack, prepare_expand, prepare_norm, prepare_rows, prepare_float,
+        prepare_32, prepare_256, prepare_two);
 }

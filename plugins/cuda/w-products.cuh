@@ -34,7 +34,7 @@ struct product_part {
     planes w;
     const float *bias;
     float *y;
-    unsigned ld_y, n_rows, finish;
+    unsigned ld_y, n_rows, finish, type;
     unsigned share; /* warps that share a row */
     unsigned end;   /* tiles of the launch up to and with this part's */
 };
@@ -207,22 +207,26 @@ SIMT_DEVICE void finish_sum(const product_work &k, const product_part &p, float 
     y[row] = v;
 }
 
-template <unsigned T, int N> SIMT_KERNEL(product_threads) void product(const product_work k)
+/* The part that a tile of the launch belongs to, and its number there. Picked by hand: an index
+ * would put the arguments into local memory. */
+SIMT_DEVICE product_part part_of(const product_work &k, unsigned *tile)
+{
+    product_part part = k.part[0];
+    unsigned before = 0;
+    if (part.finish != FINISH_PAIR && k.n_parts > 1 && *tile >= k.part[0].end)
+        part = k.part[1], before = k.part[0].end;
+    if (part.finish != FINISH_PAIR && k.n_parts > 2 && *tile >= k.part[1].end)
+        part = k.part[2], before = k.part[1].end;
+    *tile -= before;
+    return part;
+}
+
+template <unsigned T, int N>
+SIMT_DEVICE void product_tile(const product_work &k, const product_part &part, unsigned tile, unsigned pass_i)
 {
     SIMT_SHARED(float, partial, [product_warps][2 * N]);
     const unsigned l = simt::lane(), warp = simt::warp();
-    unsigned tile = k.passes == 1 ? simt::block_x() : simt::block_x() / k.passes;
-    const unsigned pass_i = k.passes == 1 ? 0 : simt::block_x() % k.passes;
-    const bool pair = k.part[0].finish == FINISH_PAIR;
-
-    /* parts are picked by hand: an index would put the arguments into local memory */
-    product_part part = k.part[0];
-    unsigned before = 0;
-    if (!pair && k.n_parts > 1 && tile >= k.part[0].end)
-        part = k.part[1], before = k.part[0].end;
-    if (!pair && k.n_parts > 2 && tile >= k.part[1].end)
-        part = k.part[2], before = k.part[1].end;
-    tile -= before;
+    const bool pair = part.finish == FINISH_PAIR;
     const unsigned share = part.share, terms = N > 1 ? k.terms : 1;
 
     const bool waits = k.expert != nullptr; /* routing comes from the kernel before */
@@ -300,6 +304,30 @@ template <unsigned T, int N> SIMT_KERNEL(product_threads) void product(const pro
         return;
     float *y = part.y + static_cast<size_t>(output_row(k, p, n / terms)) * part.ld_y;
     finish_sum(k, part, y, mine, other, row, static_cast<unsigned>(base) + row);
+}
+
+SIMT_DEVICE unsigned tile_of(const product_work &k, unsigned *pass_i)
+{
+    *pass_i = k.passes == 1 ? 0 : simt::block_x() % k.passes;
+    return k.passes == 1 ? simt::block_x() : simt::block_x() / k.passes;
+}
+
+template <unsigned T, int N> SIMT_KERNEL(product_threads) void product(const product_work k)
+{
+    unsigned pass_i, tile = tile_of(k, &pass_i);
+    const product_part part = part_of(k, &tile);
+    product_tile<T, N>(k, part, tile, pass_i);
+}
+
+/* Parts of two types, as mixes have them for Q, K and V. */
+template <unsigned T, unsigned U, int N> SIMT_KERNEL(product_threads) void product_two(const product_work k)
+{
+    unsigned pass_i, tile = tile_of(k, &pass_i);
+    const product_part part = part_of(k, &tile);
+    if (part.type == T)
+        product_tile<T, N>(k, part, tile, pass_i);
+    else
+        product_tile<U, N>(k, part, tile, pass_i);
 }
 
 template <unsigned T>

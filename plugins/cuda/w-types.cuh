@@ -366,8 +366,8 @@ SIMT_BOTH planes planes_of(const struct ck_matrix &m)
 #define W_CASES_FLOAT(call) W_CASE(F32, call) W_CASE(F16, call) W_CASE(BF16, call)
 #define W_CASES_32(call)                                                                                     \
     W_CASE(Q4_0, call)                                                                                       \
-    W_CASE(Q4_1, call) W_CASE(Q5_0, call) W_CASE(Q5_1, call) W_CASE(Q8_0, call) W_CASE(IQ4_NL, call)         \
-        W_CASE(MXFP4, call)
+    W_CASE(Q4_1, call)                                                                                       \
+    W_CASE(Q5_0, call) W_CASE(Q5_1, call) W_CASE(Q8_0, call) W_CASE(IQ4_NL, call) W_CASE(MXFP4, call)
 #define W_CASES_256(call)                                                                                    \
     W_CASE(Q2_K, call)                                                                                       \
     W_CASE(Q3_K, call) W_CASE(Q4_K, call) W_CASE(Q5_K, call) W_CASE(Q6_K, call) W_CASE(IQ4_XS, call)

@@ -171,23 +171,26 @@ static void test_product(uint32_t type, uint32_t n_rows, uint32_t n_cols, uint32
         same ? "" : ": depends on order or batch");
 }
 
-/* Three matrices of one input, of two types, without bias, over what was there. */
-static void test_three()
+/* Three matrices of one input: at once the same bits as one by one, and in fewer launches. */
+static void test_three(const uint32_t (&types)[3], unsigned launches, uint32_t rows)
 {
-    const uint32_t rows = 3, n = 512, outs[3] = {40, 7, 9};
-    const file_matrix f[3] = {random_matrix(ORCD_TYPE_Q4_K, outs[0], n, 1),
-        random_matrix(ORCD_TYPE_Q6_K, outs[1], n, 2), random_matrix(ORCD_TYPE_Q4_K, outs[2], n, 3)};
+    const uint32_t n = 2304, outs[3] = {40, 7, 9};
+    const file_matrix f[3] = {random_matrix(types[0], outs[0], n, 1), random_matrix(types[1], outs[1], n, 2),
+        random_matrix(types[2], outs[2], n, 3)};
     const device_matrix w[3] = {device_matrix(f[0]), device_matrix(f[1]), device_matrix(f[2])};
     const inputs in(rows, n, 1, 4);
-    device_array<float> y0(rows * 40), y1(rows * 8), y2(rows * 12);
-    float *const y[3] = {y0.p, y1.p, y2.p};
     const uint32_t ld[3] = {40, 8, 12};
+    device_array<float> y0(rows * ld[0]), y1(rows * ld[1]), y2(rows * ld[2]);
+    float *const y[3] = {y0.p, y1.p, y2.p};
     ck_product p[3];
     for (int i = 0; i < 3; i++)
         p[i] = ck_product{w[i].m, nullptr, y[i], ld[i], 0};
+    simt_usage before, after;
+    simt_usage_get(&before);
     need(ck_products(stream, p, 3, &in.act, rows), "ck_products");
     finish("three");
-    bool right = true;
+    simt_usage_get(&after);
+    bool right = !on_host || after.launches - before.launches == launches, same = true;
     for (int i = 0; i < 3; i++) {
         std::vector<float> got(rows * ld[i]), alone(got.size());
         need(simt_copy(got.data(), y[i], got.size() * 4, SIMT_TO_HOST), "copy");
@@ -199,9 +202,10 @@ static void test_three()
         need(ck_products(stream, &p[i], 1, &in.act, rows), "ck_products");
         finish("one of three");
         need(simt_copy(alone.data(), y[i], alone.size() * 4, SIMT_TO_HOST), "copy");
-        right = right && alone == got;
+        same = same && alone == got;
     }
-    ok(right, "three matrices of two types, at once and one by one");
+    ok(right && same, "%s, %s and %s at once, %u rows%s%s", type_name(types[0]), type_name(types[1]),
+        type_name(types[2]), rows, right ? "" : ": wrong", same ? "" : ": differs from one by one");
 }
 
 static void test_gated(uint32_t gate_type, uint32_t up_type, uint32_t activation, uint32_t rows)
@@ -335,7 +339,13 @@ int main()
         test_product(t.type, 3, plain ? 64 : small ? 96 : 512, 21, false);
     }
     test_product(ORCD_TYPE_Q4_K, 67, 2048, 5, false);
-    test_three();
+    test_three({ORCD_TYPE_Q4_K, ORCD_TYPE_Q4_K, ORCD_TYPE_Q4_K}, 1, 3);
+    test_three({ORCD_TYPE_Q4_K, ORCD_TYPE_Q4_K, ORCD_TYPE_Q6_K}, 1, 1);
+    test_three({ORCD_TYPE_Q6_K, ORCD_TYPE_Q5_K, ORCD_TYPE_Q6_K}, 1, 2);
+    test_three({ORCD_TYPE_Q5_0, ORCD_TYPE_Q5_0, ORCD_TYPE_Q8_0}, 1, 8);
+    test_three({ORCD_TYPE_Q8_0, ORCD_TYPE_Q5_0, ORCD_TYPE_Q8_0}, 1, 11);
+    test_three({ORCD_TYPE_Q4_K, ORCD_TYPE_Q6_K, ORCD_TYPE_Q5_K}, 2, 4);
+    test_three({ORCD_TYPE_Q3_K, ORCD_TYPE_Q5_K, ORCD_TYPE_Q3_K}, 2, 1);
     test_gated(ORCD_TYPE_Q4_K, ORCD_TYPE_Q4_K, ORCD_ACT_SILU_GATED, 1);
     test_gated(ORCD_TYPE_Q4_K, ORCD_TYPE_Q6_K, ORCD_ACT_GELU_GATED, 3);
     test_gated(ORCD_TYPE_MXFP4, ORCD_TYPE_MXFP4, ORCD_ACT_SWIGLU_OAI, 4);
