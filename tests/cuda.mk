@@ -69,3 +69,4 @@ endif
 endif
 
 include tests/cuda/attention.mk
+include tests/cuda/plugin.mk

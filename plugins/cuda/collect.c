@@ -75,7 +75,8 @@ static void row_end(struct orcd_ctx *ctx, struct step *s, struct step_row *r)
     struct cuda_seq *seq = &ctx->seqs[r->seq];
     if (s->error || seq->spoiled)
         r->done = 0;
-    else
+    /* Behind an aborted row, first_pos is where the sequence never came to. */
+    if (r->done)
         seq->len = r->first_pos + r->done;
     r->status = r->done == r->n_tokens ? 0 : ORCD_E_ABORTED;
     if (r->status == 0 && r->n_logits && r->kind == ORCD_KIND_TOKEN && s->token[r->wanted] < 0) {

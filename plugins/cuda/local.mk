@@ -18,3 +18,36 @@ libcudahost_a_SOURCES = $(QUANT_TYPES_SOURCES) \
 	plugins/cuda/plan.c plugins/cuda/plan.h plugins/cuda/planes.c plugins/cuda/plugin.c \
 	plugins/cuda/sequence.c plugins/cuda/submit.c
 libcudahost_a_CFLAGS = $(AM_CFLAGS) -fPIC
+EXTRA_DIST += plugins/cuda/plugin.map
+
+# None of the objects in the library is named by another: the entry is asked for by name.
+CUDA_SO_FLAGS = $(AM_LDFLAGS) $(PLUGIN_LDFLAGS) -Wl,-u,orcd_plugin_v1 \
+	-Wl,--version-script=$(srcdir)/plugins/cuda/plugin.map
+CUDA_HOST_KERNELS = $(CUDA_KERNELS:.cu=.ho)
+CUDA_NV_KERNELS = $(CUDA_KERNELS:.cu=.nvo)
+
+# For all architectures nvcc takes many minutes, so `make` builds the plugin where configure was told
+# --with-cuda or --with-cuda-arch; elsewhere `make plugins/cuda.so` does.
+if CUDA
+if CUDA_WANTED
+plugins_PROGRAMS += plugins/cuda.so
+else
+EXTRA_PROGRAMS = plugins/cuda.so
+CLEANFILES += plugins/cuda.so
+endif
+CUDA_OBJECTS += $(CUDA_NV_KERNELS) $(W_NVO)
+nodist_EXTRA_plugins_cuda_so_SOURCES = none.cc
+plugins_cuda_so_SOURCES =
+plugins_cuda_so_LDFLAGS = $(CUDA_SO_FLAGS)
+plugins_cuda_so_LDADD = $(CUDA_NV_KERNELS) $(W_NVO) $(CUDA_ATTENTION_NV) libcudahost.a $(SIMT_CUDA_LIBS) -lm
+endif
+
+# The plugin of the tests: the same sources, run on the CPU.
+if CUDA_SIMT
+check_PROGRAMS += plugins/cuda-simt.so
+CUDA_OBJECTS += $(CUDA_HOST_KERNELS) $(W_HO)
+nodist_EXTRA_plugins_cuda_simt_so_SOURCES = none.cc
+plugins_cuda_simt_so_SOURCES =
+plugins_cuda_simt_so_LDFLAGS = $(CUDA_SO_FLAGS)
+plugins_cuda_simt_so_LDADD = $(CUDA_HOST_KERNELS) $(W_HO) $(CUDA_ATTENTION_HOST) libcudahost.a $(SIMT_HOST_LIBS)
+endif

@@ -21,6 +21,14 @@
 #define N_TOKENS 100
 #define SUB_BATCH 32
 #define N_LAYERS 3
+/* Of the layers at which an abort comes, how many are passed over. */
+#ifdef RIG_CUDA
+#define STRIDE 5
+#define THREADS 1u
+#else
+#define STRIDE 1
+#define THREADS 2u
+#endif
 
 /* Dense, or of another kind: the tests that say so. */
 static const struct tiny dense = {.arch = "llama",
@@ -146,6 +154,7 @@ static int dense_again(void **state)
     return setup(state);
 }
 
+#ifndef RIG_CUDA
 /* Beside them one that all tokens share. */
 static int with_shared(void **state)
 {
@@ -163,13 +172,14 @@ static int with_windows(void **state)
     model.period = 2;
     return setup(state);
 }
+#endif
 
 /* In every layer of every sub-batch: complete sub-batches are kept, the step ends there. */
 static void test_everywhere(void **state)
 {
     (void)state;
-    for (uint32_t threads = 1; threads <= 2; threads++)
-        for (int at = 1; at <= 4 * N_LAYERS; at++) {
+    for (uint32_t threads = 1; threads <= THREADS; threads++)
+        for (int at = 1; at <= 4 * N_LAYERS; at += STRIDE) {
             struct rig r;
             struct rig_out out;
             open_rig(&r, threads);
@@ -216,7 +226,7 @@ static void test_one_of_two(void **state)
 {
     (void)state;
     for (uint32_t doomed = 0; doomed < 2; doomed++)
-        for (int at = 1; at <= 7 * N_LAYERS; at++) {
+        for (int at = 1; at <= 7 * N_LAYERS; at += STRIDE) {
             struct rig r;
             struct rig_out out;
             open_rig(&r, 2);
@@ -344,11 +354,13 @@ int main(void)
         cmocka_unit_test(test_step_error),
         cmocka_unit_test(test_free_in_flight),
         cmocka_unit_test_setup_teardown(test_everywhere, with_experts, dense_again),
+#ifndef RIG_CUDA
         cmocka_unit_test_setup_teardown(test_one_of_two, with_experts, dense_again),
         cmocka_unit_test_setup_teardown(test_step_error, with_experts, dense_again),
         cmocka_unit_test_setup_teardown(test_everywhere, with_shared, dense_again),
         cmocka_unit_test_setup_teardown(test_one_of_two, with_shared, dense_again),
         cmocka_unit_test_setup_teardown(test_one_of_two, with_windows, dense_again),
+#endif
     };
     model = dense;
     return cmocka_run_group_tests_name(RIG_PLUGIN " plugin, aborts", tests, setup, teardown);
