@@ -1,16 +1,24 @@
 # tests: cuda
-EXTRA_DIST += tests/cuda/blas.cu tests/cuda/bugs.cu tests/cuda/layer.cu tests/cuda/tap.h
+EXTRA_DIST += tests/cuda/blas.cu tests/cuda/bugs.cu tests/cuda/layer-matrix.cu \
+	tests/cuda/layer-values.cu tests/cuda/layer.cu tests/cuda/layer.h tests/cuda/tap.h
 
 # The layer (plugins/cuda/simt), on the CPU.
 if CUDA_SIMT
-SIMT_TESTS = tests/cuda/test-layer tests/cuda/test-blas tests/cuda/test-bugs tests/cuda/test-half \
-	tests/cuda/test-runtime
+SIMT_TESTS = tests/cuda/test-layer tests/cuda/test-layer-values tests/cuda/test-layer-matrix \
+	tests/cuda/test-blas tests/cuda/test-bugs tests/cuda/test-half tests/cuda/test-misuse tests/cuda/test-runtime
 check_PROGRAMS += $(SIMT_TESTS)
 TESTS += $(SIMT_TESTS)
-CUDA_OBJECTS += tests/cuda/layer.ho tests/cuda/blas.ho tests/cuda/bugs.ho
+CUDA_OBJECTS += tests/cuda/layer.ho tests/cuda/layer-values.ho tests/cuda/layer-matrix.ho tests/cuda/blas.ho \
+	tests/cuda/bugs.ho
 nodist_EXTRA_tests_cuda_test_layer_SOURCES = none.cc
 tests_cuda_test_layer_SOURCES =
 tests_cuda_test_layer_LDADD = tests/cuda/layer.ho $(SIMT_HOST_LIBS)
+nodist_EXTRA_tests_cuda_test_layer_values_SOURCES = none.cc
+tests_cuda_test_layer_values_SOURCES =
+tests_cuda_test_layer_values_LDADD = tests/cuda/layer-values.ho $(SIMT_HOST_LIBS)
+nodist_EXTRA_tests_cuda_test_layer_matrix_SOURCES = none.cc
+tests_cuda_test_layer_matrix_SOURCES =
+tests_cuda_test_layer_matrix_LDADD = tests/cuda/layer-matrix.ho $(SIMT_HOST_LIBS)
 nodist_EXTRA_tests_cuda_test_blas_SOURCES = none.cc
 tests_cuda_test_blas_SOURCES =
 tests_cuda_test_blas_LDADD = tests/cuda/blas.ho $(SIMT_HOST_LIBS)
@@ -20,32 +28,47 @@ tests_cuda_test_bugs_LDADD = tests/cuda/bugs.ho $(SIMT_HOST_LIBS)
 tests_cuda_test_half_SOURCES = tests/cuda/half.cc
 tests_cuda_test_half_CXXFLAGS = $(ORCD_CXXFLAGS)
 tests_cuda_test_half_LDADD = $(SIMT_HOST_LIBS)
-tests_cuda_test_runtime_SOURCES = tests/cuda/runtime.cc
+tests_cuda_test_misuse_SOURCES = tests/cuda/misuse.cc tests/cuda/runtime.h
+tests_cuda_test_misuse_CXXFLAGS = $(ORCD_CXXFLAGS)
+tests_cuda_test_misuse_LDADD = $(SIMT_HOST_LIBS)
+tests_cuda_test_runtime_SOURCES = tests/cuda/runtime.cc tests/cuda/runtime.h
 tests_cuda_test_runtime_CXXFLAGS = $(ORCD_CXXFLAGS)
 tests_cuda_test_runtime_LDADD = $(SIMT_HOST_LIBS)
 
 # With the race detector: kernels as .rho, and race.cc in the program.
 if !SANITIZED
-check_PROGRAMS += tests/cuda/test-bugs-race tests/cuda/test-layer-race
-TESTS += tests/cuda/test-bugs-race tests/cuda/test-layer-race
-CUDA_OBJECTS += tests/cuda/bugs.rho tests/cuda/layer.rho
+SIMT_RACE_TESTS = tests/cuda/test-bugs-race tests/cuda/test-layer-race tests/cuda/test-layer-matrix-race
+check_PROGRAMS += $(SIMT_RACE_TESTS)
+TESTS += $(SIMT_RACE_TESTS)
+CUDA_OBJECTS += tests/cuda/bugs.rho tests/cuda/layer.rho tests/cuda/layer-matrix.rho
 tests_cuda_test_bugs_race_SOURCES = plugins/cuda/simt/race.cc
 tests_cuda_test_bugs_race_CXXFLAGS = $(ORCD_CXXFLAGS)
 tests_cuda_test_bugs_race_LDADD = tests/cuda/bugs.rho $(SIMT_HOST_LIBS)
 tests_cuda_test_layer_race_SOURCES = plugins/cuda/simt/race.cc
 tests_cuda_test_layer_race_CXXFLAGS = $(ORCD_CXXFLAGS)
 tests_cuda_test_layer_race_LDADD = tests/cuda/layer.rho $(SIMT_HOST_LIBS)
+tests_cuda_test_layer_matrix_race_SOURCES = plugins/cuda/simt/race.cc
+tests_cuda_test_layer_matrix_race_CXXFLAGS = $(ORCD_CXXFLAGS)
+tests_cuda_test_layer_matrix_race_LDADD = tests/cuda/layer-matrix.rho $(SIMT_HOST_LIBS)
 endif
 endif
 
 # The same on a GPU; skipped where there is none.
 if CUDA
-check_PROGRAMS += tests/cuda/test-layer-cuda tests/cuda/test-blas-cuda
-TESTS += tests/cuda/test-layer-cuda tests/cuda/test-blas-cuda
-CUDA_OBJECTS += tests/cuda/layer.nvo tests/cuda/blas.nvo
+SIMT_GPU_TESTS = tests/cuda/test-layer-cuda tests/cuda/test-layer-values-cuda \
+	tests/cuda/test-layer-matrix-cuda tests/cuda/test-blas-cuda
+check_PROGRAMS += $(SIMT_GPU_TESTS)
+TESTS += $(SIMT_GPU_TESTS)
+CUDA_OBJECTS += tests/cuda/layer.nvo tests/cuda/layer-values.nvo tests/cuda/layer-matrix.nvo tests/cuda/blas.nvo
 nodist_EXTRA_tests_cuda_test_layer_cuda_SOURCES = none.cc
 tests_cuda_test_layer_cuda_SOURCES =
 tests_cuda_test_layer_cuda_LDADD = tests/cuda/layer.nvo $(SIMT_CUDA_LIBS)
+nodist_EXTRA_tests_cuda_test_layer_values_cuda_SOURCES = none.cc
+tests_cuda_test_layer_values_cuda_SOURCES =
+tests_cuda_test_layer_values_cuda_LDADD = tests/cuda/layer-values.nvo $(SIMT_CUDA_LIBS)
+nodist_EXTRA_tests_cuda_test_layer_matrix_cuda_SOURCES = none.cc
+tests_cuda_test_layer_matrix_cuda_SOURCES =
+tests_cuda_test_layer_matrix_cuda_LDADD = tests/cuda/layer-matrix.nvo $(SIMT_CUDA_LIBS)
 nodist_EXTRA_tests_cuda_test_blas_cuda_SOURCES = none.cc
 tests_cuda_test_blas_cuda_SOURCES =
 tests_cuda_test_blas_cuda_LDADD = tests/cuda/blas.nvo $(SIMT_CUDA_LIBS)

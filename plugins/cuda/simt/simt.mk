@@ -17,9 +17,11 @@ CUDA_OBJECTS =
 if CUDA_SIMT
 noinst_LIBRARIES += libsimthost.a
 libsimthost_a_SOURCES = $(SIMT_COMMON) \
-	plugins/cuda/simt/fiber.cc plugins/cuda/simt/host-blas.cc plugins/cuda/simt/host-graph.cc \
+	plugins/cuda/simt/engine.h plugins/cuda/simt/fiber.cc \
+	plugins/cuda/simt/host-blas.cc plugins/cuda/simt/host-graph.cc \
 	plugins/cuda/simt/host-knobs.cc plugins/cuda/simt/host-memory.cc plugins/cuda/simt/host-stream.cc \
 	plugins/cuda/simt/host-stream.h plugins/cuda/simt/host.h plugins/cuda/simt/matrix.cc \
+	plugins/cuda/simt/meet.cc plugins/cuda/simt/shared.cc \
 	plugins/cuda/simt/switch.cc plugins/cuda/simt/switch.h
 libsimthost_a_CXXFLAGS = $(ORCD_CXXFLAGS) -fPIC
 endif
