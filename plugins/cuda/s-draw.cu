@@ -29,6 +29,7 @@ SIMT_DEVICE double uniform_at(uint64_t seed, uint64_t position)
 /* Turns the sums of blocks into running sums, added one after the other; the last one. */
 SIMT_DEVICE double run_block_sums(const sample_row &r, uint32_t blocks)
 {
+    constexpr uint32_t EACH = 8;
     SIMT_SHARED(double, chunk, [THREADS]);
     const uint32_t t = simt::thread_x();
     double sum = 0;
@@ -38,8 +39,17 @@ SIMT_DEVICE double run_block_sums(const sample_row &r, uint32_t blocks)
             chunk[t] = r.block_sum[b0 + t];
         simt::syncthreads();
         if (t == 0)
-            for (uint32_t i = 0; i < simt::min(blocks - b0, static_cast<uint32_t>(THREADS)); i++)
-                chunk[i] = sum = sum + chunk[i];
+            for (uint32_t i0 = 0; i0 < simt::min(blocks - b0, static_cast<uint32_t>(THREADS)); i0 += EACH) {
+                double v[EACH]; /* loads that do not wait for each other; what is beyond is not used */
+                SIMT_UNROLL
+                for (uint32_t i = 0; i < EACH; i++)
+                    v[i] = chunk[i0 + i];
+                SIMT_UNROLL
+                for (uint32_t i = 0; i < EACH; i++) {
+                    sum = b0 + i0 + i < blocks ? sum + v[i] : sum;
+                    chunk[i0 + i] = sum;
+                }
+            }
         simt::syncthreads();
         if (b0 + t < blocks)
             r.block_sum[b0 + t] = chunk[t];
