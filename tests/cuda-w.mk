@@ -10,7 +10,7 @@ CUDA_OBJECTS += $(W_RHO) $(W_TEST_CU:.cu=.ho) tests/cuda/w-races.ho
 W_TEST_LIBS = $(W_HO) $(SIMT_HOST_LIBS) libcore.a -lm
 nodist_EXTRA_tests_cuda_test_w_values_SOURCES = none.cc
 tests_cuda_test_w_values_SOURCES =
-tests_cuda_test_w_values_LDADD = tests/cuda/w-values.ho $(W_TEST_LIBS)
+tests_cuda_test_w_values_LDADD = tests/cuda/w-values.ho libcudahost.a $(W_TEST_LIBS)
 nodist_EXTRA_tests_cuda_test_w_rows_SOURCES = none.cc
 tests_cuda_test_w_rows_SOURCES =
 tests_cuda_test_w_rows_LDADD = tests/cuda/w-rows.ho $(W_TEST_LIBS)
@@ -32,7 +32,7 @@ CUDA_OBJECTS += $(W_TEST_CU:.cu=.nvo)
 W_TEST_CUDA_LIBS = $(W_NVO) $(SIMT_CUDA_LIBS) libcore.a -lm
 nodist_EXTRA_tests_cuda_test_w_values_cuda_SOURCES = none.cc
 tests_cuda_test_w_values_cuda_SOURCES =
-tests_cuda_test_w_values_cuda_LDADD = tests/cuda/w-values.nvo $(W_TEST_CUDA_LIBS)
+tests_cuda_test_w_values_cuda_LDADD = tests/cuda/w-values.nvo libcudahost.a $(W_TEST_CUDA_LIBS)
 nodist_EXTRA_tests_cuda_test_w_rows_cuda_SOURCES = none.cc
 tests_cuda_test_w_rows_cuda_SOURCES =
 tests_cuda_test_w_rows_cuda_LDADD = tests/cuda/w-rows.nvo $(W_TEST_CUDA_LIBS)

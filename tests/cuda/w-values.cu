@@ -69,6 +69,46 @@ static void test_type(uint32_t type, uint32_t n_rows, uint32_t n_cols, std::vect
     }
 }
 
+/* planes.c counts planes as the kernels use them, and finds rows in the middle of them. */
+static void test_planes()
+{
+    bool right = true, refused = true;
+    for (const type_form &t : all_types) {
+        const uint32_t n = ck_is_float(t.type) ? 13 : 512, n_rows = 9;
+        const file_matrix f = random_matrix(t.type, n_rows, n, 3);
+        const std::vector<size_t> bytes = device_matrix::sizes(f);
+        ck_layout l;
+        right = right && ck_matrix_layout(t.type, n_rows, n, &l);
+        const uint64_t each[4] = {l.q, l.h, l.s, l.d};
+        uint64_t sum = 0;
+        for (int i = 0; i < 4; i++)
+            right = right && each[i] == (bytes[i] + 255) / 256 * 256, sum += each[i];
+        right = right && sum == l.bytes;
+        refused = refused && (ck_is_float(t.type) || !ck_matrix_layout(t.type, n_rows, t.d ? 288 : 40, &l));
+
+        device_array<uint8_t> memory(l.bytes), src(f.bytes.size());
+        ck_matrix m;
+        ck_matrix_place(&m, t.type, n_rows, n, memory.p);
+        src.put(f.bytes.data());
+        need(ck_repack(stream, &m, src.p, 0, f.bytes.size() / quant_type_find(t.type)->block_bytes),
+            "ck_repack");
+        const uint32_t ld = (n + 7) / 8 * 8;
+        device_array<ck_half> all(n_rows * ld), some(3 * ld);
+        const ck_matrix part = ck_matrix_rows(&m, 5, 3);
+        need(ck_expand(stream, &m, all.p, ld), "ck_expand");
+        need(ck_expand(stream, &part, some.p, ld), "ck_expand");
+        need(simt_stream_sync(stream), "rows");
+        std::vector<ck_half> a(all.n), b(some.n);
+        all.get(a.data()), some.get(b.data());
+        right = right && !memcmp(a.data() + 5 * ld, b.data(), b.size() * sizeof(ck_half));
+    }
+    ok(right, "planes are where the host says, rows in their middle too");
+    ck_layout l;
+    ok(refused && !ck_matrix_layout(ORCD_TYPE_Q8_K, 1, 256, &l) &&
+            !ck_matrix_layout(ORCD_TYPE_F32, 1u << 31, 1u << 31, &l),
+        "shapes and types that there are no planes for");
+}
+
 int main()
 {
     if (simt_device_use(0)) {
@@ -87,7 +127,7 @@ int main()
             test_type(t.type, 4, 13, {5, 20});
         }
     }
-    need(simt_stream_sync(stream), "sync");
+    test_planes();
     simt_stream_destroy(stream);
     simt_usage u;
     simt_usage_get(&u);
