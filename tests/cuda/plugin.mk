@@ -11,7 +11,7 @@ TESTCUDA_CPPFLAGS = $(AM_CPPFLAGS) -DRIG_CUDA
 TESTCUDA_LIBS = libtestcuda.a libtestmodel.a $(ORACLE_LIBS) $(CMOCKA_LIBS)
 
 CUDA_PLUGIN_TESTS = tests/cuda/test-cuda-golden tests/cuda/test-cuda-abort tests/cuda/test-cuda-edges \
-	tests/cuda/test-cuda-steps tests/cuda/test-cuda-faults
+	tests/cuda/test-cuda-steps tests/cuda/test-cuda-faults tests/cuda/test-cuda-oracle
 check_PROGRAMS += $(CUDA_PLUGIN_TESTS)
 TESTS += $(CUDA_PLUGIN_TESTS)
 tests_cuda_test_cuda_golden_SOURCES = tests/plugins/test-cpu-golden.c
@@ -26,6 +26,10 @@ tests_cuda_test_cuda_edges_SOURCES = tests/plugins/test-cpu-edges.c
 tests_cuda_test_cuda_edges_CPPFLAGS = $(TESTCUDA_CPPFLAGS)
 tests_cuda_test_cuda_edges_CFLAGS = $(TEST_CFLAGS)
 tests_cuda_test_cuda_edges_LDADD = $(TESTCUDA_LIBS)
+tests_cuda_test_cuda_oracle_SOURCES = tests/plugins/test-cpu-oracle.c
+tests_cuda_test_cuda_oracle_CPPFLAGS = $(TESTCUDA_CPPFLAGS)
+tests_cuda_test_cuda_oracle_CFLAGS = $(TEST_CFLAGS)
+tests_cuda_test_cuda_oracle_LDADD = $(TESTCUDA_LIBS)
 tests_cuda_test_cuda_steps_SOURCES = tests/cuda/test-cuda-steps.c
 tests_cuda_test_cuda_steps_CPPFLAGS = $(TESTCUDA_CPPFLAGS)
 tests_cuda_test_cuda_steps_CFLAGS = $(TEST_CFLAGS)

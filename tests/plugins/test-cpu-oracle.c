@@ -15,7 +15,11 @@
 #include "tests/plugins/cpu-rig.h"
 #include "tests/plugins/cpu-tiny.h"
 
+#ifdef RIG_CUDA
+#define N_TOKENS 72 /* each costs much */
+#else
 #define N_TOKENS 300
+#endif
 #define N_CTX 512
 
 struct variant {
@@ -113,12 +117,17 @@ static const struct variant variants[] = {
 };
 /* clang-format on */
 
-/* What remains: FP16 keys and values, and 8-bit activations where the type has them. */
-static double allowed(const char *type)
+/* What remains: FP16 keys and values, and 8-bit activations where the type has them. On tensor cores
+ * activations are FP16, in each layer. */
+static double allowed(const struct tiny *t)
 {
-    if (strcmp(type, "F32") == 0 || strcmp(type, "F16") == 0)
-        return 1e-6;
-    return strcmp(type, "BF16") == 0 ? 1e-4 : 1e-3;
+    const bool exact = strcmp(t->type, "F32") == 0 || strcmp(t->type, "F16") == 0;
+    const double bar = exact ? 1e-6 : strcmp(t->type, "BF16") == 0 ? 1e-4 : 1e-3;
+#ifdef RIG_CUDA
+    return bar + 3e-6 * t->n_layers;
+#else
+    return bar;
+#endif
 }
 
 static int compare(const void *a, const void *b)
@@ -151,7 +160,7 @@ static void test_variant(void **state)
 {
     const struct variant *v = *state;
     const size_t n_vocab = v->t.n_vocab;
-    const uint32_t n = v->n_tokens ? v->n_tokens : N_TOKENS;
+    const uint32_t n = v->n_tokens && v->n_tokens < N_TOKENS ? v->n_tokens : N_TOKENS;
     int32_t tokens[N_TOKENS];
     tiny_tokens(&v->t, 7, tokens, n);
     float *want = malloc(n * n_vocab * sizeof(*want)), *got = malloc(n * n_vocab * sizeof(*got));
@@ -165,9 +174,9 @@ static void test_variant(void **state)
     qsort(nmse, n, sizeof(*nmse), compare);
     printf("# %s: median NMSE %.2e, worst %.2e\n", v->name, nmse[n / 2], nmse[n - 1]);
     fflush(stdout);
-    assert_true(nmse[n / 2] <= allowed(v->t.type));
+    assert_true(nmse[n / 2] <= allowed(&v->t));
     /* Of experts that are nearly as good, rounding may choose another. */
-    assert_true(nmse[v->t.n_experts ? n * 3 / 4 : n - 1] <= 20 * allowed(v->t.type));
+    assert_true(nmse[v->t.n_experts ? n * 3 / 4 : n - 1] <= 20 * allowed(&v->t));
     free(want);
     free(got);
 }
