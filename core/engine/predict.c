@@ -11,11 +11,12 @@
 /* Without a step for so long, the rates tell nothing: the next job is taken as it comes. */
 #define STALE_NS (60 * NS_PER_S)
 /* The margin moves so that this share of the jobs that were admitted end late. */
-#define LATE_SHARE 0.035
-#define MARGIN_GAIN 0.015
-#define MARGIN_FIRST 0.05
+#define LATE_SHARE 0.025
+#define MARGIN_GAIN 0.1
+#define MARGIN_FIRST 0.2
 #define MARGIN_LEAST (-0.2)
-#define MARGIN_MOST 0.5
+#define MARGIN_MOST 1.0
+#define LONGEST 2.0 /* a job counts as at most so many usual ones */
 #define QUEUED 1024 /* that are looked at */
 #define GROUP 64    /* of expected arrivals */
 
@@ -257,7 +258,23 @@ static uint32_t snapshot_later(const struct predictor *p, uint64_t now, struct s
 struct prediction {
     struct sim_times times;
     double alone_first_ns, alone_end_ns;
+    double weight; /* of its margin, by its length */
 };
+
+/* Under the predictor's lock. What this job takes by itself, over the mean of those that
+ * came last: a long one that is late makes many others late. */
+static double weigh(
+    const struct predictor *p, const struct rates_view *rates, uint32_t max_batch_tokens, double alone_ns)
+{
+    uint32_t n = p->n_arrivals < PREDICT_ARRIVALS ? p->n_arrivals : PREDICT_ARRIVALS;
+    double sum = 0, first, end;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct sim_job *j = &p->arrivals[i].job;
+        sim_alone(rates, max_batch_tokens, j->prompt, j->tokens, &first, &end);
+        sum += end;
+    }
+    return sum > 0 ? fmin(alone_ns * n / sum, LONGEST) : 1;
+}
 
 /* Under the predictor's lock. False: too little is known. */
 static bool predict(struct engine *e, const struct job *j, uint64_t now, struct prediction *out)
@@ -294,6 +311,7 @@ static bool predict(struct engine *e, const struct job *j, uint64_t now, struct 
     out->times.end_ns += more_ns;
     sim_alone(
         &rates, sim.max_batch_tokens, mine.prompt, mine.tokens, &out->alone_first_ns, &out->alone_end_ns);
+    out->weight = weigh(p, &rates, sim.max_batch_tokens, out->alone_end_ns);
     return true;
 }
 
@@ -308,7 +326,7 @@ static bool is_probe(struct engine *e)
 }
 
 static void refuse(
-    struct engine_refusal *out, const struct prediction *p, bool partial, double left_ns, double margin)
+    struct engine_refusal *out, const struct prediction *p, bool partial, double left_ns, double margin_ns)
 {
     const struct sim_times *t = &p->times;
     double needed_ns = partial ? t->first_ns : t->end_ns;
@@ -320,9 +338,9 @@ static void refuse(
     out->queue_ms = t->slot_ns / NS_PER_MS;
     out->prefill_ms = (t->first_ns - t->slot_ns) / NS_PER_MS;
     out->decode_ms = partial ? 0 : (t->end_ns - t->first_ns) / NS_PER_MS;
-    out->margin_ms = needed_ns * margin / NS_PER_MS;
-    double wait_s = (needed_ns * (1 + margin) - left_ns) / NS_PER_S;
-    if (alone_ns * (1 + margin) <= left_ns)
+    out->margin_ms = margin_ns / NS_PER_MS;
+    double wait_s = (needed_ns + margin_ns - left_ns) / NS_PER_S;
+    if (alone_ns + margin_ns <= left_ns)
         out->retry_after_s = wait_s < 1 ? 1 : wait_s < 3600 ? (uint32_t)ceil(wait_s) : 3600;
     snprintf(out->message, sizeof(out->message),
         "%s is predicted in %.0f ms (queue %.0f, prefill %.0f, decode %.0f; margin %+.0f), %.0f ms are left "
@@ -340,16 +358,20 @@ enum api_code predict_admit(struct engine *e, struct job *j, struct engine_refus
     pthread_mutex_lock(&p->lock);
     uint64_t now = clock_mono_ns();
     bool known = predict(e, j, now, &got);
-    double left_ns = until(r->deadline_ns, now), margin = atomic_load(&p->margin);
-    double needed_ns = known ? (r->deadline_partial ? got.times.first_ns : got.times.end_ns) : 0;
-    bool refused = known && needed_ns * (1 + margin) > left_ns;
+    double left_ns = until(r->deadline_ns, now), needed_ns = 0, margin_ns = 0;
+    if (known) {
+        needed_ns = r->deadline_partial ? got.times.first_ns : got.times.end_ns;
+        margin_ns = (r->deadline_partial ? got.alone_first_ns : got.alone_end_ns) * got.weight *
+                    atomic_load(&p->margin);
+    }
+    bool refused = known && needed_ns + margin_ns > left_ns;
     j->probe = refused && is_probe(e);
     pthread_mutex_unlock(&p->lock);
     if (!known)
         return API_OK;
     if (refused && !j->probe) {
         metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_PREDICTED, 1);
-        refuse(refusal, &got, r->deadline_partial, left_ns, margin);
+        refuse(refusal, &got, r->deadline_partial, left_ns, margin_ns);
         return API_DEADLINE_EXCEEDED;
     }
     j->predicted_first_ns = now + (uint64_t)got.times.first_ns;
@@ -371,7 +393,10 @@ bool predict_is_doomed(struct engine *e, const struct job *j, uint32_t cached)
     lengths_read(&e->rates.lengths, &lengths);
     struct usual usual = usual_lengths(&lengths);
     struct sim_job s = of_job(j, cached, 0, now, &usual);
-    return sim_is_doomed(&rates, e->params.max_batch_tokens, s.prompt, s.least, s.deadline_ns);
+    /* It is in the queue itself. */
+    bool crowded = atomic_load(&e->queue_depth) > 1 && atomic_load(&e->slots_busy) + 1 >= e->params.n_slots;
+    return sim_is_doomed(&rates, e->params.max_batch_tokens, crowded ? e->params.n_slots : 0, s.prompt,
+        s.least, s.deadline_ns);
 }
 
 /* --- how good they were ---------------------------------------------------------------- */

@@ -45,7 +45,7 @@ struct predictor {
     struct predict_slot *slots;
     uint32_t stride;       /* of reuse.h */
     atomic_uint in_flight; /* steps, while the engine works */
-    _Atomic double margin; /* for the error of predictions: this part of one is added to it */
+    _Atomic double margin; /* for the error of predictions: this part of a job's reserve is added to one */
 };
 
 /* params are set; before any other call. NOMEM. */

@@ -8,6 +8,7 @@
 #define MIN_PREFILL 4
 #define MIN_DECODE 16
 #define MIN_LENGTHS 4
+#define BESIDE_STEPS 64 /* that count for the prompt tokens beside decode rows */
 
 /* The time that a step cost. The host's share between steps that follow each other
  * counts; a pause without work does not. */
@@ -34,6 +35,9 @@ void rates_learn_step(
         curve_learn(&r->alone, n_prefill, ns / n_prefill);
         return;
     }
+    double beside = atomic_load_explicit(&r->beside, memory_order_relaxed);
+    beside += (n_prefill - beside) / BESIDE_STEPS;
+    atomic_store_explicit(&r->beside, beside, memory_order_relaxed);
     if (!n_prefill) {
         curve_learn(&r->decode, n_decode, ns);
         return;
@@ -54,6 +58,7 @@ void rates_learn_length(struct rates *r, uint32_t tokens, bool ended)
 void rates_read(const struct rates *r, struct rates_view *out)
 {
     out->max_rows = r->max_rows;
+    out->beside = atomic_load_explicit(&r->beside, memory_order_relaxed);
     curve_read(&r->decode, true, &out->decode);
     curve_read(&r->alone, false, &out->alone);
     curve_read(&r->mixed, false, &out->mixed);
@@ -74,6 +79,12 @@ double rates_step_ns(const struct rates_view *v, uint32_t n_decode, uint32_t n_p
     if (n_prefill)
         ns += curve_at(n_decode ? &v->mixed : &v->alone, n_prefill) * n_prefill;
     return ns;
+}
+
+double rates_busy_step_ns(const struct rates_view *v, uint32_t n_decode)
+{
+    uint32_t tokens = v->beside > 1 ? (uint32_t)v->beside : 1;
+    return rates_step_ns(v, n_decode, 0) + v->beside * curve_at(&v->mixed, tokens);
 }
 
 uint32_t rates_budget(const struct rates_view *v, uint32_t n_decode, double slice_ns)

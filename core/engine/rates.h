@@ -13,6 +13,7 @@ struct rates {
     struct curve decode;       /* ns of a step's decode rows, by their number */
     struct curve alone, mixed; /* ns of a prompt token in a step without and with decode rows,
                                   by prompt tokens of the step */
+    _Atomic double beside;     /* prompt tokens of a step with decode rows, the mean of late */
     struct lengths lengths;
     atomic_uint_fast64_t last_ns; /* end of the last step, monotonic; 0: none */
     uint64_t finished_ns;         /* the same, the engine thread's own */
@@ -29,6 +30,7 @@ void rates_learn_length(struct rates *r, uint32_t tokens, bool ended);
 struct rates_view {
     uint32_t max_rows; /* of a step; more take turns, and a step is a round of them all; 0: any number */
     struct curve_view decode, alone, mixed;
+    double beside;
     uint64_t last_ns;
     bool known; /* there are samples enough to tell anything from */
 };
@@ -36,6 +38,8 @@ void rates_read(const struct rates *r, struct rates_view *out);
 
 /* ns of a step; 0 for what is not known. */
 double rates_step_ns(const struct rates_view *v, uint32_t n_decode, uint32_t n_prefill);
+/* ns of a step of so many decode rows with as much of others' prompts as was usual of late. */
+double rates_busy_step_ns(const struct rates_view *v, uint32_t n_decode);
 /* Prefill tokens that a step may have beside n_decode > 0 rows, so that it takes no
  * longer than max(slice_ns, 2 decode steps); at least 32. */
 uint32_t rates_budget(const struct rates_view *v, uint32_t n_decode, double slice_ns);

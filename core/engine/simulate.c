@@ -110,8 +110,10 @@ static bool is_dropped(const struct sim *m, uint32_t i)
     if (i == m->p->job || !(j->deadline_ns < INFINITY))
         return false;
     double left = j->deadline_ns - m->now;
+    bool others = m->n_waiting || m->next < m->n_next;
+    uint32_t busy = others && m->n_decoding + m->n_prefilling + 1 >= m->p->n_slots ? m->p->n_slots : 0;
     return !(left > 0) ||
-           (j->least && sim_is_doomed(m->p->rates, m->p->max_batch_tokens, j->prompt, j->least, left));
+           (j->least && sim_is_doomed(m->p->rates, m->p->max_batch_tokens, busy, j->prompt, j->least, left));
 }
 
 static uint64_t rank(const struct sim *m, uint32_t i)
@@ -278,10 +280,12 @@ void sim_alone(const struct rates_view *rates, uint32_t max_batch_tokens, uint32
     *end_ns = *first_ns + (tokens - 1.0) * rates_step_ns(rates, 1, 0);
 }
 
-bool sim_is_doomed(const struct rates_view *rates, uint32_t max_batch_tokens, uint32_t prompt,
+bool sim_is_doomed(const struct rates_view *rates, uint32_t max_batch_tokens, uint32_t busy, uint32_t prompt,
     uint32_t tokens, double left_ns)
 {
     double first, end;
     sim_alone(rates, max_batch_tokens, prompt, tokens, &first, &end);
+    if (busy > 1)
+        end = first + (tokens - 1.0) * rates_busy_step_ns(rates, busy);
     return SURE * end > left_ns;
 }

@@ -58,9 +58,10 @@ void sim_run(const struct sim_params *p, struct sim_scratch *s, struct sim_times
  * the end of `tokens` tokens. */
 void sim_alone(const struct rates_view *rates, uint32_t max_batch_tokens, uint32_t prompt, uint32_t tokens,
     double *first_ns, double *end_ns);
-/* A job is late even if it gets a slot now and all slots for itself, and were its rates
- * a little better than they are. */
-bool sim_is_doomed(const struct rates_view *rates, uint32_t max_batch_tokens, uint32_t prompt,
+/* A job is late even if it gets a slot now, and were its rates a little better than they
+ * are. busy: slots in use with its own, while others wait for one, so that steps are as
+ * they were of late; 0 or 1: it has nobody beside it. */
+bool sim_is_doomed(const struct rates_view *rates, uint32_t max_batch_tokens, uint32_t busy, uint32_t prompt,
     uint32_t tokens, double left_ns);
 
 #endif

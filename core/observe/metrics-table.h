@@ -47,7 +47,7 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
     X(STREAM_UTILIZATION, "orcd_cuda_stream_utilization",                                                    \
         "Device-busy share of the last health.refresh_ms, 0 to 1")                                           \
     X(PREDICTION_MARGIN, "orcd_prediction_margin_ratio",                                                     \
-        "What is added to a prediction for its error, as a part of it")                                      \
+        "What is added to a prediction for its error, as a part of what a usual job takes by itself")        \
     X(KV_USAGE, "orcd_kv_cache_usage_ratio", "KV tokens held over KV tokens in the pool, 0 to 1")            \
     X(VRAM_WEIGHTS, "orcd_vram_used_bytes{kind=\"weights\"}", "Device memory that this worker holds")        \
     X(VRAM_KV, "orcd_vram_used_bytes{kind=\"kv\"}", "Device memory that this worker holds")                  \

@@ -294,7 +294,7 @@ static void the_margin_learns(void **state)
     for (int i = 0; i < 5; i++)
         predict_ended(e, &j);
     double after = atomic_load(&e->predict.margin);
-    assert_true(after > 0.05 && after < 0.1);
+    assert_true(after > 0.4 && after < 0.5);
     j.end.code = API_CANCELLED; /* tells nothing */
     predict_ended(e, &j);
     assert_true(atomic_load(&e->predict.margin) == after);
@@ -307,13 +307,40 @@ static void the_margin_learns(void **state)
     j.end.code = API_DEADLINE_EXCEEDED;
     for (int i = 0; i < 10000; i++)
         predict_ended(e, &j);
-    assert_true(atomic_load(&e->predict.margin) == 0.5);
+    assert_true(atomic_load(&e->predict.margin) == 1);
     /* And it counts. */
     teach(&h, 1);
     struct engine_refusal why;
     assert_int_equal(try(&h, due_in("a", 100, 500, 400), &why), API_DEADLINE_EXCEEDED);
-    assert_true(fabs(why.margin_ms - 145) < 15);
-    assert_non_null(strstr(why.message, "margin +1"));
+    assert_true(fabs(why.margin_ms - 290) < 30);
+    assert_non_null(strstr(why.message, "margin +2") || strstr(why.message, "margin +3"));
+    harness_stop(&h);
+}
+
+/* By its own length, and by that against the others'. */
+static void a_long_job_needs_more_room(void **state)
+{
+    (void)state;
+    struct harness h;
+    struct engine_refusal why;
+    start(&h, 1);
+    teach(&h, 1);
+    atomic_store(&h.engine->predict.margin, 0.5);
+    struct job usual = {.request = due_in("u", 100, 500, 60000)};
+    for (int i = 0; i < 300; i++) /* 290 ms each; more than are remembered */
+        predict_arrived(h.engine, &usual);
+    request_release(&usual.request);
+    /* They are not expected again: that was long ago. */
+    for (int i = 0; i < PREDICT_ARRIVALS; i++)
+        h.engine->predict.arrivals[i].at_ns -= 100 * NS_PER_S;
+    assert_int_equal(try(&h, due_in("a", 100, 500, 400), &why), API_DEADLINE_EXCEEDED);
+    assert_true(fabs(why.predicted_ms - 290) < 30 && fabs(why.margin_ms - 145) < 15);
+    assert_int_equal(try(&h, due_in("b", 10, 500, 230), &why), API_DEADLINE_EXCEEDED);
+    assert_true(fabs(why.predicted_ms - 200) < 20 && fabs(why.margin_ms - 69) < 10);
+    assert_int_equal(try(&h, due_in("c", 490, 500, 1200), &why), API_DEADLINE_EXCEEDED);
+    assert_true(fabs(why.predicted_ms - 680) < 70 && fabs(why.margin_ms - 680) < 70); /* not 2.3 times */
+    assert_int_equal(why.retry_after_s, 0); /* and not in time on an idle worker either */
+    assert_int_equal(try(&h, due_in("d", 490, 500, 1600), &why), API_OK);
     harness_stop(&h);
 }
 
@@ -390,6 +417,7 @@ int main(void)
         cmocka_unit_test(the_doomed_get_no_slot),
         cmocka_unit_test(probes_are_taken_and_counted),
         cmocka_unit_test(the_margin_learns),
+        cmocka_unit_test(a_long_job_needs_more_room),
         cmocka_unit_test(a_prefix_is_expected),
         cmocka_unit_test(what_came_will_come_again),
     };

@@ -258,9 +258,13 @@ static void brute_force(const struct sim_params *p, const struct sim_job *jobs, 
             const struct sim_job *j = &jobs[best];
             double left = j->deadline_ns - now;
             b[best].waits = false;
+            uint32_t others = 0;
+            for (uint32_t i = 0; i < n; i++)
+                others += b[i].waits && jobs[i].arrives_ns <= now;
+            uint32_t full = others && busy + 1 == p->n_slots ? p->n_slots : 0;
             if (best != p->job && left < INFINITY &&
-                (left <= 0 ||
-                    (j->least && sim_is_doomed(p->rates, p->max_batch_tokens, j->prompt, j->least, left))))
+                (left <= 0 || (j->least && sim_is_doomed(p->rates, p->max_batch_tokens, full, j->prompt,
+                                               j->least, left))))
                 continue;
             b[best].in_slot = true;
             b[best].slot = now;
@@ -420,7 +424,12 @@ static void alone_is_an_empty_machine(void **state)
     assert_near(got.first_ns, first, 1e-9);
     assert_near(got.end_ns, end, 1e-9);
     assert_near(end - first, 40 * 4.5 * MS, 0.05);
-    assert_true(!sim_is_doomed(&v, 100, 230, 41, end) && sim_is_doomed(&v, 100, 230, 41, 0.94 * end));
+    assert_true(!sim_is_doomed(&v, 100, 0, 230, 41, end) && sim_is_doomed(&v, 100, 0, 230, 41, 0.94 * end));
+    /* Beside others, and their prompts: a step is longer. */
+    double crowded = first + 40 * rates_busy_step_ns(&v, 4);
+    assert_true(crowded > 1.2 * end);
+    assert_true(!sim_is_doomed(&v, 100, 4, 230, 41, 0.96 * crowded));
+    assert_true(sim_is_doomed(&v, 100, 4, 230, 41, 0.94 * crowded));
     sim_scratch_release(&s);
 }
 
