@@ -118,24 +118,27 @@ SIMT_DEVICE void consume(
 
 /* Sums over the warp, sum i in lane i. Each has the butterfly's order (lanes 16 apart, then 8 ...),
  * but as lanes meet, either takes on half of the sums: one shuffle each in all, not five. */
+template <int Count, int Apart, int All> SIMT_DEVICE void meet(float (&v)[All])
+{
+    if constexpr (Count > 1) {
+        const bool upper = simt::lane() & static_cast<unsigned>(Apart);
+        SIMT_UNROLL
+        for (int i = 0; i < Count / 2; i++) {
+            const float keep = upper ? v[i + Count / 2] : v[i], give = upper ? v[i] : v[i + Count / 2];
+            v[i] = keep + simt::shfl_xor(give, Apart);
+        }
+    } else {
+        v[0] += simt::shfl_xor(v[0], Apart);
+    }
+    if constexpr (Apart > 1)
+        meet<(Count > 1 ? Count / 2 : 1), Apart / 2>(v);
+}
+
 template <int Count> SIMT_DEVICE float sum_lanes(float (&v)[Count])
 {
-    const unsigned l = simt::lane();
-    int apart = 16;
-    SIMT_UNROLL
-    for (int count = Count; count > 1; count /= 2, apart /= 2) {
-        const bool upper = l & static_cast<unsigned>(apart);
-        SIMT_UNROLL
-        for (int i = 0; i < count / 2; i++) {
-            const float keep = upper ? v[i + count / 2] : v[i], give = upper ? v[i] : v[i + count / 2];
-            v[i] = keep + simt::shfl_xor(give, apart);
-        }
-    }
-    SIMT_UNROLL
-    for (; apart > 0; apart /= 2)
-        v[0] += simt::shfl_xor(v[0], apart);
+    meet<Count, 16>(v);
     /* sum i is in the lanes whose upper bits are i */
-    return simt::shfl(v[0], static_cast<int>(l) * (32 / Count) % 32);
+    return simt::shfl(v[0], static_cast<int>(simt::lane()) * (32 / Count) % 32);
 }
 
 /* What a pass works on. */
