@@ -109,6 +109,8 @@ static void step_end(struct orcd_ctx *ctx, struct step *s)
                 snprintf(later->text, sizeof(later->text), "a step before this one failed");
             later->error = ORCD_E_ABORTED;
         }
+        /* The launcher has nothing to do now. What it had begun of them still uses their memory. */
+        simt_stream_sync(ctx->stream);
         ctx->broken = false;
     }
     pthread_mutex_unlock(&ctx->lock);
