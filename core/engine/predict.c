@@ -11,7 +11,7 @@
 /* Without a step for so long, the rates tell nothing: the next job is taken as it comes. */
 #define STALE_NS (60 * NS_PER_S)
 /* The margin moves so that this share of the jobs that were admitted end late. */
-#define LATE_SHARE 0.025
+#define LATE_SHARE 0.03
 #define MARGIN_GAIN 0.1
 #define MARGIN_FIRST 0.2
 #define MARGIN_LEAST (-0.2)
