@@ -122,10 +122,10 @@ struct cpu_kernels {
     void (*axpy)(float *y, float a, const float *x, uint32_t n);                /* y += a x */
     void (*silu_mul)(const float *gate, const float *up, float *y, uint32_t n); /* silu(gate) up */
     void (*swiglu_oai)(const float *gate, const float *up, float *y, uint32_t n);
-    void (*gelu)(const float *x, float *y, uint32_t n); /* the tanh form */
+    void (*gelu)(const float *x, float *y, uint32_t n);                         /* the tanh form */
     void (*gelu_mul)(const float *gate, const float *up, float *y, uint32_t n); /* gelu(gate) up */
     void (*softcap)(float *x, float cap, uint32_t n); /* x = cap tanh(x / cap); cap > 0 */
-    void (*softmax)(float *x, uint32_t n);              /* n >= 1 */
+    void (*softmax)(float *x, uint32_t n);            /* n >= 1 */
     /* Rotates the first 2 * n_pairs elements of a head by cos[i], sin[i] of pair i: the two
      * halves (neox) or adjacent pairs. */
     void (*rope)(float *x, const float *cos, const float *sin, uint32_t n_pairs, bool neox);

@@ -31,8 +31,7 @@ static int unsupported_features(uint64_t bits, struct orcd_error *err)
     for (int i = 0; i < 64; i++)
         if (bits & (UINT64_C(1) << i)) {
             if (feature_names[i])
-                return cpu_error(
-                    err, ORCD_E_UNSUPPORTED, "this plugin does not do %s yet", feature_names[i]);
+                return cpu_error(err, ORCD_E_UNSUPPORTED, "this plugin does not do %s yet", feature_names[i]);
             return cpu_error(err, ORCD_E_UNSUPPORTED, "the model needs feature bit %d, which is unknown", i);
         }
     return 0;
