@@ -3,10 +3,10 @@ EXTRA_DIST += tests/cuda/weights.h $(W_TEST_CU)
 W_TEST_CU = tests/cuda/w-values.cu tests/cuda/w-rows.cu tests/cuda/w-products.cu
 
 if CUDA_SIMT
-W_TESTS = tests/cuda/test-w-values tests/cuda/test-w-rows tests/cuda/test-w-products tests/cuda/test-w-races
+W_TESTS = tests/cuda/test-w-values tests/cuda/test-w-rows tests/cuda/test-w-products
 check_PROGRAMS += $(W_TESTS)
 TESTS += $(W_TESTS)
-CUDA_OBJECTS += $(W_RHO) $(W_TEST_CU:.cu=.ho) tests/cuda/w-races.ho
+CUDA_OBJECTS += $(W_TEST_CU:.cu=.ho)
 W_TEST_LIBS = $(W_HO) $(SIMT_HOST_LIBS) libcore.a -lm
 nodist_EXTRA_tests_cuda_test_w_values_SOURCES = none.cc
 tests_cuda_test_w_values_SOURCES =
@@ -17,9 +17,14 @@ tests_cuda_test_w_rows_LDADD = tests/cuda/w-rows.ho $(W_TEST_LIBS)
 nodist_EXTRA_tests_cuda_test_w_products_SOURCES = none.cc
 tests_cuda_test_w_products_SOURCES =
 tests_cuda_test_w_products_LDADD = tests/cuda/w-products.ho $(W_TEST_LIBS)
+if !SANITIZED
+check_PROGRAMS += tests/cuda/test-w-races
+TESTS += tests/cuda/test-w-races
+CUDA_OBJECTS += $(W_RHO) tests/cuda/w-races.ho
 tests_cuda_test_w_races_SOURCES = plugins/cuda/simt/race.cc
 tests_cuda_test_w_races_CXXFLAGS = $(ORCD_CXXFLAGS)
 tests_cuda_test_w_races_LDADD = tests/cuda/w-races.ho $(W_RHO) $(SIMT_HOST_LIBS) libcore.a -lm
+endif
 endif
 EXTRA_DIST += tests/cuda/w-races.cu
 
