@@ -10,8 +10,12 @@ libtestcuda_a_CFLAGS = $(TEST_CFLAGS)
 TESTCUDA_CPPFLAGS = $(AM_CPPFLAGS) -DRIG_CUDA
 TESTCUDA_LIBS = libtestcuda.a libtestmodel.a $(ORACLE_LIBS) $(CMOCKA_LIBS)
 
-CUDA_PLUGIN_TESTS = tests/cuda/test-cuda-golden tests/cuda/test-cuda-abort tests/cuda/test-cuda-edges \
-	tests/cuda/test-cuda-steps tests/cuda/test-cuda-faults tests/cuda/test-cuda-oracle
+CUDA_PLUGIN_TESTS = tests/cuda/test-cuda-abort tests/cuda/test-cuda-edges tests/cuda/test-cuda-steps \
+	tests/cuda/test-cuda-faults tests/cuda/test-cuda-oracle
+# With sanitizers this takes minutes, and the oracle's smaller models go through the same kernels.
+if !SANITIZED
+CUDA_PLUGIN_TESTS += tests/cuda/test-cuda-golden
+endif
 check_PROGRAMS += $(CUDA_PLUGIN_TESTS)
 TESTS += $(CUDA_PLUGIN_TESTS)
 tests_cuda_test_cuda_golden_SOURCES = tests/plugins/test-cpu-golden.c
