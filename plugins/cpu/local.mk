@@ -9,7 +9,8 @@ plugins_cpu_so_SOURCES = $(QUANT_TYPES_SOURCES) \
 	plugins/cpu/forward.c plugins/cpu/kv.c plugins/cpu/kv.h plugins/cpu/load.c plugins/cpu/options.c \
 	plugins/cpu/moe.c plugins/cpu/options.h plugins/cpu/plan.c plugins/cpu/plan.h plugins/cpu/plugin.c \
 	plugins/cpu/pool.c plugins/cpu/pool.h plugins/cpu/product.c plugins/cpu/rope.c \
-	plugins/cpu/rope-freqs.c plugins/cpu/rope-freqs.h plugins/cpu/source.c plugins/cpu/source.h plugins/cpu/step.c \
+	plugins/cpu/parts.c plugins/cpu/parts.h plugins/cpu/rope-freqs.c plugins/cpu/rope-freqs.h \
+	plugins/cpu/source.c plugins/cpu/source.h plugins/cpu/step.c \
 	plugins/cpu/sys.c plugins/cpu/sys.h plugins/cpu/util.c plugins/cpu/util.h
 plugins_cpu_so_CFLAGS = $(AM_CFLAGS) -fPIC
 plugins_cpu_so_LDFLAGS = $(AM_LDFLAGS) $(PLUGIN_LDFLAGS) \

@@ -6,60 +6,18 @@
 #define VECTORS_PER_LAYER 22
 #define GLOBALS 10
 
-/* Rows first .. first + n_rows of a tensor that must have the shape dims, as they lie in the
- * file: fused matrices and experts are parts of a larger one. Of a vector, a row is an
- * element (n_cols 1). */
-struct part {
-    int32_t index;
-    uint64_t n_cols, n_rows, first;
-    uint64_t dims[3];
-    const char *what;
-};
-
-static struct part whole(int32_t index, uint64_t n_cols, uint64_t n_rows, const char *what)
+static int plan_add(struct plan *p, const struct part *w, struct plan_entry **out, struct orcd_error *err)
 {
-    return (struct part){index, n_cols, n_rows, 0, {n_cols, n_rows, 1}, what};
-}
-
-static struct part vector(int32_t index, uint64_t n, const char *what)
-{
-    return (struct part){index, 1, n, 0, {n, 1, 1}, what};
-}
-
-static struct plan_entry *plan_add(struct plan *p, const struct part *w, struct orcd_error *err)
-{
-    if (p->n == p->capacity) {
-        cpu_error(err, ORCD_E_INTERNAL, "the load plan is full at %s", w->what);
-        return NULL;
-    }
+    if (p->n == p->capacity)
+        return cpu_error(err, ORCD_E_INTERNAL, "the load plan is full at %s", w->what);
     struct plan_entry *e = &p->entries[p->n];
-    struct orcd_tensor t;
-    if (source_tensor(&p->source, w->index, &t, err))
-        return NULL;
-    if (t.dims[0] != w->dims[0] || t.dims[1] != w->dims[1] || t.dims[2] != w->dims[2] || t.dims[3] != 1) {
-        cpu_error(err, ORCD_E_INVALID, "tensor %s is %llu x %llu x %llu, %s needs %llu x %llu x %llu", t.name,
-            (unsigned long long)t.dims[0], (unsigned long long)t.dims[1], (unsigned long long)t.dims[2],
-            w->what, (unsigned long long)w->dims[0], (unsigned long long)w->dims[1],
-            (unsigned long long)w->dims[2]);
-        return NULL;
-    }
-    const struct quant_type *type = quant_type_find(t.type);
-    uint64_t rows, elements; /* of the whole tensor */
-    if (!type || __builtin_mul_overflow(t.dims[1], t.dims[2], &rows) ||
-        __builtin_mul_overflow(t.dims[0], rows, &elements) || t.dims[0] % type->block_elems ||
-        w->n_cols * w->n_rows % type->block_elems || w->n_cols * w->first % type->block_elems ||
-        quant_type_bytes(type, elements) != t.bytes) {
-        cpu_error(err, ORCD_E_INVALID, "tensor %s: type %u and %llu bytes do not fit its shape", t.name,
-            (unsigned)t.type, (unsigned long long)t.bytes);
-        return NULL;
-    }
-    /* The part lies in the tensor, whose bytes are known. */
-    t.offset += quant_type_bytes(type, w->n_cols * w->first);
-    t.bytes = quant_type_bytes(type, w->n_cols * w->n_rows);
-    e->tensor = t;
+    const int rc = part_tensor(&p->source, w, &e->tensor, err);
+    if (rc)
+        return rc;
     e->n_cols = (uint32_t)w->n_cols;
     e->n_rows = (uint32_t)w->n_rows;
-    return e;
+    *out = e;
+    return 0;
 }
 
 static int plan_matrix(struct plan *p, struct cpu_matrix *out, const struct part *w, struct orcd_error *err)
@@ -68,10 +26,10 @@ static int plan_matrix(struct plan *p, struct cpu_matrix *out, const struct part
         return cpu_error(err, ORCD_E_INVALID, "the model has no %s", w->what);
     if (w->n_cols > UINT32_MAX || w->n_rows > UINT32_MAX)
         return cpu_error(err, ORCD_E_INVALID, "%s is too large", w->what);
-    struct orcd_error local = {.size = sizeof(local)};
-    struct plan_entry *e = plan_add(p, w, &local);
-    if (!e)
-        return cpu_error(err, local.code, "%s", local.msg);
+    struct plan_entry *e;
+    const int rc = plan_add(p, w, &e, err);
+    if (rc)
+        return rc;
     const struct orcd_tensor *t = &e->tensor;
     if (!cpu_type_supported(t->type))
         return cpu_error(err, ORCD_E_UNSUPPORTED, "tensor %s has type %s, which the cpu plugin does not do",
@@ -97,10 +55,10 @@ static int plan_vector(struct plan *p, const float **out, const struct part *w, 
         return 0;
     if (w->n_rows > UINT32_MAX)
         return cpu_error(err, ORCD_E_INVALID, "%s is too large", w->what);
-    struct orcd_error local = {.size = sizeof(local)};
-    struct plan_entry *e = plan_add(p, w, &local);
-    if (!e)
-        return cpu_error(err, local.code, "%s", local.msg);
+    struct plan_entry *e;
+    const int rc = plan_add(p, w, &e, err);
+    if (rc)
+        return rc;
     if (!quant_type_find(e->tensor.type)->dequantize)
         return cpu_error(err, ORCD_E_UNSUPPORTED, "tensor %s has type %s", e->tensor.name,
             quant_type_find(e->tensor.type)->name);
@@ -114,156 +72,75 @@ static int plan_vector(struct plan *p, const float **out, const struct part *w, 
     return 0;
 }
 
-/* Queries, keys and values: three tensors, or parts of one. */
-static int plan_qkv(struct plan *p, struct cpu_layer *l, const struct orcd_layer *s, uint64_t q, uint64_t k,
-    uint64_t v, struct orcd_error *err)
+/* What becomes of a layer's parts, in tables that end with NULL; no table is an empty one. */
+struct matrix_part {
+    struct cpu_matrix *out;
+    const struct part *part;
+};
+struct vector_part {
+    const float **out;
+    const struct part *part;
+};
+
+static int plan_parts(
+    struct plan *p, const struct matrix_part *m, const struct vector_part *v, struct orcd_error *err)
 {
-    static const char *const what[] = {"query matrix", "key matrix", "value matrix"};
-    static const char *const bias_what[] = {"query bias", "key bias", "value bias"};
-    const uint32_t role[] = {ORCD_L_Q, ORCD_L_K, ORCD_L_V}, bias[] = {ORCD_L_Q_B, ORCD_L_K_B, ORCD_L_V_B};
-    struct cpu_matrix *const out[] = {&l->q, &l->k, &l->v};
-    const float **const bias_out[] = {&l->q_bias, &l->k_bias, &l->v_bias};
-    const uint64_t rows[] = {q, k, v}, embd = p->model->hp.n_embd;
-    uint64_t first = 0;
     int rc = 0;
-    for (int i = 0; i < 3 && rc == 0; i++) {
-        struct part w = whole(s->tensor[role[i]], embd, rows[i], what[i]);
-        if (s->tensor[ORCD_L_QKV] >= 0)
-            w = (struct part){s->tensor[ORCD_L_QKV], embd, rows[i], first, {embd, q + k + v, 1}, what[i]};
-        rc = plan_matrix(p, out[i], &w, err);
-        w = vector(s->tensor[bias[i]], rows[i], bias_what[i]);
-        if (s->tensor[ORCD_L_QKV_B] >= 0)
-            w = (struct part){s->tensor[ORCD_L_QKV_B], 1, rows[i], first, {q + k + v, 1, 1}, bias_what[i]};
-        if (rc == 0)
-            rc = plan_vector(p, bias_out[i], &w, err);
-        first += rows[i];
-    }
+    for (; m && m->out && rc == 0; m++)
+        rc = plan_matrix(p, m->out, m->part, err);
+    for (; v && v->out && rc == 0; v++)
+        rc = plan_vector(p, v->out, v->part, err);
     return rc;
 }
 
-/* The feed-forward part of a layer without experts. */
-static int plan_dense(struct plan *p, struct cpu_layer *l, const struct orcd_layer *s, struct orcd_error *err)
+static int plan_dense(
+    struct plan *p, struct cpu_layer *l, const struct layer_parts *w, struct orcd_error *err)
 {
-    const uint64_t embd = p->model->hp.n_embd, ff = s->n_ff;
-    const int32_t up = s->tensor[ORCD_L_UP];
-    const bool fused = p->source.s.required_features & ORCD_F_FUSED_GATE;
-    struct part w = whole(s->tensor[ORCD_L_GATE], embd, ff, "gate matrix");
-    int rc = 0;
-    if (fused)
-        w = (struct part){up, embd, ff, 0, {embd, 2 * ff, 1}, w.what};
-    if (p->model->hp.activation != ORCD_ACT_GELU)
-        rc = plan_matrix(p, &l->gate, &w, err);
-    w = whole(up, embd, ff, "up matrix");
-    if (fused)
-        w = (struct part){up, embd, ff, ff, {embd, 2 * ff, 1}, w.what};
-    if (rc == 0)
-        rc = plan_matrix(p, &l->up, &w, err);
-    w = whole(s->tensor[ORCD_L_DOWN], ff, embd, "down matrix");
-    if (rc == 0)
-        rc = plan_matrix(p, &l->down, &w, err);
-    w = vector(s->tensor[ORCD_L_GATE_B], ff, "gate bias");
-    if (rc == 0)
-        rc = plan_vector(p, &l->gate_bias, &w, err);
-    if (fused)
-        return rc;
-    w = vector(s->tensor[ORCD_L_UP_B], ff, "up bias");
-    return rc == 0 ? plan_vector(p, &l->up_bias, &w, err) : rc;
+    const struct matrix_part matrices[] = {
+        {&l->gate, &w->gate}, {&l->up, &w->up}, {&l->down, &w->down}, {NULL, NULL}};
+    const struct vector_part vectors[] = {
+        {&l->gate_bias, &w->gate_bias}, {&l->up_bias, &w->up_bias}, {NULL, NULL}};
+    const bool gated = p->model->hp.activation != ORCD_ACT_GELU;
+    return plan_parts(p, matrices + (gated ? 0 : 1), vectors, err);
 }
 
 /* The expert that all tokens share, beside the others. */
 static int plan_shared(
-    struct plan *p, struct cpu_layer *l, const struct orcd_layer *s, struct orcd_error *err)
+    struct plan *p, struct cpu_layer *l, const struct layer_parts *w, struct orcd_error *err)
 {
-    const uint64_t embd = p->model->hp.n_embd, ff = p->model->hp.n_ff_shared;
-    struct part w = whole(s->tensor[ORCD_L_SHARED_GATE], embd, ff, "shared gate matrix");
-    int rc = plan_matrix(p, &l->gate, &w, err);
-    w = whole(s->tensor[ORCD_L_SHARED_UP], embd, ff, "shared up matrix");
-    if (rc == 0)
-        rc = plan_matrix(p, &l->up, &w, err);
-    w = whole(s->tensor[ORCD_L_SHARED_DOWN], ff, embd, "shared down matrix");
-    if (rc == 0)
-        rc = plan_matrix(p, &l->down, &w, err);
-    w = vector(s->tensor[ORCD_L_SHARED_ROUTER], embd, "shared expert's router");
-    if (rc == 0 && w.index < 0)
-        rc = cpu_error(err, ORCD_E_INVALID, "the model has no %s", w.what);
-    return rc == 0 ? plan_vector(p, &l->shared_router, &w, err) : rc;
+    const struct matrix_part matrices[] = {
+        {&l->gate, &w->shared_gate}, {&l->up, &w->shared_up}, {&l->down, &w->shared_down}, {NULL, NULL}};
+    const struct vector_part vectors[] = {{&l->shared_router, &w->shared_router}, {NULL, NULL}};
+    return plan_parts(p, matrices, vectors, err);
 }
 
 static int plan_experts(
-    struct plan *p, struct cpu_layer *l, const struct orcd_layer *s, struct orcd_error *err)
+    struct plan *p, struct cpu_layer *l, const struct layer_parts *w, struct orcd_error *err)
 {
-    const struct orcd_hparams *hp = &p->model->hp;
-    const uint64_t embd = hp->n_embd, ff = hp->n_ff_expert, n = hp->n_experts;
-    struct part w = whole(s->tensor[ORCD_L_ROUTER], embd, n, "router");
-    int rc = plan_matrix(p, &l->router, &w, err);
+    const uint64_t n = p->model->hp.n_experts;
+    const struct vector_part biases[] = {{&l->router_bias, &w->router_bias},
+        {&l->gate_bias, &w->gate_exps_bias}, {&l->up_bias, &w->up_exps_bias},
+        {&l->expert_down_bias, &w->down_exps_bias}, {NULL, NULL}};
+    int rc = plan_matrix(p, &l->router, &w->router, err);
     const uint64_t before = p->packed_bytes;
     for (uint64_t e = 0; e < n && rc == 0; e++) {
         struct cpu_expert *x = &l->experts[e];
-        w = (struct part){s->tensor[ORCD_L_GATE_EXPS], embd, ff, e * ff, {embd, ff, n}, "experts' gates"};
-        rc = plan_matrix(p, &x->gate, &w, err);
-        w = (struct part){s->tensor[ORCD_L_UP_EXPS], embd, ff, e * ff, {embd, ff, n}, "experts' up matrices"};
-        if (rc == 0)
-            rc = plan_matrix(p, &x->up, &w, err);
-        w = (struct part){
-            s->tensor[ORCD_L_DOWN_EXPS], ff, embd, e * embd, {ff, embd, n}, "experts' down matrices"};
-        if (rc == 0)
-            rc = plan_matrix(p, &x->down, &w, err);
+        const struct part gate = part_expert(&w->gate_exps, e, n), up = part_expert(&w->up_exps, e, n),
+                          down = part_expert(&w->down_exps, e, n);
+        const struct matrix_part matrices[] = {
+            {&x->gate, &gate}, {&x->up, &up}, {&x->down, &down}, {NULL, NULL}};
+        rc = plan_parts(p, matrices, NULL, err);
     }
     p->model->expert_bytes += p->packed_bytes - before;
-    w = vector(s->tensor[ORCD_L_ROUTER_B], n, "router bias");
     if (rc == 0)
-        rc = plan_vector(p, &l->router_bias, &w, err);
-    w = (struct part){s->tensor[ORCD_L_GATE_EXPS_B], 1, ff * n, 0, {ff, n, 1}, "experts' gate biases"};
-    if (rc == 0)
-        rc = plan_vector(p, &l->gate_bias, &w, err);
-    w = (struct part){s->tensor[ORCD_L_UP_EXPS_B], 1, ff * n, 0, {ff, n, 1}, "experts' up biases"};
-    if (rc == 0)
-        rc = plan_vector(p, &l->up_bias, &w, err);
-    w = (struct part){s->tensor[ORCD_L_DOWN_EXPS_B], 1, embd * n, 0, {embd, n, 1}, "experts' down biases"};
-    if (rc == 0)
-        rc = plan_vector(p, &l->expert_down_bias, &w, err);
-    return rc == 0 && hp->n_ff_shared ? plan_shared(p, l, s, err) : rc;
+        rc = plan_parts(p, NULL, biases, err);
+    return rc == 0 && p->model->hp.n_ff_shared ? plan_shared(p, l, w, err) : rc;
 }
 
 static void note_largest(uint32_t *largest, uint32_t n)
 {
     if (n > *largest)
         *largest = n;
-}
-
-static int plan_vectors(
-    struct plan *p, struct cpu_layer *l, uint32_t i, const struct orcd_layer *s, struct orcd_error *err)
-{
-    const struct orcd_hparams *hp = &p->model->hp;
-    const bool post = p->source.s.required_features & ORCD_F_POST_NORMS;
-    const struct {
-        const float **out;
-        uint32_t role;
-        uint64_t n;
-        const char *what;
-        bool required;
-    } vectors[] = {
-        {&l->attn_norm, ORCD_L_ATTN_NORM, hp->n_embd, "attention norm", true},
-        {&l->attn_norm_bias, ORCD_L_ATTN_NORM_B, hp->n_embd, "attention norm's bias", false},
-        {&l->ffn_norm, ORCD_L_FFN_NORM, hp->n_embd, "feed-forward norm", true},
-        {&l->ffn_norm_bias, ORCD_L_FFN_NORM_B, hp->n_embd, "feed-forward norm's bias", false},
-        {&l->q_norm, ORCD_L_Q_NORM, hp->head_dim_k, "query norm", false},
-        {&l->k_norm, ORCD_L_K_NORM, hp->head_dim_k, "key norm", false},
-        {&l->sinks, ORCD_L_SINKS, s->n_heads, "attention sinks", false},
-        {&l->out_bias, ORCD_L_ATTN_OUT_B, hp->n_embd, "attention output bias", false},
-        {&l->down_bias, ORCD_L_DOWN_B, hp->n_embd, "down bias", false},
-        {&l->attn_post_norm, ORCD_L_ATTN_POST_NORM, hp->n_embd, "norm behind attention", post},
-        {&l->ffn_post_norm, ORCD_L_FFN_POST_NORM, hp->n_embd, "norm behind feed-forward", post},
-    };
-    int rc = 0;
-    for (size_t j = 0; j < sizeof(vectors) / sizeof(vectors[0]) && rc == 0; j++) {
-        const struct part w = vector(s->tensor[vectors[j].role], vectors[j].n, vectors[j].what);
-        if (vectors[j].required && w.index < 0)
-            rc = cpu_error(err, ORCD_E_INVALID, "layer %u has no %s", (unsigned)i, w.what);
-        else
-            rc = plan_vector(p, vectors[j].out, &w, err);
-    }
-    return rc;
 }
 
 static int plan_layer(struct plan *p, uint32_t i, struct orcd_error *err)
@@ -284,20 +161,28 @@ static int plan_layer(struct plan *p, uint32_t i, struct orcd_error *err)
     note_largest(&m->max_kv_heads, s.n_kv_heads);
     note_largest(&m->max_ff, l->n_ff);
 
-    const uint64_t embd = m->hp.n_embd, dk = m->hp.head_dim_k, dv = m->hp.head_dim_v;
-    const struct part out = whole(s.tensor[ORCD_L_ATTN_OUT], s.n_heads * dv, embd, "attention output");
-    rc = plan_qkv(p, l, &s, s.n_heads * dk, s.n_kv_heads * dk, s.n_kv_heads * dv, err);
-    if (rc == 0)
-        rc = plan_matrix(p, &l->out, &out, err);
-    if (rc == 0)
-        rc = l->experts ? plan_experts(p, l, &s, err) : plan_dense(p, l, &s, err);
-    return rc == 0 ? plan_vectors(p, l, i, &s, err) : rc;
+    struct layer_parts w;
+    rc = parts_of_layer(&p->source, i, &s, &w, err);
+    if (rc)
+        return rc;
+    const struct matrix_part attention[] = {
+        {&l->q, &w.q}, {&l->k, &w.k}, {&l->v, &w.v}, {&l->out, &w.out}, {NULL, NULL}};
+    const struct vector_part vectors[] = {{&l->q_bias, &w.q_bias}, {&l->k_bias, &w.k_bias},
+        {&l->v_bias, &w.v_bias}, {&l->attn_norm, &w.attn_norm}, {&l->attn_norm_bias, &w.attn_norm_bias},
+        {&l->ffn_norm, &w.ffn_norm}, {&l->ffn_norm_bias, &w.ffn_norm_bias}, {&l->q_norm, &w.q_norm},
+        {&l->k_norm, &w.k_norm}, {&l->sinks, &w.sinks}, {&l->out_bias, &w.out_bias},
+        {&l->down_bias, &w.down_bias}, {&l->attn_post_norm, &w.attn_post_norm},
+        {&l->ffn_post_norm, &w.ffn_post_norm}, {NULL, NULL}};
+    rc = plan_parts(p, attention, vectors, err);
+    if (rc)
+        return rc;
+    return l->experts ? plan_experts(p, l, &w, err) : plan_dense(p, l, &w, err);
 }
 
 static int plan_global_vector(struct plan *p, const float **out, enum orcd_global_role role, uint64_t n,
     const char *what, struct orcd_error *err)
 {
-    const struct part w = vector(source_global(&p->source, role), n, what);
+    const struct part w = part_vector(source_global(&p->source, role), n, what);
     return plan_vector(p, out, &w, err);
 }
 
@@ -329,13 +214,13 @@ int plan_make(struct plan *p, struct orcd_error *err)
     int rc = 0;
     for (uint32_t i = 0; i < hp->n_layers && rc == 0; i++)
         rc = plan_layer(p, i, err);
-    struct part w = whole(embd, hp->n_embd, hp->n_vocab, "token embedding");
+    struct part w = part_matrix(embd, hp->n_embd, hp->n_vocab, "token embedding");
     if (rc == 0)
         rc = plan_matrix(p, &m->token_embd, &w, err);
-    w = whole(output, hp->n_embd, hp->n_vocab, "output matrix");
+    w = part_matrix(output, hp->n_embd, hp->n_vocab, "output matrix");
     if (rc == 0 && output != embd)
         rc = plan_matrix(p, &m->output, &w, err);
-    w = whole(
+    w = part_matrix(
         source_global(&p->source, ORCD_G_POSITION_EMBD), hp->n_embd, hp->n_ctx_train, "position embedding");
     if (rc == 0 && p->source.s.required_features & ORCD_F_POSITION_EMBD)
         rc = plan_matrix(p, &m->position_embd, &w, err);

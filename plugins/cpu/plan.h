@@ -3,7 +3,7 @@
 #define ORCD_CPU_PLAN_H
 
 #include "plugins/cpu/cpu.h"
-#include "plugins/cpu/source.h"
+#include "plugins/cpu/parts.h"
 
 struct plan_entry {
     struct orcd_tensor tensor; /* offset and bytes are of the part alone */
