@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/golden.h"
+
 static int by_value(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -32,26 +34,6 @@ static float *read_floats(const char *path, size_t *n)
     return x;
 }
 
-static double nmse(const float *right, const float *x, size_t n)
-{
-    double error = 0, power = 0;
-    for (size_t i = 0; i < n; i++) {
-        const double d = (double)x[i] - right[i];
-        error += d * d;
-        power += (double)right[i] * right[i];
-    }
-    return error / power;
-}
-
-static size_t argmax(const float *x, size_t n)
-{
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (x[i] > x[best])
-            best = i;
-    return best;
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 5) {
@@ -72,8 +54,8 @@ int main(int argc, char **argv)
     if (!e)
         return 2;
     for (size_t i = 0; i < rows; i++) {
-        e[i] = nmse(right + i * width, x + i * width, width);
-        same += argmax(right + i * width, width) == argmax(x + i * width, width);
+        e[i] = golden_nmse(x + i * width, right + i * width, width);
+        same += golden_argmax(right + i * width, width) == golden_argmax(x + i * width, width);
         if (!isfinite(e[i])) {
             printf("position %zu: not finite\n", i);
             return 1;

@@ -117,7 +117,7 @@ double golden_nmse(const float *a, const float *b, size_t n)
         diff += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
         norm += (double)b[i] * b[i];
     }
-    return norm > 0 ? diff / norm : diff > 0 ? INFINITY : 0;
+    return norm > 0 ? diff / norm : diff > 0 ? INFINITY : diff + norm; /* 0, or not a number */
 }
 
 size_t golden_argmax(const float *x, size_t n)
