@@ -1,30 +1,11 @@
 #include <string.h>
 
+#include "plugins/cpu/carve.h"
 #include "plugins/cpu/ctx.h"
 
 static uint64_t max_u64(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
-}
-
-/* The scratch of a sub-batch is one mapping: a first pass adds up, a second places. */
-struct carve {
-    char *base; /* NULL: only add up */
-    uint64_t at;
-    bool overflow;
-};
-
-static void *carve_take(struct carve *c, uint64_t n, uint64_t m, uint64_t size)
-{
-    uint64_t bytes;
-    if (__builtin_mul_overflow(n, m, &bytes) || __builtin_mul_overflow(bytes, size, &bytes) ||
-        bytes > PTRDIFF_MAX / 2 || c->at > PTRDIFF_MAX / 2) {
-        c->overflow = true;
-        return NULL;
-    }
-    void *p = c->base ? c->base + c->at : NULL;
-    c->at += (bytes + CPU_ALIGN - 1) / CPU_ALIGN * CPU_ALIGN;
-    return p;
 }
 
 static void forward_carve(struct forward *f, struct carve *c, const struct orcd_model *m, uint32_t n)
@@ -65,7 +46,7 @@ static void forward_carve(struct forward *f, struct carve *c, const struct orcd_
 uint64_t cpu_scratch_bytes(const struct orcd_model *m, uint32_t n_tokens)
 {
     struct forward f = {0};
-    struct carve c = {0};
+    struct carve c = {.align = CPU_ALIGN};
     forward_carve(&f, &c, m, n_tokens);
     return c.overflow ? UINT64_MAX : c.at;
 }
@@ -100,7 +81,7 @@ static int forward_init(struct orcd_ctx *ctx, struct orcd_error *err)
     f->groups = cpu_new(d->host, f->capacity, sizeof(*f->groups));
     f->runs = cpu_new(d->host, f->capacity, sizeof(*f->runs));
     f->threads = cpu_new(d->host, n_threads, sizeof(*f->threads));
-    struct carve c = {0};
+    struct carve c = {.align = CPU_ALIGN};
     forward_carve(f, &c, m, f->capacity);
     threads_carve(NULL, n_threads, &c, m, p->n_ctx);
     if (c.overflow)
@@ -108,7 +89,7 @@ static int forward_init(struct orcd_ctx *ctx, struct orcd_error *err)
     if (!f->cells || !f->groups || !f->runs || !f->threads ||
         mapping_new(&ctx->scratch, d->host, c.at, true, &d->ours_bytes))
         return cpu_error(err, ORCD_E_NOMEM, "no memory to compute %u tokens in", (unsigned)f->capacity);
-    c = (struct carve){.base = ctx->scratch.p};
+    c = (struct carve){.align = CPU_ALIGN, .base = ctx->scratch.p};
     forward_carve(f, &c, m, f->capacity);
     threads_carve(f->threads, n_threads, &c, m, p->n_ctx);
 

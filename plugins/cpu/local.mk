@@ -5,7 +5,7 @@ include plugins/cpu/kernels.mk
 # needs; it links nothing of libcore.a.
 plugins_PROGRAMS += plugins/cpu.so
 plugins_cpu_so_SOURCES = $(QUANT_TYPES_SOURCES) \
-	plugins/cpu/attention.c plugins/cpu/cells.c plugins/cpu/cpu.h plugins/cpu/ctx.c plugins/cpu/ctx.h \
+	plugins/cpu/attention.c plugins/cpu/batch.c plugins/cpu/batch.h plugins/cpu/carve.h plugins/cpu/cells.c plugins/cpu/cpu.h plugins/cpu/ctx.c plugins/cpu/ctx.h \
 	plugins/cpu/forward.c plugins/cpu/kv.c plugins/cpu/kv.h plugins/cpu/load.c plugins/cpu/options.c \
 	plugins/cpu/moe.c plugins/cpu/options.h plugins/cpu/plan.c plugins/cpu/plan.h plugins/cpu/plugin.c \
 	plugins/cpu/pool.c plugins/cpu/pool.h plugins/cpu/product.c plugins/cpu/rope.c \

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "plugins/cpu/batch.h"
 #include "plugins/cpu/ctx.h"
 
 static uint64_t now_ns(const struct orcd_device *d)
@@ -172,15 +173,9 @@ int cpu_submit(struct orcd_ctx *ctx, const struct orcd_batch *b, struct orcd_err
     struct step *s = &ctx->step;
     if (cpu_ctx_busy(ctx))
         return cpu_error(err, ORCD_E_BUSY, "a step is in flight");
-    if (b->size < offsetof(struct orcd_batch, top_n) || !b->seq || !b->first_pos || !b->n_tokens ||
-        !b->token_start || !b->tokens || !b->want)
-        return cpu_error(err, ORCD_E_INVALID, "the batch is incomplete");
-    if (b->n_rows == 0 || b->n_rows > ctx->params.max_batch_rows)
-        return cpu_error(err, ORCD_E_INVALID, "%u rows, a step has 1 to %u", (unsigned)b->n_rows,
-            (unsigned)ctx->params.max_batch_rows);
-    if (b->ticket == UINT64_MAX || (ctx->has_ticket && b->ticket <= ctx->last_ticket))
-        return cpu_error(err, ORCD_E_INVALID, "ticket %llu after %llu", (unsigned long long)b->ticket,
-            (unsigned long long)ctx->last_ticket);
+    const int wrong = batch_check(b, ctx->params.max_batch_rows, ctx->has_ticket, ctx->last_ticket, err);
+    if (wrong)
+        return wrong;
     const uint64_t submitted_ns = now_ns(d);
     uint32_t n_logits = 0;
     uint64_t at = 0;
@@ -258,9 +253,9 @@ int cpu_wait(struct orcd_ctx *ctx, struct orcd_result *result, struct orcd_error
     struct step *s = &ctx->step;
     if (!cpu_ctx_busy(ctx))
         return cpu_error(err, ORCD_E_INVALID, "no step is in flight");
-    if (result->size < offsetof(struct orcd_result, token) || result->row_capacity < s->n_rows ||
-        !result->status || !result->kept || !result->logits || !result->n_logits)
-        return cpu_error(err, ORCD_E_INVALID, "the result has no room for %u rows", (unsigned)s->n_rows);
+    const int wrong = result_check(result, s->n_rows, err);
+    if (wrong)
+        return wrong;
     cpu_step_drain(ctx);
     if (s->error)
         return cpu_error(err, s->error, "step %llu failed", (unsigned long long)s->ticket);
@@ -281,15 +276,6 @@ int cpu_wait(struct orcd_ctx *ctx, struct orcd_result *result, struct orcd_error
 
 void cpu_abort(struct orcd_ctx *ctx, uint64_t ticket, const uint32_t *seqs, uint32_t n_seqs)
 {
-    const uint64_t below = ticket == UINT64_MAX ? ticket : ticket + 1;
-    for (uint32_t i = 0; i < n_seqs; i++) {
-        if (seqs[i] >= ctx->params.n_sequences)
-            continue;
-        _Atomic uint64_t *doomed = &ctx->doomed[seqs[i]];
-        uint64_t old = atomic_load_explicit(doomed, memory_order_relaxed);
-        while (old < below && !atomic_compare_exchange_weak_explicit(
-                                  doomed, &old, below, memory_order_relaxed, memory_order_relaxed))
-            ;
-    }
+    rows_doom(ctx->doomed, ctx->params.n_sequences, ticket, seqs, n_seqs);
     atomic_fetch_add_explicit(&ctx->abort_count, 1, memory_order_release);
 }

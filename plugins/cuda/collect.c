@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "plugins/cpu/batch.h"
 #include "plugins/cuda/ctx.h"
 
 static uint64_t bytes_read(const struct orcd_ctx *ctx, const struct step *s, uint64_t tokens)
@@ -144,10 +145,9 @@ int cuda_wait(struct orcd_ctx *ctx, struct orcd_result *result, struct orcd_erro
 {
     if (ctx->n_collected == ctx->n_submitted)
         return cuda_error(err, ORCD_E_INVALID, "no step is in flight");
-    const struct step *next = &ctx->steps[ctx->n_collected % CUDA_STEPS];
-    if (result->size < offsetof(struct orcd_result, token) || result->row_capacity < next->n_rows ||
-        !result->status || !result->kept || !result->logits || !result->n_logits)
-        return cuda_error(err, ORCD_E_INVALID, "the result has no room for %u rows", (unsigned)next->n_rows);
+    const int wrong = result_check(result, ctx->steps[ctx->n_collected % CUDA_STEPS].n_rows, err);
+    if (wrong)
+        return wrong;
     simt_device_use(ctx->device->info.index);
     struct step *s = oldest(ctx);
     step_end(ctx, s);

@@ -1,30 +1,11 @@
 /* Contexts: what they need is added up first, compared with what is free, then taken at once. */
 #include <string.h>
 
+#include "plugins/cpu/carve.h"
 #include "plugins/cuda/ctx.h"
 
 #define ALIGN UINT64_C(256)
 #define WORKSPACE_BYTES (UINT64_C(32) << 20) /* cuBLAS's own advice for Hopper */
-
-/* One allocation is cut up: a first pass adds up, a second places. */
-struct carve {
-    char *base; /* NULL: only add up */
-    uint64_t at;
-    bool overflow;
-};
-
-static void *take(struct carve *c, uint64_t n, uint64_t m, uint64_t size)
-{
-    uint64_t bytes;
-    if (__builtin_mul_overflow(n, m, &bytes) || __builtin_mul_overflow(bytes, size, &bytes) ||
-        bytes > PTRDIFF_MAX / 2 || c->at > PTRDIFF_MAX / 2) {
-        c->overflow = true;
-        return NULL;
-    }
-    void *p = c->base ? c->base + c->at : NULL;
-    c->at += (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    return p;
-}
 
 /* ------------------------------------------------------------------ groups */
 
@@ -121,32 +102,32 @@ static void carve_pass(struct scratch *s, struct carve *c, const struct orcd_mod
 {
     const struct orcd_hparams *hp = &m->hp;
     const uint64_t used = hp->n_experts ? hp->n_experts_used : 1, pairs = rows * used;
-    s->x = take(c, rows, s->ld_embd, sizeof(float));
-    s->q = take(c, rows, s->ld_q, sizeof(float));
-    s->k = take(c, rows, s->ld_k, sizeof(float));
-    s->v = take(c, rows, s->ld_v, sizeof(float));
-    s->att = take(c, rows, s->ld_att, sizeof(float));
-    s->gate = take(c, pairs, s->ld_ff, sizeof(float));
-    s->up = take(c, rows, s->ld_ff, sizeof(float));
-    s->tmp = take(c, rows, s->ld_embd, sizeof(float));
-    s->cs = take(c, rows, hp->rope_dims + 1, sizeof(float));
-    s->cs_local = take(c, rows, hp->rope_dims + 1, sizeof(float));
+    s->x = carve_take(c, rows, s->ld_embd, sizeof(float));
+    s->q = carve_take(c, rows, s->ld_q, sizeof(float));
+    s->k = carve_take(c, rows, s->ld_k, sizeof(float));
+    s->v = carve_take(c, rows, s->ld_v, sizeof(float));
+    s->att = carve_take(c, rows, s->ld_att, sizeof(float));
+    s->gate = carve_take(c, pairs, s->ld_ff, sizeof(float));
+    s->up = carve_take(c, rows, s->ld_ff, sizeof(float));
+    s->tmp = carve_take(c, rows, s->ld_embd, sizeof(float));
+    s->cs = carve_take(c, rows, hp->rope_dims + 1, sizeof(float));
+    s->cs_local = carve_take(c, rows, hp->rope_dims + 1, sizeof(float));
     uint64_t act = act_bytes(rows, widest(s), 1);
     if (hp->n_experts && act_bytes(pairs, s->ld_ff, 2) > act)
         act = act_bytes(pairs, s->ld_ff, 2);
-    s->act = take(c, act, 1, 1);
-    s->halves = take(c, rows, widest(s), sizeof(ck_half));
-    s->halves_scale = take(c, rows, 1, sizeof(float));
-    s->inv_freq = take(c, hp->rope_dims / 2 + 1, 1, sizeof(double));
-    s->inv_freq_local = take(c, hp->rope_dims / 2 + 1, 1, sizeof(double));
+    s->act = carve_take(c, act, 1, 1);
+    s->halves = carve_take(c, rows, widest(s), sizeof(ck_half));
+    s->halves_scale = carve_take(c, rows, 1, sizeof(float));
+    s->inv_freq = carve_take(c, hp->rope_dims / 2 + 1, 1, sizeof(double));
+    s->inv_freq_local = carve_take(c, hp->rope_dims / 2 + 1, 1, sizeof(double));
     if (!hp->n_experts)
         return;
-    s->router = take(c, rows, s->ld_experts, sizeof(float));
-    s->route_expert = take(c, pairs, 1, sizeof(int32_t));
-    s->route_weight = take(c, pairs, 1, sizeof(float));
-    s->pair_order = take(c, pairs, 1, sizeof(uint32_t));
-    s->pair_first = take(c, (uint64_t)hp->n_experts + 1, 1, sizeof(uint32_t));
-    s->pair_out = take(c, pairs, s->ld_embd, sizeof(float));
+    s->router = carve_take(c, rows, s->ld_experts, sizeof(float));
+    s->route_expert = carve_take(c, pairs, 1, sizeof(int32_t));
+    s->route_weight = carve_take(c, pairs, 1, sizeof(float));
+    s->pair_order = carve_take(c, pairs, 1, sizeof(uint32_t));
+    s->pair_first = carve_take(c, (uint64_t)hp->n_experts + 1, 1, sizeof(uint32_t));
+    s->pair_out = carve_take(c, pairs, s->ld_embd, sizeof(float));
 }
 
 /* Everything on the device. */
@@ -158,23 +139,23 @@ static void carve_device(struct orcd_ctx *ctx, struct scratch *s, struct carve *
     const uint64_t drawn = p->max_logits < rows ? p->max_logits : rows;
     lengths(s, m);
     carve_pass(s, c, m, rows);
-    s->partial = take(
+    s->partial = carve_take(
         c, ck_attn_partial(ctx->decode_rows, m->max_heads, CK_SPLITS, m->hp.head_dim_v), 1, sizeof(float));
-    s->logits = take(c, p->max_logits, s->ld_vocab, sizeof(float));
-    s->sampling = take(c, ck_sample_scratch((uint32_t)drawn, m->hp.n_vocab), 1, 1);
+    s->logits = carve_take(c, p->max_logits, s->ld_vocab, sizeof(float));
+    s->sampling = carve_take(c, ck_sample_scratch((uint32_t)drawn, m->hp.n_vocab), 1, 1);
     if (ctx->blas) {
-        s->expanded = take(c, m->largest_expanded, 1, sizeof(ck_half));
-        s->workspace = take(c, WORKSPACE_BYTES, 1, 1);
+        s->expanded = carve_take(c, m->largest_expanded, 1, sizeof(ck_half));
+        s->workspace = carve_take(c, WORKSPACE_BYTES, 1, 1);
     }
-    s->kv = take(c, ctx->pages.n, ctx->pages.bytes, 1);
-    s->token_at = take(c, ctx->pages.n, CK_PAGE, sizeof(int32_t));
-    s->chain = take(c, p->n_sequences, 1, sizeof(int32_t));
-    s->table = take(c, p->n_sequences, ctx->pages.per_seq, sizeof(uint32_t));
-    s->samplers = take(c, p->n_sequences, 1, sizeof(struct ck_sampler));
-    s->desc = take(c, ctx->desc_bytes, 1, 1);
-    s->token = take(c, p->max_logits, 1, sizeof(int32_t));
-    s->top_ids = take(c, p->max_logits, CK_MAX_TOP, sizeof(int32_t));
-    s->top_logprobs = take(c, p->max_logits, CK_MAX_TOP, sizeof(float));
+    s->kv = carve_take(c, ctx->pages.n, ctx->pages.bytes, 1);
+    s->token_at = carve_take(c, ctx->pages.n, CK_PAGE, sizeof(int32_t));
+    s->chain = carve_take(c, p->n_sequences, 1, sizeof(int32_t));
+    s->table = carve_take(c, p->n_sequences, ctx->pages.per_seq, sizeof(uint32_t));
+    s->samplers = carve_take(c, p->n_sequences, 1, sizeof(struct ck_sampler));
+    s->desc = carve_take(c, ctx->desc_bytes, 1, 1);
+    s->token = carve_take(c, p->max_logits, 1, sizeof(int32_t));
+    s->top_ids = carve_take(c, p->max_logits, CK_MAX_TOP, sizeof(int32_t));
+    s->top_logprobs = carve_take(c, p->max_logits, CK_MAX_TOP, sizeof(float));
 }
 
 /* Everything that is pinned. */
@@ -182,26 +163,26 @@ static void carve_pinned(struct orcd_ctx *ctx, struct carve *c)
 {
     const struct orcd_ctx_params *p = &ctx->params;
     const uint64_t n = p->max_logits, row = ((uint64_t)ctx->model->hp.n_vocab + 15) / 16 * 16;
-    ctx->table = take(c, p->n_sequences, ctx->pages.per_seq, sizeof(uint32_t));
-    ctx->samplers = take(c, p->n_sequences, 1, sizeof(struct ck_sampler));
+    ctx->table = carve_take(c, p->n_sequences, ctx->pages.per_seq, sizeof(uint32_t));
+    ctx->samplers = carve_take(c, p->n_sequences, 1, sizeof(struct ck_sampler));
     for (uint32_t i = 0; i < CUDA_STEPS; i++) {
         struct step *s = &ctx->steps[i];
-        s->desc = take(c, ctx->desc_bytes, 1, 1);
-        s->logits = take(c, n, row, sizeof(float));
-        s->token = take(c, n, 1, sizeof(int32_t));
-        s->top_ids = take(c, n, CK_MAX_TOP, sizeof(int32_t));
-        s->top_logprobs = take(c, n, CK_MAX_TOP, sizeof(float));
+        s->desc = carve_take(c, ctx->desc_bytes, 1, 1);
+        s->logits = carve_take(c, n, row, sizeof(float));
+        s->token = carve_take(c, n, 1, sizeof(int32_t));
+        s->top_ids = carve_take(c, n, CK_MAX_TOP, sizeof(int32_t));
+        s->top_logprobs = carve_take(c, n, CK_MAX_TOP, sizeof(float));
     }
 }
 
 uint64_t cuda_scratch_bytes(const struct orcd_model *m)
 {
     struct scratch s = {0};
-    struct carve c = {0};
+    struct carve c = {.align = ALIGN};
     lengths(&s, m);
     carve_pass(&s, &c, m, m->device->options.prefill_slice);
-    take(&c, m->largest_expanded, 1, sizeof(ck_half));
-    take(&c, WORKSPACE_BYTES, 1, 1);
+    carve_take(&c, m->largest_expanded, 1, sizeof(ck_half));
+    carve_take(&c, WORKSPACE_BYTES, 1, 1);
     return c.overflow ? UINT64_MAX : c.at;
 }
 
@@ -274,10 +255,10 @@ static int memory(struct orcd_ctx *ctx, struct orcd_error *err)
 {
     struct orcd_device *d = ctx->device;
     struct scratch s = {0};
-    struct carve c = {0};
+    struct carve c = {.align = ALIGN};
     carve_device(ctx, &s, &c);
     ctx->device_bytes = c.at;
-    struct carve pinned = {0};
+    struct carve pinned = {.align = ALIGN};
     carve_pinned(ctx, &pinned);
     if (c.overflow || pinned.overflow)
         return cuda_error(err, ORCD_E_INVALID, "the context is too large");
@@ -289,9 +270,9 @@ static int memory(struct orcd_ctx *ctx, struct orcd_error *err)
     const enum simt_status status = simt_host_alloc(&ctx->pinned_memory, pinned.at);
     if (status != SIMT_OK)
         return cuda_failed(d, status, err, "pinned memory of a context");
-    c = (struct carve){.base = ctx->device_memory};
+    c = (struct carve){.align = ALIGN, .base = ctx->device_memory};
     carve_device(ctx, &ctx->s, &c);
-    pinned = (struct carve){.base = ctx->pinned_memory};
+    pinned = (struct carve){.align = ALIGN, .base = ctx->pinned_memory};
     carve_pinned(ctx, &pinned);
     memset(ctx->pinned_memory, 0, pinned.at);
     return 0;

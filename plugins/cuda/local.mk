@@ -10,7 +10,7 @@ EXTRA_DIST += plugins/cuda/f-rows.cu
 
 noinst_LIBRARIES += libcudahost.a
 libcudahost_a_SOURCES = $(QUANT_TYPES_SOURCES) \
-	plugins/cpu/parts.c plugins/cpu/parts.h plugins/cpu/source.c plugins/cpu/source.h plugins/cpu/util.c plugins/cpu/util.h \
+	plugins/cpu/batch.c plugins/cpu/batch.h plugins/cpu/carve.h plugins/cpu/parts.c plugins/cpu/parts.h plugins/cpu/source.c plugins/cpu/source.h plugins/cpu/util.c plugins/cpu/util.h \
 	plugins/cpu/rope-freqs.c plugins/cpu/rope-freqs.h \
 	plugins/cuda/collect.c plugins/cuda/copy-speed.c plugins/cuda/ctx.c plugins/cuda/ctx.h plugins/cuda/cuda.h plugins/cuda/device.c \
 	plugins/cuda/forward.c plugins/cuda/graphs.c plugins/cuda/launcher.c plugins/cuda/load.c \

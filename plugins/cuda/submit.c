@@ -1,6 +1,7 @@
 /* Submit: a batch is checked and noted for the launcher. Abort only raises numbers. */
 #include <string.h>
 
+#include "plugins/cpu/batch.h"
 #include "plugins/cuda/ctx.h"
 
 /* Where row i may begin, and whether it may be chained. */
@@ -120,15 +121,9 @@ int cuda_submit(struct orcd_ctx *ctx, const struct orcd_batch *b, struct orcd_er
         return cuda_error(err, ORCD_E_DEVICE_LOST, "the device is lost");
     if (ctx->n_submitted - ctx->n_collected >= d->options.max_inflight)
         return cuda_error(err, ORCD_E_BUSY, "%u steps are in flight", (unsigned)d->options.max_inflight);
-    if (b->size < offsetof(struct orcd_batch, top_n) || !b->seq || !b->first_pos || !b->n_tokens ||
-        !b->token_start || !b->tokens || !b->want)
-        return cuda_error(err, ORCD_E_INVALID, "the batch is incomplete");
-    if (b->n_rows == 0 || b->n_rows > ctx->params.max_batch_rows)
-        return cuda_error(err, ORCD_E_INVALID, "%u rows, a step has 1 to %u", (unsigned)b->n_rows,
-            (unsigned)ctx->params.max_batch_rows);
-    if (b->ticket == UINT64_MAX || (ctx->has_ticket && b->ticket <= ctx->last_ticket))
-        return cuda_error(err, ORCD_E_INVALID, "ticket %llu after %llu", (unsigned long long)b->ticket,
-            (unsigned long long)ctx->last_ticket);
+    const int wrong = batch_check(b, ctx->params.max_batch_rows, ctx->has_ticket, ctx->last_ticket, err);
+    if (wrong)
+        return wrong;
     struct step *s = &ctx->steps[ctx->n_submitted % CUDA_STEPS];
     const uint64_t submitted_ns = d->host->now_ns();
     uint32_t n_logits = 0;
@@ -156,14 +151,5 @@ int cuda_submit(struct orcd_ctx *ctx, const struct orcd_batch *b, struct orcd_er
 
 void cuda_abort(struct orcd_ctx *ctx, uint64_t ticket, const uint32_t *seqs, uint32_t n_seqs)
 {
-    const uint64_t below = ticket == UINT64_MAX ? ticket : ticket + 1;
-    for (uint32_t i = 0; i < n_seqs; i++) {
-        if (seqs[i] >= ctx->params.n_sequences)
-            continue;
-        _Atomic uint64_t *doomed = &ctx->doomed[seqs[i]];
-        uint64_t old = atomic_load_explicit(doomed, memory_order_relaxed);
-        while (old < below && !atomic_compare_exchange_weak_explicit(
-                                  doomed, &old, below, memory_order_release, memory_order_relaxed))
-            ;
-    }
+    rows_doom(ctx->doomed, ctx->params.n_sequences, ticket, seqs, n_seqs);
 }

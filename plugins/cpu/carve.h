@@ -1,0 +1,30 @@
+/* One allocation is cut up: a first pass adds up, a second places. The cuda plugin uses it too. */
+#ifndef ORCD_CPU_CARVE_H
+#define ORCD_CPU_CARVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct carve {
+    uint64_t align;
+    char *base; /* NULL: only add up */
+    uint64_t at;
+    bool overflow;
+};
+
+/* n x m x size bytes. */
+static inline void *carve_take(struct carve *c, uint64_t n, uint64_t m, uint64_t size)
+{
+    uint64_t bytes;
+    if (__builtin_mul_overflow(n, m, &bytes) || __builtin_mul_overflow(bytes, size, &bytes) ||
+        bytes > PTRDIFF_MAX / 2 || c->at > PTRDIFF_MAX / 2) {
+        c->overflow = true;
+        return NULL;
+    }
+    void *p = c->base ? c->base + c->at : NULL;
+    c->at += (bytes + c->align - 1) / c->align * c->align;
+    return p;
+}
+
+#endif
