@@ -32,6 +32,7 @@ struct line {
     unsigned n_sent, n_tail; /* of the request's end seen so far */
     char first[16];          /* of the request, NUL-terminated */
     unsigned n_first;
+    size_t n_due; /* bytes of a body that is read: still to come */
 };
 
 struct echoer {
@@ -126,12 +127,27 @@ static void line_end(struct echoer *e, struct line *l)
     e->waiting = -1;
 }
 
+/* Of a request whose head came in one piece: the bytes of its body that did not. */
+static size_t body_due(const char *text, size_t n)
+{
+    const char *length = strstr(text, "Content-Length: "), *end = strstr(text, "\r\n\r\n");
+    size_t n_body = length ? strtoul(length + strlen("Content-Length: "), NULL, 10) : 0;
+    size_t here = end ? n - (size_t)(end + 4 - text) : 0;
+    return n_body > here ? n_body - here : 0;
+}
+
 static void on_request(struct echoer *e, struct line *l)
 {
-    char buf[4096];
+    char buf[16384];
     ssize_t n = recv(l->fd, buf, sizeof(buf) - 1, 0);
     if (n <= 0) {
         line_end(e, l);
+        return;
+    }
+    if (l->n_due) {
+        l->n_due -= min_u64(l->n_due, (uint64_t)n);
+        if (!l->n_due)
+            answer(l->fd, false);
         return;
     }
     for (ssize_t i = 0; i < n && l->n_first + 1 < sizeof(l->first); i++)
@@ -140,6 +156,15 @@ static void on_request(struct echoer *e, struct line *l)
         l->n_tail = buf[i] == "\r\n\r\n"[l->n_tail] ? l->n_tail + 1 : buf[i] == '\r';
     if (l->n_tail < 4 || l->stream)
         return;
+    if (strncmp(l->first, "POST /read", 10) == 0) {
+        buf[n] = 0;
+        l->n_due = body_due(buf, (size_t)n);
+        memset(l->first, 0, sizeof(l->first));
+        l->n_first = l->n_tail = 0;
+        if (!l->n_due)
+            answer(l->fd, false);
+        return;
+    }
     bool health = strncmp(l->first, "GET /health", 11) == 0, waits = strncmp(l->first, "GET /wait", 9) == 0;
     if (health || waits) {
         buf[n] = 0;

@@ -1,10 +1,11 @@
 /*
  * A plain server with the same pattern of events, for comparison: one thread in a child
  * process, an epoll set, a timerfd and send(), nothing between the clock and the socket.
- * It answers any request but the two below with an event stream; once all streams are open, each gets a
+ * It answers any request but the three below with an event stream; once all streams are open, each gets a
  * token event of a worker's size every interval, stamped just before the first send of
  * its tick. GET /health is answered at once, GET /wait as soon as another
- * connection ends. What the same client sees of it is what this machine takes at least.
+ * connection ends, POST /read when its body was read (the head in one piece). What the
+ * same client sees of it is what this machine takes at least.
  */
 #ifndef ORCD_BENCH_ECHO_H
 #define ORCD_BENCH_ECHO_H

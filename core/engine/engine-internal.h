@@ -43,7 +43,9 @@ struct slot {
 #define ENGINE_MAX_STEPS 2
 /* Sampled tokens wait for no more than this before the HTTP loops are woken. */
 #define ENGINE_FLUSH_NS 50000
-#define ENGINE_FEW 4 /* jobs whose consumers may hand their tokens on at once */
+/* Jobs whose consumers may hand their tokens on at once while the device waits; while it
+ * has a step to work on, engine_params.few_beside of them may. */
+#define ENGINE_FEW 4
 
 /* One step in the making or in flight; arrays of max_rows and max_batch_tokens. */
 struct step {
@@ -95,7 +97,7 @@ struct engine {
     uint64_t next_ticket;
     uint32_t turn; /* the slot whose decode row comes first */
     uint64_t flushed_ns;
-    bool few; /* the step that is collected has at most ENGINE_FEW rows */
+    bool few; /* the step that is collected has few rows */
     struct pace pace;
 
     /* For engine_state(). */
@@ -143,7 +145,7 @@ void engine_reap(struct engine *e);
 /* publish.c: engine thread. */
 /* The row gave these logits, or, sampled by the plugin, this token: one more event. */
 void slot_sample(struct engine *e, struct slot *s, const float *logits);
-void slot_sampled(struct engine *e, struct slot *s, int32_t token);
+void slot_sampled(struct engine *e, struct slot *s, int32_t token, uint64_t sampled_ns);
 /* Nobody wants the slot's rows in flight any more. */
 void slot_doom(struct engine *e, struct slot *s);
 

@@ -24,6 +24,9 @@ struct engine_params {
     uint32_t min_remaining_ms;
     enum admission admission;
     double probe_share; /* 0 .. 1: of the jobs that a prediction refuses, those taken all the same */
+    /* Jobs whose tokens the engine thread lets their consumers hand on at once while the
+     * device is at work on the next step; at least 4. */
+    uint32_t few_beside;
 };
 
 int engine_new(struct engine **out, const struct engine_params *params, struct orcd_error *err);

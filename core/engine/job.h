@@ -124,8 +124,8 @@ struct job {
     /* Consumer. `ready` says that there is news (started, tokens, end) and must not
      * block or take a lock. It is called on the engine thread, or on the thread that
      * ended the job (a timer, a cancel, the consumer's own abort).
-     * few: on the engine thread, with tokens, and at most ENGINE_FEW jobs have some at
-     * this moment: the consumer may take tens of microseconds to hand them on at once. */
+     * few: on the engine thread, with tokens, and few jobs have some at this moment: the
+     * consumer may take tens of microseconds to hand them on at once. */
     void (*ready)(struct job *job, bool few);
     /* The consumer's own object. `ready` may run until the last reference is gone, so
      * the object must live as long: release(consumer) is called then. NULL: nothing. */

@@ -77,24 +77,25 @@ static void publish(struct engine *e, struct slot *s, const struct sample_result
         j->ready(j, e->few);
 }
 
-/* A token was sampled, by the plugin or here. */
-static void take(struct engine *e, struct slot *s, const struct sample_result *drawn)
+/* A token was sampled at sampled_ns, by the plugin or here. */
+static void take(struct engine *e, struct slot *s, const struct sample_result *drawn, uint64_t sampled_ns)
 {
     struct job *j = s->job;
-    uint64_t now = clock_mono_ns(), last = atomic_load(&j->last_token_ns);
+    uint64_t last = atomic_load(&j->last_token_ns);
     if (!last) {
         int prefill = JOB_PREFILL;
-        atomic_store(&j->first_token_ns, now);
-        predict_first_token(j, now);
+        atomic_store(&j->first_token_ns, sampled_ns);
+        predict_first_token(j, sampled_ns);
         atomic_compare_exchange_strong(&j->phase, &prefill, JOB_DECODE);
     } else {
-        metric_observe(MH_ITL, (double)(now - last) / NS_PER_S);
+        metric_observe(MH_ITL, (double)(sampled_ns - last) / NS_PER_S);
     }
-    atomic_store(&j->last_token_ns, now);
+    atomic_store(&j->last_token_ns, sampled_ns);
     s->n_sampled++;
     metric_add(MC_GENERATION_TOKENS, 1);
     s->next_token = drawn->id;
-    publish(e, s, drawn, now);
+    publish(e, s, drawn, sampled_ns);
+    uint64_t now = clock_mono_ns();
     if (now - e->flushed_ns > ENGINE_FLUSH_NS) {
         engine_flush(e);
         e->flushed_ns = now;
@@ -108,11 +109,11 @@ void slot_sample(struct engine *e, struct slot *s, const float *logits)
     if (sampler_draw(s->sampler, logits, s->n_history, &drawn, &err))
         engine_finish(e, s->job, API_BACKEND_ERROR, FINISH_NONE, "%.140s", err.msg);
     else
-        take(e, s, &drawn);
+        take(e, s, &drawn, clock_mono_ns());
 }
 
-void slot_sampled(struct engine *e, struct slot *s, int32_t token)
+void slot_sampled(struct engine *e, struct slot *s, int32_t token, uint64_t sampled_ns)
 {
     struct sample_result drawn = {.id = token};
-    take(e, s, &drawn);
+    take(e, s, &drawn, sampled_ns);
 }

@@ -394,7 +394,7 @@ static void row_keep(struct slot *s, const struct step *st, uint32_t r)
     s->n_history = st->kept[r];
 }
 
-static void row_collect(struct engine *e, const struct step *st, uint32_t r)
+static void row_collect(struct engine *e, const struct step *st, uint32_t r, uint64_t now)
 {
     struct slot *s = &e->slots[st->seq[r]];
     struct job *j = s->job;
@@ -416,7 +416,7 @@ static void row_collect(struct engine *e, const struct step *st, uint32_t r)
     }
     s->unchecked += st->row_tokens[r];
     if (wanted && s->on_device)
-        slot_sampled(e, s, st->sampled[r]);
+        slot_sampled(e, s, st->sampled[r], now);
     else if (wanted)
         slot_sample(e, s, st->logits[r]);
 }
@@ -451,10 +451,10 @@ void step_collect(struct engine *e)
     }
     e->poisoned = false;
     e->flushed_ns = now;
-    e->few = st->n_rows <= ENGINE_FEW;
+    e->few = st->n_rows <= (e->n_steps ? e->params.few_beside : ENGINE_FEW);
     e->pace.from_ns = result.finished_ns;
     for (uint32_t r = 0; r < st->n_rows; r++)
-        row_collect(e, st, r);
+        row_collect(e, st, r, now);
     engine_flush(e);
     predict_slots(e);
     learn(e, st, &result);

@@ -21,6 +21,8 @@ bool harness_pipeline;
 static pthread_mutex_t news_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t news = PTHREAD_COND_INITIALIZER;
 
+atomic_uint harness_few, harness_many;
+
 struct watch {
     bool ended;
 };
@@ -52,7 +54,8 @@ double harness_metric(const char *series)
 
 static void on_ready(struct job *j, bool few)
 {
-    (void)few;
+    if (job_published(j) && !job_ended(j))
+        atomic_fetch_add(few ? &harness_few : &harness_many, 1);
     pthread_mutex_lock(&news_lock);
     void (*fn)(struct job * j, void *arg) = on_news;
     void *arg = on_news_arg;
@@ -81,6 +84,7 @@ void harness_start(struct harness *h, const struct harness_params *p)
         .prefill_slice_ms = 20,
         .min_remaining_ms = 0,
         .admission = ADMISSION_SIMPLE,
+        .few_beside = p->few_beside,
     };
     assert_int_equal(tokenizer_new_bytes(&h->tokenizer, &err), 0);
     h->backend = fake_backend_new(

@@ -78,6 +78,42 @@ static void who_samples_here_is_waited_for(void **state)
     harness_stop(&h);
 }
 
+static void news_of_six_jobs(uint32_t few_beside)
+{
+    struct harness h;
+    struct job *j[6];
+    atomic_store(&harness_few, 0);
+    atomic_store(&harness_many, 0);
+    harness_start(&h, &(struct harness_params){.slots = 6, .few_beside = few_beside});
+    fake_gate_close(h.backend);
+    for (int i = 0; i < 6; i++)
+        j[i] = harness_submit(&h, harness_request((const char[]){(char)('a' + i), 0}, "alone", 20));
+    fake_gate_open(h.backend);
+    for (int i = 0; i < 6; i++) {
+        harness_wait_end(j[i]);
+        assert_string_equal(harness_text(j[i]), expected);
+        job_unref(j[i]);
+    }
+    assert_int_equal(fake_most_rows(h.backend), 6);
+    harness_stop(&h);
+}
+
+/* The tokens of six jobs may be handed on by the engine thread only while the device has
+ * a step to work on. */
+static void the_device_at_work_leaves_time_to_hand_on(void **state)
+{
+    (void)state;
+    news_of_six_jobs(6);
+    assert_int_not_equal(harness_few, 0);
+    assert_int_equal(harness_many, 0);
+    news_of_six_jobs(5);
+    assert_int_not_equal(harness_many, 0);
+    harness_pipeline = false;
+    news_of_six_jobs(6);
+    harness_pipeline = true;
+    assert_int_not_equal(harness_many, 0);
+}
+
 /* The slices of a prompt need nothing of each other's results. */
 static void slices_follow_at_once(void **state)
 {
@@ -249,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_next_step_follows_at_once),
         cmocka_unit_test(who_samples_here_is_waited_for),
+        cmocka_unit_test(the_device_at_work_leaves_time_to_hand_on),
         cmocka_unit_test(slices_follow_at_once),
         cmocka_unit_test(an_end_drops_the_row_in_flight),
         cmocka_unit_test(a_cancel_dooms_both_rows),

@@ -775,6 +775,38 @@ static void test_echo(void **state)
     assert_int_equal(echo_start(&echo, &(struct echo_pattern){5, NS_PER_MS, 6}, &err), ORCD_E_INVALID);
 }
 
+/* The body is read before the answer: what is left of it would be the next request. */
+static void test_echo_reads(void **state)
+{
+    (void)state;
+    static char body[100001];
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct echo *echo;
+    struct seen seen = {.keep = true};
+    struct load *l = load_open();
+    memset(body, 'b', sizeof(body) - 1);
+    assert_int_equal(echo_start(&echo, &(struct echo_pattern){1, NS_PER_S, 1}, &err), 0);
+    for (size_t n = sizeof(body) - 1; n > 0; n /= 20) {
+        struct load_spec spec = {.url = echo_url(echo),
+            .method = "POST",
+            .path = "/read",
+            .body = body,
+            .n_body = n,
+            .handlers = &handlers,
+            .arg = &seen,
+            .conn = seen.kept};
+        assert_int_equal(load_call(l, &spec, NULL, &err), 0);
+        assert_true(load_run(l, clock_mono_ns() + 20 * NS_PER_S));
+        assert_int_equal(seen.how, LOAD_COMPLETE);
+        assert_int_equal(seen.status, 200);
+        assert_non_null(seen.kept);
+    }
+    assert_int_equal(seen.n_connected, 1);
+    load_conn_close(seen.kept);
+    load_free(l);
+    echo_stop(echo);
+}
+
 /* A server that refuses, or ends a stream with an error, ends the fleet with its words. */
 static void test_fleet_fails(void **state)
 {
@@ -823,6 +855,7 @@ int main(void)
         cmocka_unit_test(test_timers),
         cmocka_unit_test(test_free_open),
         cmocka_unit_test(test_echo),
+        cmocka_unit_test(test_echo_reads),
         cmocka_unit_test(test_fleet_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
