@@ -35,6 +35,15 @@ tests_cuda_test_runtime_SOURCES = tests/cuda/runtime.cc tests/cuda/runtime.h
 tests_cuda_test_runtime_CXXFLAGS = $(ORCD_CXXFLAGS)
 tests_cuda_test_runtime_LDADD = $(SIMT_HOST_LIBS)
 
+# cuBLASLt's calls, over a library that is none and CUDA's headers that are none.
+EXTRA_DIST += tests/cuda/stub/cuda_runtime_api.h tests/cuda/stub/library_types.h
+check_PROGRAMS += tests/cuda/test-lt
+TESTS += tests/cuda/test-lt
+tests_cuda_test_lt_SOURCES = tests/cuda/lt.cc tests/cuda/lt-fake.cc tests/cuda/lt-fake.h \
+	plugins/cuda/simt/rt-common.cc
+tests_cuda_test_lt_CPPFLAGS = -I$(srcdir)/tests/cuda/stub $(AM_CPPFLAGS)
+tests_cuda_test_lt_CXXFLAGS = $(ORCD_CXXFLAGS)
+
 # With the race detector: kernels as .rho, and race.cc in the program.
 if !SANITIZED
 SIMT_RACE_TESTS = tests/cuda/test-bugs-race tests/cuda/test-layer-race tests/cuda/test-layer-matrix-race
@@ -51,6 +60,16 @@ tests_cuda_test_layer_matrix_race_SOURCES = plugins/cuda/simt/race.cc
 tests_cuda_test_layer_matrix_race_CXXFLAGS = $(ORCD_CXXFLAGS)
 tests_cuda_test_layer_matrix_race_LDADD = tests/cuda/layer-matrix.rho $(SIMT_HOST_LIBS)
 endif
+endif
+
+# What is declared of cuBLASLt, against the toolkit's header and library.
+if CUDA
+check_PROGRAMS += tests/cuda/test-lt-header
+TESTS += tests/cuda/test-lt-header
+tests_cuda_test_lt_header_SOURCES = tests/cuda/lt-header.cc
+tests_cuda_test_lt_header_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CPPFLAGS)
+tests_cuda_test_lt_header_CXXFLAGS = $(ORCD_CXXFLAGS)
+tests_cuda_test_lt_header_LDADD = -ldl
 endif
 
 # The same on a GPU; skipped where there is none.

@@ -5,7 +5,7 @@
 #include "plugins/cuda/ctx.h"
 
 #define ALIGN UINT64_C(256)
-#define WORKSPACE_BYTES (UINT64_C(32) << 20) /* cuBLAS's own advice for Hopper */
+#define WORKSPACE_BYTES (UINT64_C(32) << 20) /* cuBLASLt's own advice for Hopper */
 
 /* ------------------------------------------------------------------ groups */
 
@@ -237,7 +237,7 @@ static int host_side(struct orcd_ctx *ctx, struct orcd_error *err)
     return pages_init(ctx, err);
 }
 
-/* Without cuBLAS prompts are slower; that is said once. */
+/* Without cuBLASLt prompts are slower; that is said once. */
 static int blas_open(struct orcd_ctx *ctx, struct orcd_error *err)
 {
     struct orcd_device *d = ctx->device;
@@ -248,7 +248,7 @@ static int blas_open(struct orcd_ctx *ctx, struct orcd_error *err)
         cuda_log(d, ORCD_LOG_WARN, "%s: prompts are computed without tensor cores", simt_error_text());
         return 0;
     }
-    return status == SIMT_OK ? 0 : cuda_failed(d, status, err, "opening cuBLAS");
+    return status == SIMT_OK ? 0 : cuda_failed(d, status, err, "opening cuBLASLt");
 }
 
 static int memory(struct orcd_ctx *ctx, struct orcd_error *err)

@@ -22,7 +22,7 @@ const struct orcd_option cuda_option_table[] = {
         "tokens of a prompt computed at a time; an abort loses at most these"),
     BOOL_OPTION("fixed_height", "true",
         "a slice's products have its full height however few its tokens are: same results in any batch"),
-    BOOL_OPTION("blas", "true", "prefill on tensor cores through cuBLAS; false: with decode's kernels"),
+    BOOL_OPTION("blas", "true", "prefill on tensor cores through cuBLASLt; false: with decode's kernels"),
     BOOL_OPTION("graphs", "true", "replay decode steps as CUDA graphs"),
     BOOL_OPTION("sampling", "true", "draw tokens on the device"),
     INT_OPTION("max_inflight", "2", 1, 2, "steps", "steps that may be in flight at once"),

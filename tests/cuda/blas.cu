@@ -1,5 +1,5 @@
 // Matrix products of rt.h against plain sums in double: each type, transposition, stride and
-// batch. On the CPU against its plain loops, on a GPU against cuBLAS.
+// batch. On the CPU against its plain loops, on a GPU against cuBLASLt.
 #include <math.h>
 #include <vector>
 

@@ -260,7 +260,7 @@ void test_memory()
         simt_error_text());
     knobs("reset blas=0");
     struct simt_blas *blas;
-    ok(simt_blas_open(&blas) == SIMT_NO_BLAS, "no cuBLAS: %s", simt_error_text());
+    ok(simt_blas_open(&blas) == SIMT_NO_BLAS, "no cuBLASLt: %s", simt_error_text());
     knobs("reset");
     bool refused = true;
     for (const char *bad :

@@ -338,7 +338,7 @@ static void test_no_device(void **state)
     assert_int_equal(p->device_open(1, &d, &err), ORCD_E_NOT_FOUND);
 }
 
-/* Without cuBLAS prompts go through decode's products. */
+/* Without cuBLASLt prompts go through decode's products. */
 static void test_no_blas(void **state)
 {
     (void)state;

@@ -112,7 +112,7 @@ enum simt_status simt_blas_open(struct simt_blas **out)
     if (status)
         return status;
     if (!knobs().blas)
-        return fail(SIMT_NO_BLAS, "simt_blas_open: no libcublas (as the knobs have it)");
+        return fail(SIMT_NO_BLAS, "simt_blas_open: no libcublasLt (as the knobs have it)");
     *out = new simt_blas();
     n_handles++;
     return SIMT_OK;
@@ -132,6 +132,8 @@ enum simt_status simt_blas_workspace(struct simt_blas *blas, void *device_memory
         return status;
     if (bytes && !device_range(device_memory, bytes, "simt_blas_workspace"))
         return fail(SIMT_INVALID, "simt_blas_workspace: %zu bytes are not all in device memory", bytes);
+    if (bytes && reinterpret_cast<uintptr_t>(device_memory) % 256 != 0)
+        return fail(SIMT_INVALID, "simt_blas_workspace: not aligned to 256 bytes");
     blas->workspace = device_memory;
     blas->workspace_bytes = bytes;
     return SIMT_OK;

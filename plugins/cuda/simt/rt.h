@@ -45,7 +45,7 @@ struct simt_blas;
     X(DEVICE_LOST, "device lost")                                                                            \
     X(NOT_READY, "not ready")                                                                                \
     X(UNSUPPORTED, "not supported here")                                                                     \
-    X(NO_BLAS, "cuBLAS cannot be opened")                                                                    \
+    X(NO_BLAS, "cuBLASLt cannot be opened")                                                                  \
     X(UNKNOWN, "unknown CUDA error")
 
 enum simt_status {
@@ -197,14 +197,18 @@ struct simt_gemm {
     int64_t stride_a, stride_b, stride_c;
 };
 
-/* Opens cuBLAS by dlopen at the first call in the process (half a second): NO_BLAS with
+/* Opens cuBLASLt by dlopen at the first call in the process (half a second): NO_BLAS with
  * a text naming the file when it is absent. The handle belongs to the thread's device. */
 enum simt_status simt_blas_open(struct simt_blas **out);
 void simt_blas_close(struct simt_blas *blas);
-/* Device memory for cuBLAS to work in, the caller's, for as long as the handle is used;
- * set it before any capture. 32 MiB suit Hopper, 4 MiB the others. Use one handle and
- * workspace per stream: then results do not vary from run to run. */
+/* Device memory for the products to work in, aligned to 256 bytes, the caller's, for as long
+ * as the handle is used; bytes may be 0. 32 MiB suit Hopper, 4 MiB the others. Products on one
+ * handle share it: use a handle and workspace per stream. */
 enum simt_status simt_blas_workspace(struct simt_blas *blas, void *device_memory, size_t bytes);
+/* The algorithm is chosen when a shape (sizes, types, distances, alignment of the pointers) is
+ * asked for the first time, tens of microseconds, and kept in the handle with those of 63
+ * others. The same shape, workspace size, library and device give the same one; none adds up
+ * parts of a sum from several blocks. */
 enum simt_status simt_blas_gemm(
     struct simt_blas *blas, struct simt_stream *stream, const struct simt_gemm *gemm);
 
