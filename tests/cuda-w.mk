@@ -34,7 +34,7 @@ W_TESTS_CUDA = tests/cuda/test-w-values-cuda tests/cuda/test-w-rows-cuda tests/c
 check_PROGRAMS += $(W_TESTS_CUDA)
 TESTS += $(W_TESTS_CUDA)
 CUDA_OBJECTS += $(W_TEST_CU:.cu=.nvo)
-W_TEST_CUDA_LIBS = $(W_NVO) $(SIMT_CUDA_LIBS) libcore.a -lm
+W_TEST_CUDA_LIBS = $(W_NVO) $(SIMT_CUDA_TEST_LIBS) libcore.a -lm
 nodist_EXTRA_tests_cuda_test_w_values_cuda_SOURCES = none.cc
 tests_cuda_test_w_values_cuda_SOURCES =
 tests_cuda_test_w_values_cuda_LDADD = tests/cuda/w-values.nvo libcudahost.a $(W_TEST_CUDA_LIBS)

@@ -81,16 +81,16 @@ TESTS += $(SIMT_GPU_TESTS)
 CUDA_OBJECTS += tests/cuda/layer.nvo tests/cuda/layer-values.nvo tests/cuda/layer-matrix.nvo tests/cuda/blas.nvo
 nodist_EXTRA_tests_cuda_test_layer_cuda_SOURCES = none.cc
 tests_cuda_test_layer_cuda_SOURCES =
-tests_cuda_test_layer_cuda_LDADD = tests/cuda/layer.nvo $(SIMT_CUDA_LIBS)
+tests_cuda_test_layer_cuda_LDADD = tests/cuda/layer.nvo $(SIMT_CUDA_TEST_LIBS)
 nodist_EXTRA_tests_cuda_test_layer_values_cuda_SOURCES = none.cc
 tests_cuda_test_layer_values_cuda_SOURCES =
-tests_cuda_test_layer_values_cuda_LDADD = tests/cuda/layer-values.nvo $(SIMT_CUDA_LIBS)
+tests_cuda_test_layer_values_cuda_LDADD = tests/cuda/layer-values.nvo $(SIMT_CUDA_TEST_LIBS)
 nodist_EXTRA_tests_cuda_test_layer_matrix_cuda_SOURCES = none.cc
 tests_cuda_test_layer_matrix_cuda_SOURCES =
-tests_cuda_test_layer_matrix_cuda_LDADD = tests/cuda/layer-matrix.nvo $(SIMT_CUDA_LIBS)
+tests_cuda_test_layer_matrix_cuda_LDADD = tests/cuda/layer-matrix.nvo $(SIMT_CUDA_TEST_LIBS)
 nodist_EXTRA_tests_cuda_test_blas_cuda_SOURCES = none.cc
 tests_cuda_test_blas_cuda_SOURCES =
-tests_cuda_test_blas_cuda_LDADD = tests/cuda/blas.nvo $(SIMT_CUDA_LIBS)
+tests_cuda_test_blas_cuda_LDADD = tests/cuda/blas.nvo $(SIMT_CUDA_TEST_LIBS)
 if HAVE_CMOCKA
 CUDA_GPU_TESTS = tests/cuda/test-attention-cuda tests/cuda/test-rows-cuda tests/cuda/test-sampling-cuda
 check_PROGRAMS += $(CUDA_GPU_TESTS)
@@ -98,15 +98,15 @@ TESTS += $(CUDA_GPU_TESTS)
 tests_cuda_test_attention_cuda_SOURCES = tests/cuda/test-cuda-attention.c
 tests_cuda_test_attention_cuda_CFLAGS = $(TEST_CFLAGS)
 nodist_EXTRA_tests_cuda_test_attention_cuda_SOURCES = none.cc
-tests_cuda_test_attention_cuda_LDADD = $(CUDA_ATTENTION_NV) $(SIMT_CUDA_LIBS) $(TEST_LIBS) -lm
+tests_cuda_test_attention_cuda_LDADD = $(CUDA_ATTENTION_NV) $(SIMT_CUDA_TEST_LIBS) $(TEST_LIBS) -lm
 tests_cuda_test_rows_cuda_SOURCES = tests/cuda/test-cuda-rows.c
 tests_cuda_test_rows_cuda_CFLAGS = $(TEST_CFLAGS)
 nodist_EXTRA_tests_cuda_test_rows_cuda_SOURCES = none.cc
-tests_cuda_test_rows_cuda_LDADD = $(CUDA_ATTENTION_NV) $(SIMT_CUDA_LIBS) $(TEST_LIBS) -lm
+tests_cuda_test_rows_cuda_LDADD = $(CUDA_ATTENTION_NV) $(SIMT_CUDA_TEST_LIBS) $(TEST_LIBS) -lm
 tests_cuda_test_sampling_cuda_SOURCES = tests/cuda/test-cuda-sampling.c
 tests_cuda_test_sampling_cuda_CFLAGS = $(TEST_CFLAGS)
 nodist_EXTRA_tests_cuda_test_sampling_cuda_SOURCES = none.cc
-tests_cuda_test_sampling_cuda_LDADD = $(CUDA_SAMPLING_NV) $(SIMT_CUDA_LIBS) $(TEST_LIBS) -lm
+tests_cuda_test_sampling_cuda_LDADD = $(CUDA_SAMPLING_NV) $(SIMT_CUDA_TEST_LIBS) $(TEST_LIBS) -lm
 endif
 endif
 

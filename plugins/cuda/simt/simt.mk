@@ -4,6 +4,7 @@
 #   .rho  the same, each access told to the race detector (tests)
 # A program of them names its objects in LDADD, and in CUDA_OBJECTS for their dependences:
 #   x_LDADD = a.ho b.ho $(SIMT_HOST_LIBS)    or    a.nvo b.nvo $(SIMT_CUDA_LIBS)
+# where tests say SIMT_CUDA_TEST_LIBS: the CUDA runtime as a shared library, if there is one.
 #   nodist_EXTRA_x_SOURCES = none.cc    (so that the C++ compiler links)
 EXTRA_DIST += plugins/cuda/simt/device-cuda.h plugins/cuda/simt/device-host.h \
 	plugins/cuda/simt/half.h plugins/cuda/simt/rt.h plugins/cuda/simt/simt.h \
@@ -12,6 +13,7 @@ EXTRA_DIST += plugins/cuda/simt/device-cuda.h plugins/cuda/simt/device-host.h \
 SIMT_COMMON = plugins/cuda/simt/rt-common.cc plugins/cuda/simt/rt-common.h
 SIMT_HOST_LIBS = libsimthost.a -lm
 SIMT_CUDA_LIBS = libsimtcuda.a $(CUDA_LIBS)
+SIMT_CUDA_TEST_LIBS = libsimtcuda.a $(CUDA_TEST_LIBS)
 CUDA_OBJECTS =
 
 if CUDA_SIMT
