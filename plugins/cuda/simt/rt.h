@@ -206,9 +206,9 @@ void simt_blas_close(struct simt_blas *blas);
  * handle share it: use a handle and workspace per stream. */
 enum simt_status simt_blas_workspace(struct simt_blas *blas, void *device_memory, size_t bytes);
 /* The algorithm is chosen when a shape (sizes, types, distances, alignment of the pointers) is
- * asked for the first time, tens of microseconds, and kept in the handle with those of 63
- * others. The same shape, workspace size, library and device give the same one; none adds up
- * parts of a sum from several blocks. */
+ * asked for the first time, which takes longer than a later one, and kept in the handle with
+ * those of 63 others. The same shape, workspace size, library and device give the same one; none
+ * adds up parts of a sum from several blocks. */
 enum simt_status simt_blas_gemm(
     struct simt_blas *blas, struct simt_stream *stream, const struct simt_gemm *gemm);
 
