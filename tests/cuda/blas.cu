@@ -100,6 +100,47 @@ void test(const char *name, enum simt_type in, enum simt_type out, int m, int n,
         trans_a ? ", A transposed" : "", trans_b ? ", B transposed" : "", batch, worst);
 }
 
+// A row's result is the same bits wherever it lies in a product of one height, whatever the others
+// are: what the same text in any batch rests on.
+void test_places()
+{
+    enum { m = 512, n = 264, k = 1536 };
+    static const int places[] = {0, 1, 17, 63, 64, 200, 383, 511};
+    random_numbers random = {77};
+    vector<uint16_t> weights(n * k), row(k), rows(m * k);
+    auto draw = [&] {
+        return simt::half_bits(simt::to_half(static_cast<float>(random.next() % 2001) / 1000 - 1));
+    };
+    for (uint16_t &w : weights)
+        w = draw();
+    for (uint16_t &x : row)
+        x = draw();
+    device_array<uint16_t> a(rows.size()), b(weights.size());
+    device_array<float> c(m * n);
+    b.put(weights.data());
+    vector<float> got(m * n), first(n);
+    int same = 0;
+    for (int place : places) {
+        for (uint16_t &x : rows)
+            x = place % 2 ? draw() : 0;
+        memcpy(&rows[static_cast<size_t>(place) * k], row.data(), k * sizeof(uint16_t));
+        a.put(rows.data());
+        simt_gemm g = {};
+        g.m = m, g.n = n, g.k = k, g.trans_b = 1, g.batch = 1, g.alpha = 1;
+        g.in = SIMT_F16, g.out = SIMT_F32;
+        g.a = a.p, g.b = b.p, g.c = c.p;
+        g.ld_a = g.ld_b = k, g.ld_c = n;
+        need(simt_blas_gemm(blas, stream, &g), "places");
+        need(simt_stream_sync(stream), "places");
+        c.get(got.data());
+        const float *at = &got[static_cast<size_t>(place) * n];
+        if (place == 0)
+            memcpy(first.data(), at, n * sizeof(float));
+        same += memcmp(first.data(), at, n * sizeof(float)) == 0;
+    }
+    ok(same == 8 && first[0] != 0, "a row is the same bits in %d of 8 places", same);
+}
+
 } // namespace
 
 int main()
@@ -129,6 +170,7 @@ int main()
     test("bfloat16 to float", SIMT_BF16, SIMT_F32, 33, 17, 128, 0, 1, 2, 0, 1, 1);
     test("float", SIMT_F32, SIMT_F32, 12, 9, 70, 1, 1, 2, 3, 2, -0.5f);
     test("one row", SIMT_F16, SIMT_F32, 1, 64, 256, 0, 1, 1, 0, 1, 0);
+    test_places();
     simt_gemm g = {};
     g.m = 1, g.n = 1, g.k = 0, g.batch = 1, g.a = g.b = workspace, g.c = workspace;
     ok(simt_blas_gemm(blas, stream, &g) == SIMT_INVALID, "k = 0 is refused: %s", simt_error_text());
