@@ -1,9 +1,9 @@
 # tests: the weights' kernels of the cuda plugin, on the CPU, under the race detector and on a GPU
-EXTRA_DIST += tests/cuda/weights.h $(W_TEST_CU)
-W_TEST_CU = tests/cuda/w-values.cu tests/cuda/w-rows.cu tests/cuda/w-products.cu
+EXTRA_DIST += tests/cuda/inputs.h tests/cuda/weights.h $(W_TEST_CU)
+W_TEST_CU = tests/cuda/w-values.cu tests/cuda/w-rows.cu tests/cuda/w-products.cu tests/cuda/w-mma.cu
 
 if CUDA_SIMT
-W_TESTS = tests/cuda/test-w-values tests/cuda/test-w-rows tests/cuda/test-w-products
+W_TESTS = tests/cuda/test-w-values tests/cuda/test-w-rows tests/cuda/test-w-products tests/cuda/test-w-mma
 check_PROGRAMS += $(W_TESTS)
 TESTS += $(W_TESTS)
 CUDA_OBJECTS += $(W_TEST_CU:.cu=.ho)
@@ -17,6 +17,9 @@ tests_cuda_test_w_rows_LDADD = tests/cuda/w-rows.ho $(W_TEST_LIBS)
 nodist_EXTRA_tests_cuda_test_w_products_SOURCES = none.cc
 tests_cuda_test_w_products_SOURCES =
 tests_cuda_test_w_products_LDADD = tests/cuda/w-products.ho $(W_TEST_LIBS)
+nodist_EXTRA_tests_cuda_test_w_mma_SOURCES = none.cc
+tests_cuda_test_w_mma_SOURCES =
+tests_cuda_test_w_mma_LDADD = tests/cuda/w-mma.ho $(W_TEST_LIBS)
 if !SANITIZED
 check_PROGRAMS += tests/cuda/test-w-races
 TESTS += tests/cuda/test-w-races
@@ -30,7 +33,8 @@ EXTRA_DIST += tests/cuda/w-races.cu
 
 # The same on a GPU; skipped where there is none.
 if CUDA
-W_TESTS_CUDA = tests/cuda/test-w-values-cuda tests/cuda/test-w-rows-cuda tests/cuda/test-w-products-cuda
+W_TESTS_CUDA = tests/cuda/test-w-values-cuda tests/cuda/test-w-rows-cuda \
+	tests/cuda/test-w-products-cuda tests/cuda/test-w-mma-cuda
 check_PROGRAMS += $(W_TESTS_CUDA)
 TESTS += $(W_TESTS_CUDA)
 CUDA_OBJECTS += $(W_TEST_CU:.cu=.nvo)
@@ -44,4 +48,7 @@ tests_cuda_test_w_rows_cuda_LDADD = tests/cuda/w-rows.nvo $(W_TEST_CUDA_LIBS)
 nodist_EXTRA_tests_cuda_test_w_products_cuda_SOURCES = none.cc
 tests_cuda_test_w_products_cuda_SOURCES =
 tests_cuda_test_w_products_cuda_LDADD = tests/cuda/w-products.nvo $(W_TEST_CUDA_LIBS)
+nodist_EXTRA_tests_cuda_test_w_mma_cuda_SOURCES = none.cc
+tests_cuda_test_w_mma_cuda_SOURCES =
+tests_cuda_test_w_mma_cuda_LDADD = tests/cuda/w-mma.nvo $(W_TEST_CUDA_LIBS)
 endif

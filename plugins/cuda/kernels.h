@@ -49,7 +49,7 @@ extern "C" {
 #endif
 
 #define CK_PAGE 64u        /* tokens of a page of KV */
-#define CK_PASS 8u         /* rows that go through a product together at most */
+#define CK_PASS 8u         /* rows that go through a product without tensor cores together at most */
 #define CK_SPLIT_KEYS 128u /* keys of a split of decode attention, at least */
 #define CK_SPLITS 64u      /* splits of a row, at most */
 #define CK_TILE 16u        /* queries of a tile of prefill attention, at most */
@@ -193,9 +193,9 @@ enum simt_status ck_norm(struct simt_stream *s, const struct ck_norm_args *a);
  * y[r][i] = w row i . input row r + bias[i], added to y when `add` is set: y + (dot + bias).
  * Block types use act.q, d and sums, float types act.f; both read act row r (entries r * terms ..).
  * Sums: integers exact within a block of 32 (or 16, as the type's scales go), FP32 beyond, lane
- * by lane and then the warp's butterfly; how many warps share a row follows from (type, n_rows,
- * n_cols). Rows go in passes of CK_PASS: grid.y, or the warp's registers; a row's own sum is the
- * same either way.
+ * by lane and then the warp's butterfly, neighbours first; how many warps share a row follows from
+ * (type, n_rows, n_cols). Rows go in passes of CK_PASS, more of block types in passes of 32 through
+ * tensor cores; a row's own sum is the same bits either way.
  */
 struct ck_product {
     struct ck_matrix w;
@@ -378,7 +378,7 @@ struct ck_experts {
     const uint32_t *order, *first;
 };
 /* As ck_gated, but gate, up (tall) and biases ([n_experts][n_ff]) of each pair's expert; input row:
- * the pair's token; h row: the pair. Blocks take up to CK_PASS pairs of one expert. */
+ * the pair's token; h row: the pair. Blocks take pairs of one expert, in passes as above. */
 enum simt_status ck_gated_experts(struct simt_stream *s, const struct ck_gated_args *p,
     const struct ck_act *act, const struct ck_experts *e);
 /* y[pair] = w's rows of the pair's expert . input row `pair` + bias row; add must be 0. */

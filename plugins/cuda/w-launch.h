@@ -35,7 +35,7 @@ template <class F, class... R> enum simt_status first_failure(F call, R... rest)
     return status ? status : first_failure(rest...);
 }
 
-struct product_work; /* w-products.cuh */
+struct product_work; /* w-work.cuh */
 /* One of them has the type. slots: inputs of a pass, 1 .. 8. */
 enum simt_status launch_float(
     simt_stream *s, unsigned type, unsigned slots, unsigned grid, const product_work &k);
@@ -43,6 +43,10 @@ enum simt_status launch_32(
     simt_stream *s, unsigned type, unsigned slots, unsigned grid, const product_work &k);
 enum simt_status launch_256(
     simt_stream *s, unsigned type, unsigned slots, unsigned grid, const product_work &k);
+
+/* Passes of up to mma_inputs inputs of a quantized type; a block of the launch makes mma_rows rows. */
+constexpr unsigned mma_inputs = 32, mma_rows = 16;
+enum simt_status launch_mma(simt_stream *s, unsigned type, unsigned grid, const product_work &k);
 
 /* Whether matrices of the two types can go together, and the launch for it. */
 bool go_together(unsigned type, unsigned other);
@@ -57,6 +61,7 @@ enum simt_status prepare_float();
 enum simt_status prepare_32();
 enum simt_status prepare_256();
 enum simt_status prepare_two();
+enum simt_status prepare_mma();
 
 } // namespace w
 #endif

@@ -109,8 +109,30 @@ template <unsigned T> struct raw {
     unsigned s, d;
 };
 
-/* Quants are read once a pass: streaming loads keep them from driving the inputs out of L1.
- * Scales of neighbouring iterations share sectors, so they may stay. */
+/* Scales of neighbouring blocks share sectors, so they may stay in L1. */
+template <unsigned T> SIMT_DEVICE unsigned load_s(const planes &p, unsigned i)
+{
+    if constexpr (s_bytes(T) == 1)
+        return simt::ldg(p.s + i);
+    else if constexpr (s_bytes(T) == 2)
+        return simt::ldg(reinterpret_cast<const unsigned short *>(p.s) + i);
+    else if constexpr (s_bytes(T) == 4)
+        return simt::ldg(reinterpret_cast<const unsigned *>(p.s) + i);
+    else
+        return 0;
+}
+
+template <unsigned T> SIMT_DEVICE unsigned load_d(const planes &p, unsigned i)
+{
+    if constexpr (d_bytes(T) == 2)
+        return simt::ldg(reinterpret_cast<const unsigned short *>(p.d) + i / 8);
+    else if constexpr (d_bytes(T) == 4)
+        return simt::ldg(reinterpret_cast<const unsigned *>(p.d) + i / 8);
+    else
+        return 0;
+}
+
+/* Quants are read once a pass: streaming loads keep them from driving the inputs out of L1. */
 template <unsigned T> SIMT_DEVICE raw<T> load(const planes &p, unsigned i)
 {
     raw<T> r;
@@ -132,17 +154,7 @@ template <unsigned T> SIMT_DEVICE raw<T> load(const planes &p, unsigned i)
         const simt::uint2 v = simt::ldcs(reinterpret_cast<const simt::uint2 *>(p.h) + i);
         r.h[0] = v.x, r.h[1] = v.y;
     }
-    r.s = r.d = 0;
-    if constexpr (s_bytes(T) == 1)
-        r.s = simt::ldg(p.s + i);
-    else if constexpr (s_bytes(T) == 2)
-        r.s = simt::ldg(reinterpret_cast<const unsigned short *>(p.s) + i);
-    else if constexpr (s_bytes(T) == 4)
-        r.s = simt::ldg(reinterpret_cast<const unsigned *>(p.s) + i);
-    if constexpr (d_bytes(T) == 2)
-        r.d = simt::ldg(reinterpret_cast<const unsigned short *>(p.d) + i / 8);
-    else if constexpr (d_bytes(T) == 4)
-        r.d = simt::ldg(reinterpret_cast<const unsigned *>(p.d) + i / 8);
+    r.s = load_s<T>(p, i), r.d = load_d<T>(p, i);
     return r;
 }
 
@@ -201,6 +213,63 @@ template <unsigned T> SIMT_DEVICE void unpack(const raw<T> &r, unsigned (&v)[8])
     }
 }
 
+/* Elements 8 part .. 8 part + 7 of a block as they lie in memory; parts 2 and 3 are in the high
+ * nibbles of what parts 0 and 1 have in the low ones. Block types only. */
+template <unsigned T> struct piece {
+    unsigned q[2], h, s; /* s: the block's */
+};
+
+template <unsigned T> SIMT_DEVICE piece<T> load_piece(const planes &p, unsigned block, unsigned part)
+{
+    piece<T> r = {};
+    const unsigned pair = part % 2;
+    if constexpr (is_two_bit(T)) {
+        r.q[0] = simt::ldcs(reinterpret_cast<const unsigned *>(p.q) + 2 * block + pair);
+    } else {
+        const simt::uint2 v = simt::ldcs(reinterpret_cast<const simt::uint2 *>(p.q) +
+                                         (T == ORCD_TYPE_Q8_0 ? 4 * block + part : 2 * block + pair));
+        r.q[0] = v.x, r.q[1] = v.y;
+    }
+    if constexpr (h_words(T) != 0)
+        r.h = simt::ldcs(
+            reinterpret_cast<const unsigned *>(p.h) + (h_words(T) == 2 ? 2 * block + pair : block));
+    r.s = load_s<T>(p, block);
+    return r;
+}
+
+/* Its elements four to a word, as unpack() has them. */
+template <unsigned T> SIMT_DEVICE void unpack_piece(const piece<T> &r, unsigned part, unsigned (&v)[2])
+{
+    const unsigned upper = part / 2;
+    if constexpr (is_two_bit(T)) {
+        v[0] = two_bits(r.q[0], 0, upper), v[1] = two_bits(r.q[0], 1, upper);
+    } else if constexpr (T == ORCD_TYPE_Q8_0) {
+        v[0] = r.q[0], v[1] = r.q[1];
+    } else if constexpr (is_table(T)) {
+        unsigned low[2], high[2];
+        look_up<T>(r.q[0], &low[0], &high[0]), look_up<T>(r.q[1], &low[1], &high[1]);
+        v[0] = upper ? high[0] : low[0], v[1] = upper ? high[1] : low[1];
+    } else {
+        v[0] = r.q[0] >> 4 * upper & 0x0F0F0F0Fu, v[1] = r.q[1] >> 4 * upper & 0x0F0F0F0Fu;
+    }
+    if constexpr (T == ORCD_TYPE_Q6_K) {
+        v[0] |= two_bits(r.h, 0, upper) << 4, v[1] |= two_bits(r.h, 1, upper) << 4;
+    } else if constexpr (h_words(T) == 1) {
+        constexpr int at = T == ORCD_TYPE_Q3_K ? 2 : 4;
+        const unsigned bits = r.h >> 8 * part;
+        v[0] |= spread<at>(bits), v[1] |= spread<at>(bits >> 4);
+    }
+}
+
+/* The signed values meant by four quants of a word. */
+template <unsigned T> SIMT_DEVICE unsigned less_offset(unsigned v)
+{
+    if constexpr (offset(T) != 0)
+        return (v + (128u - static_cast<unsigned>(offset(T))) * 0x01010101u) ^ 0x80808080u;
+    else
+        return v;
+}
+
 /* --- scales ------------------------------------------------------------------------------- */
 
 SIMT_DEVICE float low_half(unsigned bits)
@@ -219,7 +288,8 @@ SIMT_DEVICE float power_of_e8m0(unsigned e)
     return simt::uint_as_float(e > 1 ? (e - 1) << 23 : 0x00200000u << e);
 }
 
-/* A block's value of quant q: a c q + b m, where c and m are those of its 16 elements. */
+/* A block's value of quant q: a c q + b m, where c and m are those of its 16 elements. Where its
+ * halves have the same c and m, these are in a and b (11 bits times 8: exact) and c and m are 1. */
 struct scale {
     float a, b;
     int c0, c1, m0, m1;
@@ -237,44 +307,41 @@ template <unsigned T> SIMT_DEVICE scale scale_of(unsigned s, unsigned d)
     else if constexpr (d_bytes(T) == 4)
         k.b = -high_half(d);
     if constexpr (T == ORCD_TYPE_IQ4_XS) {
-        k.c0 = k.c1 = static_cast<int8_t>(s);
+        k.a *= static_cast<float>(static_cast<int8_t>(s));
     } else if constexpr (T == ORCD_TYPE_Q3_K || T == ORCD_TYPE_Q6_K) {
         k.c0 = static_cast<int8_t>(s), k.c1 = static_cast<int8_t>(s >> 8);
     } else if constexpr (T == ORCD_TYPE_Q2_K) {
         k.c0 = static_cast<int>(s & 15), k.m0 = static_cast<int>(s >> 4 & 15);
         k.c1 = static_cast<int>(s >> 8 & 15), k.m1 = static_cast<int>(s >> 12);
     } else if constexpr (T == ORCD_TYPE_Q4_K || T == ORCD_TYPE_Q5_K) {
-        k.c0 = k.c1 = static_cast<int>(s & 255), k.m0 = k.m1 = static_cast<int>(s >> 8);
+        k.a *= static_cast<float>(s & 255), k.b *= static_cast<float>(s >> 8);
     }
     return k;
 }
 
-/* A block times 32 inputs, but for the inputs' scale. dot0 and dot1: the sums of quant times input
- * of either half; sums: those of the inputs, as ck_act has them. Integers until the end: at
- * most 2 * 128 * 16 * 63 * 127, far below 2^31. */
+/* A block times 32 inputs, but for the inputs' scale. dot: the sum of value times input, of a halved
+ * type with c0 and c1 in it; sum: that of the inputs, or with m0 and m1. Both are whole numbers
+ * below 2^24, so that nothing is rounded before. */
+template <unsigned T> SIMT_DEVICE float term(const scale &k, float dot, float sum)
+{
+    if constexpr (has_minimum(T))
+        return simt::fma(k.a, dot, k.b * sum);
+    else
+        return k.a * dot;
+}
+
+/* The same from the sums of quant times input of either half, and those of the inputs as ck_act
+ * has them. Integers: at most 2 * 128 * 16 * 63 * 127, far below 2^31. */
 template <unsigned T> SIMT_DEVICE float term(const scale &k, int dot0, int dot1, int sums)
 {
+    constexpr int off = offset(T);
     const int sum0 = static_cast<int16_t>(sums), sum1 = sums >> 16;
-    if constexpr (is_halved(T)) {
-        constexpr int off = T == ORCD_TYPE_Q2_K ? 0 : offset(T);
-        const int dot = k.c0 * (dot0 - off * sum0) + k.c1 * (dot1 - off * sum1);
-        if constexpr (has_minimum(T))
-            return simt::fma(
-                k.a, static_cast<float>(dot), k.b * static_cast<float>(k.m0 * sum0 + k.m1 * sum1));
-        else
-            return k.a * static_cast<float>(dot);
-    } else {
-        int dot = dot0 + dot1;
-        if constexpr (offset(T) != 0)
-            dot -= offset(T) * (sum0 + sum1);
-        if constexpr (d_bytes(T) != 0)
-            dot *= k.c0;
-        if constexpr (has_minimum(T))
-            return simt::fma(k.a, static_cast<float>(dot),
-                k.b * static_cast<float>((d_bytes(T) ? k.m0 : 1) * (sum0 + sum1)));
-        else
-            return k.a * static_cast<float>(dot);
-    }
+    if constexpr (is_halved(T))
+        return term<T>(k, static_cast<float>(k.c0 * (dot0 - off * sum0) + k.c1 * (dot1 - off * sum1)),
+            static_cast<float>(k.m0 * sum0 + k.m1 * sum1));
+    else
+        return term<T>(
+            k, static_cast<float>(dot0 + dot1 - off * (sum0 + sum1)), static_cast<float>(sum0 + sum1));
 }
 
 /* --- values -------------------------------------------------------------------------------- */
@@ -299,45 +366,12 @@ template <unsigned T> SIMT_DEVICE void values(const planes &p, unsigned g, float
     if constexpr (is_float(T)) {
         floats_of<T>(load<T>(p, g), out);
     } else {
-        const unsigned block = g / 4, part = g % 4; /* parts 2 and 3: high nibbles of words 0.., 2.. */
-        const unsigned pair = part % 2, upper = part / 2;
+        const unsigned part = g % 4, upper = part / 2;
+        const piece<T> r = load_piece<T>(p, g / 4, part);
+        const unsigned d = load_d<T>(p, g / 4);
         unsigned v[2];
-        if constexpr (is_two_bit(T)) {
-            const unsigned x = simt::ldg(reinterpret_cast<const unsigned *>(p.q) + 2 * block + pair);
-            v[0] = two_bits(x, 0, upper), v[1] = two_bits(x, 1, upper);
-        } else {
-            const simt::uint2 x = simt::ldg(reinterpret_cast<const simt::uint2 *>(p.q) +
-                                            (T == ORCD_TYPE_Q8_0 ? 4 * block + part : 2 * block + pair));
-            if constexpr (T == ORCD_TYPE_Q8_0) {
-                v[0] = x.x, v[1] = x.y;
-            } else if constexpr (is_table(T)) {
-                unsigned low[2], high[2];
-                look_up<T>(x.x, &low[0], &high[0]), look_up<T>(x.y, &low[1], &high[1]);
-                v[0] = upper ? high[0] : low[0], v[1] = upper ? high[1] : low[1];
-            } else {
-                v[0] = x.x >> 4 * upper & 0x0F0F0F0Fu, v[1] = x.y >> 4 * upper & 0x0F0F0F0Fu;
-            }
-        }
-        if constexpr (T == ORCD_TYPE_Q6_K) {
-            const unsigned x = simt::ldg(reinterpret_cast<const unsigned *>(p.h) + 2 * block + pair);
-            v[0] |= two_bits(x, 0, upper) << 4, v[1] |= two_bits(x, 1, upper) << 4;
-        } else if constexpr (h_words(T) == 1) {
-            constexpr int at = T == ORCD_TYPE_Q3_K ? 2 : 4;
-            const unsigned x = simt::ldg(reinterpret_cast<const unsigned *>(p.h) + block) >> 8 * part;
-            v[0] |= spread<at>(x), v[1] |= spread<at>(x >> 4);
-        }
-        unsigned s = 0, d = 0;
-        if constexpr (s_bytes(T) == 1)
-            s = simt::ldg(p.s + block);
-        else if constexpr (s_bytes(T) == 2)
-            s = simt::ldg(reinterpret_cast<const unsigned short *>(p.s) + block);
-        else
-            s = simt::ldg(reinterpret_cast<const unsigned *>(p.s) + block);
-        if constexpr (d_bytes(T) == 2)
-            d = simt::ldg(reinterpret_cast<const unsigned short *>(p.d) + block / 8);
-        else if constexpr (d_bytes(T) == 4)
-            d = simt::ldg(reinterpret_cast<const unsigned *>(p.d) + block / 8);
-        const scale k = scale_of<T>(s, d);
+        unpack_piece<T>(r, part, v);
+        const scale k = scale_of<T>(r.s, d);
         const float a = k.a * static_cast<float>(upper ? k.c1 : k.c0);
         const float b = k.b * static_cast<float>(upper ? k.m1 : k.m0);
         SIMT_UNROLL

@@ -21,7 +21,7 @@
 
 #define N_PROMPT 40
 #define N_DRAWN 12
-#define N_SEQS 6
+#define N_SEQS 14
 
 static const struct tiny model = {.arch = "qwen2",
     .n_layers = 2,

@@ -70,6 +70,24 @@ int main()
         need(ck_down_experts(stream, &p, &a.act, &e), "ck_down_experts");
         done("products", t.type);
 
+        if (!floats) { /* of many inputs; of experts with 15 pairs or none */
+            const uint32_t many = 15, first_of_many[6] = {0, 0, many, many, many, many};
+            device_array<int8_t> q_many(2 * many * ld);
+            device_array<float> d_many(q_many.n / 32), y_many(many * 8);
+            device_array<int32_t> sums_many(d_many.n), expert_many(many);
+            device_array<uint32_t> order_many(many), firsts_many(n_experts + 1);
+            uint32_t pairs[many];
+            for (uint32_t i = 0; i < many; i++)
+                pairs[i] = i;
+            order_many.put(pairs), firsts_many.put(first_of_many);
+            const ck_act act = {q_many.p, d_many.p, sums_many.p, nullptr, ld, 2};
+            const ck_experts all = {many, 1, n_experts, expert_many.p, order_many.p, firsts_many.p};
+            g.h = y_many.p, p.y = y_many.p;
+            need(ck_gated(stream, &g, &act, many), "ck_gated");
+            need(ck_down_experts(stream, &p, &act, &all), "ck_down_experts");
+            done("products of many inputs", t.type);
+        }
+
         const ck_cells cells = {token.p, nullptr, pos.p};
         need(ck_embed(stream, &w.m, &w.m, &cells, x.p, ld, rows), "ck_embed");
         need(ck_expand(stream, &w.m, halves.p, ld), "ck_expand");
