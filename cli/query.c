@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "client/client.h"
@@ -27,17 +28,21 @@ static void on_interrupt(int sig)
     errno = saved;
 }
 
-static void drain_wake_pipe(void)
+static void take_interrupt(void)
 {
     char drop[16];
+    struct termios settings;
     while (read(wake_pipe[0], drop, sizeof(drop)) > 0)
         ;
+    /* A terminal throws away what was written to it when Ctrl-C comes, but after the signal. Its
+     * settings can't be read before that is done: what is written from here on stays. */
+    (void)tcgetattr(STDIN_FILENO, &settings);
 }
 
 void query_forget_interrupt(void)
 {
     interrupts = 0;
-    drain_wake_pipe();
+    take_interrupt();
 }
 
 bool query_wait_input(void)
@@ -278,7 +283,7 @@ static void cancel(struct query *q)
     struct orcd_error err = ORCD_ERROR_INIT;
     struct client *c = NULL;
     int status;
-    drain_wake_pipe();
+    take_interrupt();
     q->cancelled = true;
     snprintf(body, sizeof(body), "{\"job_id\":\"%s\"}", q->job_id);
     struct client_request request = {
