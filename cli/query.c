@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "client/client.h"
@@ -28,21 +27,17 @@ static void on_interrupt(int sig)
     errno = saved;
 }
 
-static void take_interrupt(void)
+static void drain_wake_pipe(void)
 {
     char drop[16];
-    struct termios settings;
     while (read(wake_pipe[0], drop, sizeof(drop)) > 0)
         ;
-    /* A terminal throws away what was written to it when Ctrl-C comes, but after the signal. Its
-     * settings can't be read before that is done: what is written from here on stays. */
-    (void)tcgetattr(STDIN_FILENO, &settings);
 }
 
 void query_forget_interrupt(void)
 {
     interrupts = 0;
-    take_interrupt();
+    drain_wake_pipe();
 }
 
 bool query_wait_input(void)
@@ -283,7 +278,7 @@ static void cancel(struct query *q)
     struct orcd_error err = ORCD_ERROR_INIT;
     struct client *c = NULL;
     int status;
-    take_interrupt();
+    drain_wake_pipe();
     q->cancelled = true;
     snprintf(body, sizeof(body), "{\"job_id\":\"%s\"}", q->job_id);
     struct client_request request = {
