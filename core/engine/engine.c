@@ -26,8 +26,6 @@ int engine_new(struct engine **out, const struct engine_params *params, struct o
     if (!e)
         return error_set(err, ORCD_E_NOMEM, "out of memory for the engine");
     e->params = *params;
-    if (e->params.few_beside < ENGINE_FEW)
-        e->params.few_beside = ENGINE_FEW;
     e->rates.max_rows = params->max_step_rows;
     e->next_ticket = 1;
     pthread_mutex_init(&e->lock, NULL);

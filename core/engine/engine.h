@@ -25,7 +25,7 @@ struct engine_params {
     enum admission admission;
     double probe_share; /* 0 .. 1: of the jobs that a prediction refuses, those taken all the same */
     /* Jobs whose tokens the engine thread lets their consumers hand on at once while the
-     * device is at work on the next step; at least 4. */
+     * device is at work on the next step; 4 always may. */
     uint32_t few_beside;
 };
 

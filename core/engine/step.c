@@ -451,7 +451,7 @@ void step_collect(struct engine *e)
     }
     e->poisoned = false;
     e->flushed_ns = now;
-    e->few = st->n_rows <= (e->n_steps ? e->params.few_beside : ENGINE_FEW);
+    e->few = st->n_rows <= ENGINE_FEW || (e->n_steps && st->n_rows <= e->params.few_beside);
     e->pace.from_ns = result.finished_ns;
     for (uint32_t r = 0; r < st->n_rows; r++)
         row_collect(e, st, r, now);
