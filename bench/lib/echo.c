@@ -136,6 +136,13 @@ static size_t body_due(const char *text, size_t n)
     return n_body > here ? n_body - here : 0;
 }
 
+/* The next bytes are another request's. */
+static void request_over(struct line *l)
+{
+    memset(l->first, 0, sizeof(l->first));
+    l->n_first = l->n_tail = 0;
+}
+
 static void on_request(struct echoer *e, struct line *l)
 {
     char buf[16384];
@@ -159,8 +166,7 @@ static void on_request(struct echoer *e, struct line *l)
     if (strncmp(l->first, "POST /read", 10) == 0) {
         buf[n] = 0;
         l->n_due = body_due(buf, (size_t)n);
-        memset(l->first, 0, sizeof(l->first));
-        l->n_first = l->n_tail = 0;
+        request_over(l);
         if (!l->n_due)
             answer(l->fd, false);
         return;
@@ -169,8 +175,7 @@ static void on_request(struct echoer *e, struct line *l)
     if (health || waits) {
         buf[n] = 0;
         bool last = strstr(buf, "Connection: close") != NULL;
-        memset(l->first, 0, sizeof(l->first));
-        l->n_first = l->n_tail = 0;
+        request_over(l);
         if (waits)
             e->waiting = l->fd;
         else
