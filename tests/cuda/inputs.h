@@ -61,6 +61,25 @@ struct inputs {
     }
 };
 
+/* Pairs and the expert of each, with the lists of each expert's pairs. */
+struct expert_pairs {
+    device_array<int32_t> expert;
+    device_array<uint32_t> order, first;
+
+    expert_pairs(const std::vector<int32_t> &of_pair, uint32_t n_experts)
+        : expert(of_pair.size()), order(of_pair.size()), first(n_experts + 1)
+    {
+        std::vector<uint32_t> listed, begins;
+        for (uint32_t e = 0; e <= n_experts; e++) {
+            begins.push_back(static_cast<uint32_t>(listed.size()));
+            for (uint32_t p = 0; p < of_pair.size() && e < n_experts; p++)
+                if (of_pair[p] == static_cast<int32_t>(e))
+                    listed.push_back(p);
+        }
+        expert.put(of_pair.data()), order.put(listed.data()), first.put(begins.data());
+    }
+};
+
 static inline std::vector<float> random_floats(size_t n, uint64_t seed)
 {
     random_numbers r = {seed + 5};

@@ -126,19 +126,11 @@ static void test_experts(uint32_t type, uint32_t gate_type, uint32_t terms, uint
     std::vector<int32_t> expert(n_pairs);
     for (uint32_t t = 0; t < tokens; t++)
         expert[2 * t] = t ? 3 : 0, expert[2 * t + 1] = static_cast<int32_t>(4 + t % 3);
-    std::vector<uint32_t> order, first;
-    for (uint32_t e = 0; e <= n_experts; e++) {
-        first.push_back(static_cast<uint32_t>(order.size()));
-        for (uint32_t p = 0; p < n_pairs && e < n_experts; p++)
-            if (expert[p] == static_cast<int32_t>(e))
-                order.push_back(p);
-    }
-    device_array<int32_t> dev_expert(n_pairs);
-    device_array<uint32_t> dev_order(n_pairs), dev_first(first.size());
-    dev_expert.put(expert.data()), dev_order.put(order.data()), dev_first.put(first.data());
+    const expert_pairs pairs(expert, n_experts);
     auto put = [&](uint32_t token, uint32_t count) {
         const uint32_t at = token * used;
-        const ck_experts e = {count * used, used, n_experts, dev_expert.p + at, dev_order.p, dev_first.p};
+        const ck_experts e = {
+            count * used, used, n_experts, pairs.expert.p + at, pairs.order.p, pairs.first.p};
         const ck_gated_args a = {&g.m, &u.m, dev_bg.p, dev_bu.p, ORCD_ACT_SWIGLU_OAI, h.p + at * ld, ld};
         const ck_product p = {d.m, dev_bg.p, y.p + at * ld, ld, 0};
         const ck_act act = in.from(token), down = mid.from(at);

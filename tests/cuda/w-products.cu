@@ -178,17 +178,8 @@ static void test_experts(
         for (uint32_t other = p / used * used; other < p; other++)
             if (expert[other] == expert[p])
                 expert[p] = (expert[p] + 1) % static_cast<int32_t>(n_experts), other = p / used * used - 1;
-    std::vector<uint32_t> order, first;
-    for (uint32_t e = 0; e <= n_experts; e++) {
-        first.push_back(static_cast<uint32_t>(order.size()));
-        for (uint32_t p = 0; p < n_pairs && e < n_experts; p++)
-            if (expert[p] == static_cast<int32_t>(e))
-                order.push_back(p);
-    }
-    device_array<int32_t> dev_expert(n_pairs);
-    device_array<uint32_t> dev_order(n_pairs), dev_first(first.size());
-    dev_expert.put(expert.data()), dev_order.put(order.data()), dev_first.put(first.data());
-    const ck_experts e = {n_pairs, used, n_experts, dev_expert.p, dev_order.p, dev_first.p};
+    const expert_pairs pairs(expert, n_experts);
+    const ck_experts e = {n_pairs, used, n_experts, pairs.expert.p, pairs.order.p, pairs.first.p};
     const ck_gated_args a = {&g.m, &u.m, dev_bg.p, dev_bu.p, ORCD_ACT_SILU_GATED, h.p, 8};
     const ck_product p = {d.m, dev_bg.p, y.p, 8, 0};
     auto run = [&] {
@@ -217,7 +208,7 @@ static void test_experts(
         }
     same = any_order(run, got);
     if (tokens > 1) { /* the second token alone */
-        const ck_experts one = {used, used, n_experts, dev_expert.p + used, dev_order.p, dev_first.p};
+        const ck_experts one = {used, used, n_experts, pairs.expert.p + used, pairs.order.p, pairs.first.p};
         ck_gated_args b = a;
         ck_product q = p;
         b.h += used * 8, q.y += used * 8;
