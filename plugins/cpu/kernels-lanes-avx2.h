@@ -241,6 +241,10 @@ static ALWAYS_INLINE void vb_store(void *p, vb x)
 {
     vi_store(p, x);
 }
+static ALWAYS_INLINE vb vb_set0(void)
+{
+    return (vb){_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
 static ALWAYS_INLINE vb vb_or(vb x, vb y)
 {
     return vi_or(x, y);

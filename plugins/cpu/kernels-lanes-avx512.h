@@ -219,6 +219,10 @@ static ALWAYS_INLINE void vb_store(void *p, vb x)
 {
     vi_store(p, x);
 }
+static ALWAYS_INLINE vb vb_set0(void)
+{
+    return _mm512_setzero_si512();
+}
 static ALWAYS_INLINE vb vb_or(vb x, vb y)
 {
     return vi_or(x, y);
@@ -229,7 +233,7 @@ static ALWAYS_INLINE vb vb_nibble(vb x, bool high)
 }
 static ALWAYS_INLINE vb vb_field(vb x, int from, int n, int to)
 {
-    const vi mask = vi_set1(((1 << n) - 1) * 0x01010101 << to);
+    const vi mask = vi_set1((int32_t)(((1u << n) - 1) * 0x01010101u << to));
     return vi_and(from < to ? vi_shl(x, to - from) : vi_shr(x, from - to), mask);
 }
 static ALWAYS_INLINE vb vb_lookup(const uint8_t table[16], vb x)

@@ -260,6 +260,10 @@ static ALWAYS_INLINE void vb_store(void *p, vb a)
 {
     memcpy(p, &a, sizeof(a));
 }
+static ALWAYS_INLINE vb vb_set0(void)
+{
+    return (vb){0};
+}
 static ALWAYS_INLINE vb vb_or(vb a, vb b)
 {
     for (int i = 0; i < 64; i++)
@@ -273,7 +277,7 @@ static ALWAYS_INLINE vb vb_nibble(vb a, bool high)
         a.b[i] = high ? a.b[i] >> 4 : a.b[i] & 15;
     return a;
 }
-/* n bits (1 or 2) of each byte from bit `from` on, moved to bit `to`. Constants. */
+/* n bits of each byte from bit `from` on, moved to bit `to`. Constants. */
 static ALWAYS_INLINE vb vb_field(vb a, int from, int n, int to)
 {
     for (int i = 0; i < 64; i++)

@@ -11,16 +11,18 @@
  *   IQ4_NL  0   -    -       -          32       4
  *   MXFP4   0   -    -       -          16       4
  *   Q2_K    0   32   64      -          320      16
- *   Q3_K    0   -    544     32         736      16
+ *   Q3_K    0   -    32      -          224      24
  *   Q4_K    0   32   64      -          256      32
- *   Q5_K    0   32   64      256        768      32
- *   Q6_K    0   -    32      288        1312     32
+ *   Q5_K    0   32   64      -          256      40
+ *   Q6_K    0   -    32      -          288      48
  *   IQ4_XS  0   -    64      32         128      32
  *
  * d and min: 16 FP16, but 16 bytes, exponents, for MXFP4. The rest in words of 64 bytes: 4
- * bytes of row 0, 4 of row 1, ..., in the file's order of bytes. So a word of quants is 4
- * consecutive inputs ("quad") of 16 rows, and its other nibbles are another quad; of 2-bit
- * quants there are four. The exceptions:
+ * bytes of row 0, 4 of row 1, ... A word has 4 consecutive inputs ("quad") of 16 rows, and
+ * more than one quad where bits are left. Everything is in the file's order, but for
+ *   Q2_K, Q3_K, Q5_K, Q6_K  for each 32 inputs as many words of quants as a quant has bits;
+ *               quad_pieces tells where a quad's bits are. Read from front to end, with few
+ *               operations, by whoever unpacks: the file's order has the high bits apart
  *   Q5_0, Q5_1  the 5th bits: bit g of byte i of a row belongs to element 4 g + i
  *   Q3_K        the last of the three words of scales, which has their upper two bits, has
  *               the upper one inverted: what was to be made signed by taking 32 away now is
@@ -55,10 +57,29 @@
 #define LANES_UNROLL _Pragma("GCC unroll 8")
 #endif
 
+/* Bits [to, to + n) of each byte of a quad are bits [at, at + n) of word `word`'s. */
+struct quad_piece {
+    uint8_t word, at, n, to;
+};
+
+/* Where the 8 quads of 32 inputs are in as many words as a quant has bits, by these bits. */
+static const struct quad_piece quad_pieces[7][8][3] = {
+    [2] = {{{0, 0, 2, 0}}, {{0, 2, 2, 0}}, {{0, 4, 2, 0}}, {{0, 6, 2, 0}}, {{1, 0, 2, 0}}, {{1, 2, 2, 0}},
+        {{1, 4, 2, 0}}, {{1, 6, 2, 0}}},
+    [3] = {{{0, 0, 3, 0}}, {{0, 3, 3, 0}}, {{1, 0, 3, 0}}, {{1, 3, 3, 0}}, {{2, 0, 3, 0}}, {{2, 3, 3, 0}},
+        {{0, 6, 2, 0}, {2, 6, 1, 2}}, {{1, 6, 2, 0}, {2, 7, 1, 2}}},
+    [5] = {{{0, 0, 5, 0}}, {{1, 0, 5, 0}}, {{2, 0, 5, 0}}, {{3, 0, 5, 0}}, {{4, 0, 5, 0}},
+        {{0, 5, 3, 0}, {1, 5, 2, 3}}, {{2, 5, 3, 0}, {3, 5, 2, 3}},
+        {{4, 5, 3, 0}, {1, 7, 1, 3}, {3, 7, 1, 4}}},
+    [6] = {{{0, 0, 6, 0}}, {{1, 0, 6, 0}}, {{2, 0, 6, 0}}, {{0, 6, 2, 0}, {1, 6, 2, 2}, {2, 6, 2, 4}},
+        {{3, 0, 6, 0}}, {{4, 0, 6, 0}}, {{5, 0, 6, 0}}, {{3, 6, 2, 0}, {4, 6, 2, 2}, {5, 6, 2, 4}}},
+};
+
 struct packed_type {
     uint32_t block_elems, block_bytes;  /* of one row in the file */
     uint32_t min, scales, high, quants; /* byte offsets in a packed block */
     enum cpu_act act;
+    uint32_t bits; /* of a quant, if quad_pieces tells where they are; else 0 */
 };
 
 /* What the nibbles of IQ4_NL and IQ4_XS mean, and those of MXFP4 plus 16. */
@@ -70,36 +91,36 @@ static inline struct packed_type packed_type_of(uint32_t type)
 {
     switch (type) {
     case ORCD_TYPE_F32:
-        return (struct packed_type){1, 4, 0, 0, 0, 0, CPU_ACT_F32};
+        return (struct packed_type){1, 4, 0, 0, 0, 0, CPU_ACT_F32, 0};
     case ORCD_TYPE_F16:
     case ORCD_TYPE_BF16:
-        return (struct packed_type){1, 2, 0, 0, 0, 0, CPU_ACT_F32};
+        return (struct packed_type){1, 2, 0, 0, 0, 0, CPU_ACT_F32, 0};
     case ORCD_TYPE_Q4_0:
-        return (struct packed_type){32, 18, 0, 0, 0, 32, CPU_ACT_Q8};
+        return (struct packed_type){32, 18, 0, 0, 0, 32, CPU_ACT_Q8, 0};
     case ORCD_TYPE_Q4_1:
-        return (struct packed_type){32, 20, 32, 0, 0, 64, CPU_ACT_Q8};
+        return (struct packed_type){32, 20, 32, 0, 0, 64, CPU_ACT_Q8, 0};
     case ORCD_TYPE_Q5_0:
-        return (struct packed_type){32, 22, 0, 0, 32, 96, CPU_ACT_Q8};
+        return (struct packed_type){32, 22, 0, 0, 32, 96, CPU_ACT_Q8, 0};
     case ORCD_TYPE_Q5_1:
-        return (struct packed_type){32, 24, 32, 0, 64, 128, CPU_ACT_Q8};
+        return (struct packed_type){32, 24, 32, 0, 64, 128, CPU_ACT_Q8, 0};
     case ORCD_TYPE_Q8_0:
-        return (struct packed_type){32, 34, 0, 0, 0, 32, CPU_ACT_Q8};
+        return (struct packed_type){32, 34, 0, 0, 0, 32, CPU_ACT_Q8, 0};
     case ORCD_TYPE_IQ4_NL:
-        return (struct packed_type){32, 18, 0, 0, 0, 32, CPU_ACT_Q8};
+        return (struct packed_type){32, 18, 0, 0, 0, 32, CPU_ACT_Q8, 0};
     case ORCD_TYPE_MXFP4:
-        return (struct packed_type){32, 17, 0, 0, 0, 16, CPU_ACT_Q8};
+        return (struct packed_type){32, 17, 0, 0, 0, 16, CPU_ACT_Q8, 0};
     case ORCD_TYPE_Q2_K:
-        return (struct packed_type){256, 84, 32, 64, 0, 320, CPU_ACT_Q8};
+        return (struct packed_type){256, 84, 32, 64, 0, 320, CPU_ACT_Q8, 2};
     case ORCD_TYPE_Q3_K:
-        return (struct packed_type){256, 110, 0, 544, 32, 736, CPU_ACT_Q8};
+        return (struct packed_type){256, 110, 0, 32, 0, 224, CPU_ACT_Q8, 3};
     case ORCD_TYPE_Q4_K:
-        return (struct packed_type){256, 144, 32, 64, 0, 256, CPU_ACT_Q8};
+        return (struct packed_type){256, 144, 32, 64, 0, 256, CPU_ACT_Q8, 0};
     case ORCD_TYPE_Q5_K:
-        return (struct packed_type){256, 176, 32, 64, 256, 768, CPU_ACT_Q8};
+        return (struct packed_type){256, 176, 32, 64, 0, 256, CPU_ACT_Q8, 5};
     case ORCD_TYPE_Q6_K:
-        return (struct packed_type){256, 210, 0, 32, 288, 1312, CPU_ACT_Q8};
+        return (struct packed_type){256, 210, 0, 32, 0, 288, CPU_ACT_Q8, 6};
     case ORCD_TYPE_IQ4_XS:
-        return (struct packed_type){256, 136, 0, 64, 32, 128, CPU_ACT_Q8};
+        return (struct packed_type){256, 136, 0, 64, 32, 128, CPU_ACT_Q8, 0};
     default:
         return (struct packed_type){0};
     }
@@ -182,9 +203,13 @@ static inline uint16_t f16_of_float(float f)
     return (uint16_t)(sign | ((rest - 0x38000000) >> 13));
 }
 
-/* kernels-pack.c, kernels-rows.c: the same for all instruction sets */
-void kernels_pack(
-    uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1, void *dst);
+/* The quants of a block of 256 of 16 rows: interleaved words of the file (high bits: h) to
+ * those of a packed block. */
+typedef void kernels_quads_pack(uint32_t type, const uint8_t *q, const uint8_t *h, uint8_t *dst);
+
+/* kernels-pack.c, kernels-rows.c: the same for all instruction sets, but for `quads` */
+void kernels_pack(uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1,
+    kernels_quads_pack *quads, void *dst);
 void kernels_row_get(const struct cpu_matrix *w, uint32_t row, float *dst);
 
 /* kernels_avx512_simde: the AVX-512 source over emulated instructions, in tests only */

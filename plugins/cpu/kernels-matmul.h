@@ -13,6 +13,8 @@
 #ifndef ORCD_CPU_KERNELS_MATMUL_H
 #define ORCD_CPU_KERNELS_MATMUL_H
 
+#include "plugins/cpu/kernels-quads.h"
+
 #define CHUNK_BLOCKS 32u /* blocks of 32 inputs in a tile; a multiple of 8 */
 #define CHUNK_TOKENS 128u
 
@@ -82,42 +84,6 @@ static KERNEL_INLINE int type_depth(uint32_t type)
         return LANES_DEPTH(6) < 4 ? LANES_DEPTH(6) : 4;
     default: /* Q2_K, Q3_K */
         return 4;
-    }
-}
-
-/* Quad g of the block of 32 number sub in the packed block at p. All but p constant. */
-static KERNEL_INLINE vb unpack_quad(uint32_t type, const uint8_t *p, int sub, int g)
-{
-    const struct packed_type t = packed_type_of(type);
-    const uint8_t *q = p + t.quants, *h = p + t.high;
-    switch (type) {
-    case ORCD_TYPE_Q4_0:
-    case ORCD_TYPE_Q4_1:
-        return vb_nibble(vb_load(q + 64 * (g & 3)), g >= 4);
-    case ORCD_TYPE_Q5_0:
-    case ORCD_TYPE_Q5_1:
-        return vb_or(vb_nibble(vb_load(q + 64 * (g & 3)), g >= 4), vb_field(vb_load(h), g, 1, 4));
-    case ORCD_TYPE_IQ4_NL:
-        return vb_lookup(table_iq4, vb_nibble(vb_load(q + 64 * (g & 3)), g >= 4));
-    case ORCD_TYPE_MXFP4:
-        return vb_lookup(table_mxfp4, vb_nibble(vb_load(q + 64 * (g & 3)), g >= 4));
-    case ORCD_TYPE_Q2_K:
-        return vb_field(vb_load(q + 64 * (sub / 4 * 8 + g)), 2 * (sub & 3), 2, 0);
-    case ORCD_TYPE_Q3_K:
-        return vb_or(vb_field(vb_load(q + 64 * (sub / 4 * 8 + g)), 2 * (sub & 3), 2, 0),
-            vb_field(vb_load(h + 64 * g), sub, 1, 2));
-    case ORCD_TYPE_Q4_K:
-        return vb_nibble(vb_load(q + 64 * (sub / 2 * 8 + g)), sub & 1);
-    case ORCD_TYPE_Q5_K:
-        return vb_or(vb_nibble(vb_load(q + 64 * (sub / 2 * 8 + g)), sub & 1),
-            vb_field(vb_load(h + 64 * g), sub, 1, 4));
-    case ORCD_TYPE_Q6_K:
-        return vb_or(vb_nibble(vb_load(q + 64 * (sub / 4 * 16 + (sub & 1) * 8 + g)), (sub & 3) >= 2),
-            vb_field(vb_load(h + 64 * (sub / 4 * 8 + g)), 2 * (sub & 3), 2, 4));
-    case ORCD_TYPE_IQ4_XS:
-        return vb_lookup(table_iq4, vb_nibble(vb_load(q + 64 * (sub * 4 + (g & 3))), g >= 4));
-    default: /* Q8_0 */
-        return vb_load(q + 64 * g);
     }
 }
 

@@ -108,9 +108,33 @@ static words4 fifth_bits(words4 v)
     return v;
 }
 
+/* Three words of scales; the last is inverted as kernels-layout.h has it. */
+static void q3_scales_interleave(const uint8_t *const *rows, size_t at, uint8_t *dst)
+{
+    uint8_t words[4 * 64] __attribute__((aligned(64)));
+    words_interleave(rows, at - 4, 4, words); /* four at a time: the word before is the block's, too */
+    memcpy(dst, words + 64, 128);
+    for (uint32_t i = 128; i < 192; i++)
+        dst[i] = words[64 + i] ^ 0xaa;
+}
+
+/* Quants of a block of 256: n words at `quants` and n_high of high bits at `high`. */
+struct quads {
+    uint32_t quants, n, high, n_high;
+};
+
+static void quads_interleave(uint32_t type, const uint8_t *const *rows, size_t at, struct quads s,
+    kernels_quads_pack *quads_pack, uint8_t *dst)
+{
+    uint8_t q[32 * 64] __attribute__((aligned(64))), h[16 * 64] __attribute__((aligned(64)));
+    words_interleave(rows, at + s.quants, s.n, q);
+    words_interleave(rows, at + s.high, s.n_high, h);
+    quads_pack(type, q, h, dst);
+}
+
 /* One block of each of 16 rows; all of the block may be read. */
-static void block_pack(
-    uint32_t type, const struct packed_type *t, const uint8_t *const *rows, size_t at, uint8_t *dst)
+static void block_pack(uint32_t type, const struct packed_type *t, const uint8_t *const *rows, size_t at,
+    kernels_quads_pack *quads, uint8_t *dst)
 {
     switch (type) {
     case ORCD_TYPE_Q4_0:
@@ -152,34 +176,28 @@ static void block_pack(
         halves_interleave(rows, at + 80, dst);
         halves_interleave(rows, at + 82, dst + t->min);
         words_interleave(rows, at, 4, dst + t->scales);
-        words_interleave(rows, at + 16, 16, dst + t->quants);
+        quads_interleave(type, rows, at, (struct quads){16, 16, 0, 0}, quads, dst + t->quants);
         break;
     case ORCD_TYPE_Q3_K:
         halves_interleave(rows, at + 108, dst);
-        /* one word of quants before the three, which what follows replaces */
-        words_interleave(rows, at + 92, 4, dst + t->scales - 64);
-        for (uint32_t i = 128; i < 192; i++)
-            dst[t->scales + i] ^= 0xaa;
-        words_interleave(rows, at, 8, dst + t->high);
-        words_interleave(rows, at + 32, 16, dst + t->quants);
+        q3_scales_interleave(rows, at + 96, dst + t->scales);
+        quads_interleave(type, rows, at, (struct quads){32, 16, 0, 8}, quads, dst + t->quants);
         break;
     case ORCD_TYPE_Q4_K:
-    case ORCD_TYPE_Q5_K: {
-        const uint32_t qs = t->high ? 48 : 16;
+    case ORCD_TYPE_Q5_K:
         halves_interleave(rows, at, dst);
         halves_interleave(rows, at + 2, dst + t->min);
         /* one word too many, which what follows replaces */
         words_interleave(rows, at + 4, 4, dst + t->scales);
-        if (t->high)
-            words_interleave(rows, at + 16, 8, dst + t->high);
-        words_interleave(rows, at + qs, 32, dst + t->quants);
+        if (t->bits)
+            quads_interleave(type, rows, at, (struct quads){48, 32, 16, 8}, quads, dst + t->quants);
+        else
+            words_interleave(rows, at + 16, 32, dst + t->quants);
         break;
-    }
     case ORCD_TYPE_Q6_K:
         halves_interleave(rows, at + 208, dst);
         words_interleave(rows, at + 192, 4, dst + t->scales);
-        words_interleave(rows, at + 128, 16, dst + t->high);
-        words_interleave(rows, at, 32, dst + t->quants);
+        quads_interleave(type, rows, at, (struct quads){0, 32, 128, 16}, quads, dst + t->quants);
         break;
     case ORCD_TYPE_IQ4_XS:
         halves_interleave(rows, at, dst);
@@ -201,8 +219,8 @@ static void fetch_ahead(const uint8_t *p, size_t n)
         __builtin_prefetch(p + i);
 }
 
-void kernels_pack(
-    uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1, void *dst)
+void kernels_pack(uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1,
+    kernels_quads_pack *quads, void *dst)
 {
     const struct packed_type t = packed_type_of(type);
     if (!t.block_elems)
@@ -227,7 +245,7 @@ void kernels_pack(
             const size_t each = (size_t)t.block_bytes * ROWS;
             for (size_t at = 0; at < row_bytes; at += t.block_bytes, out += each, next += more ? each : 0) {
                 fetch_ahead(next, each);
-                block_pack(type, &t, rows, full ? at : 0, out);
+                block_pack(type, &t, rows, full ? at : 0, quads, out);
                 for (uint32_t r = 0; r < ROWS && !full; r++)
                     rows[r] += step[r] * t.block_bytes;
             }

@@ -10,6 +10,19 @@ static uint8_t word_byte(const uint8_t *p, uint32_t r, uint32_t i)
     return p[64 * (i / 4) + 4 * r + i % 4];
 }
 
+/* Quant i of the 256 of row r in words as quad_pieces has them. */
+static int word_quant(const struct packed_type *t, const uint8_t *p, uint32_t r, uint32_t i)
+{
+    const struct quad_piece *piece = quad_pieces[t->bits][i % 32 / 4];
+    const uint8_t *words = p + t->quants + 64 * t->bits * (i / 32);
+    int v = 0;
+    for (int k = 0; k < 3; k++) {
+        const int bits = word_byte(words, r, 4u * piece[k].word + i % 4) >> piece[k].at;
+        v |= (bits & ((1 << piece[k].n) - 1)) << piece[k].to;
+    }
+    return v;
+}
+
 /* d of row r: for MXFP4 2^(e - 128), which is subnormal for 0 and 1. */
 static float row_scale(uint32_t type, const uint8_t *p, uint32_t r)
 {
@@ -55,16 +68,12 @@ static void row_block(uint32_t type, const struct packed_type *t, const uint8_t 
     case ORCD_TYPE_Q2_K:
         for (uint32_t i = 0; i < 256; i++) {
             const int sc = word_byte(p + t->scales, r, i / 16);
-            const int v = word_byte(q, r, i / 128 * 32 + i % 32) >> i % 128 / 32 * 2 & 3;
-            dst[i] = d * (float)(sc & 15) * (float)v - m * (float)(sc >> 4);
+            dst[i] = d * (float)(sc & 15) * (float)word_quant(t, p, r, i) - m * (float)(sc >> 4);
         }
         break;
     case ORCD_TYPE_Q3_K:
-        for (uint32_t i = 0; i < 256; i++) {
-            int v = word_byte(q, r, i / 128 * 32 + i % 32) >> i % 128 / 32 * 2 & 3;
-            v |= (word_byte(h, r, i % 32) >> i / 32 & 1) << 2;
-            dst[i] = d * (float)q3_scale(p + t->scales, r, i / 16) * (float)(v - 4);
-        }
+        for (uint32_t i = 0; i < 256; i++)
+            dst[i] = d * (float)q3_scale(p + t->scales, r, i / 16) * (float)(word_quant(t, p, r, i) - 4);
         break;
     case ORCD_TYPE_IQ4_XS:
         for (uint32_t s = 0; s < 8; s++) {
@@ -85,21 +94,16 @@ static void row_block(uint32_t type, const struct packed_type *t, const uint8_t 
             const int mn = s < 4 ? b[s + 4] & 63 : b[s + 4] >> 4 | (b[s] >> 6) << 4;
             const float ds = d * (float)sc, ms = m * (float)mn;
             for (uint32_t i = 0; i < 32; i++) {
-                int v = word_byte(q, r, s / 2 * 32 + i) >> (s & 1) * 4 & 15;
-                if (t->high)
-                    v |= (word_byte(h, r, i) >> s & 1) << 4;
+                const int v = t->bits ? word_quant(t, p, r, 32 * s + i)
+                                      : word_byte(q, r, s / 2 * 32 + i) >> (s & 1) * 4 & 15;
                 dst[32 * s + i] = ds * (float)v - ms;
             }
         }
         break;
     case ORCD_TYPE_Q6_K:
-        for (uint32_t s = 0; s < 8; s++) {
-            for (uint32_t i = 0; i < 32; i++) {
-                int v = word_byte(q, r, s / 4 * 64 + (s & 1) * 32 + i) >> ((s & 2) ? 4 : 0) & 15;
-                v |= (word_byte(h, r, s / 4 * 32 + i) >> 2 * (s & 3) & 3) << 4;
-                const int8_t sc = (int8_t)word_byte(p + t->scales, r, 2 * s + i / 16);
-                dst[32 * s + i] = d * (float)sc * (float)(v - 32);
-            }
+        for (uint32_t i = 0; i < 256; i++) {
+            const int8_t sc = (int8_t)word_byte(p + t->scales, r, i / 16);
+            dst[i] = d * (float)sc * (float)(word_quant(t, p, r, i) - 32);
         }
         break;
     default: /* Q4_0, Q4_1, Q5_0, Q5_1 */

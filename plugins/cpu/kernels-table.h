@@ -5,7 +5,7 @@
 
 const struct cpu_kernels LANES_TABLE = {
     .name = LANES_NAME,
-    .pack = kernels_pack,
+    .pack = pack,
     .row_get = kernels_row_get,
     .act_quantize = act_quantize,
     .matmul = matmul,
