@@ -233,6 +233,14 @@ static ALWAYS_INLINE void vi_store_s8(int8_t *p, vi x)
     _mm_storeu_si128((__m128i *)(void *)p, b);
 }
 
+static ALWAYS_INLINE void vi_store_halves(void *p, vi x)
+{
+    const __m256i low = _mm256_set1_epi32(0xffff);
+    const __m256i l = _mm256_packus_epi32(_mm256_and_si256(x.a, low), _mm256_and_si256(x.b, low));
+    const __m256i h = _mm256_packus_epi32(_mm256_srli_epi32(x.a, 16), _mm256_srli_epi32(x.b, 16));
+    vi_store(p, (vi){_mm256_permute4x64_epi64(l, 0xd8), _mm256_permute4x64_epi64(h, 0xd8)});
+}
+
 static ALWAYS_INLINE vb vb_load(const void *p)
 {
     return vi_load(p);
@@ -240,6 +248,29 @@ static ALWAYS_INLINE vb vb_load(const void *p)
 static ALWAYS_INLINE void vb_store(void *p, vb x)
 {
     vi_store(p, x);
+}
+static ALWAYS_INLINE void vb_rows(const uint8_t *const *rows, size_t at, vb v[4])
+{
+    __m256i x[8], u[8];
+    UNROLL
+    for (int i = 0; i < 8; i++) {
+        const uint8_t *const *r = rows + i / 4 * 8 + i % 4;
+        const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(r[0] + at));
+        const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(r[4] + at));
+        x[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+    }
+    UNROLL
+    for (int i = 0; i < 8; i += 4) {
+        u[i] = _mm256_unpacklo_epi32(x[i], x[i + 1]);
+        u[i + 1] = _mm256_unpacklo_epi32(x[i + 2], x[i + 3]);
+        u[i + 2] = _mm256_unpackhi_epi32(x[i], x[i + 1]);
+        u[i + 3] = _mm256_unpackhi_epi32(x[i + 2], x[i + 3]);
+    }
+    UNROLL
+    for (int i = 0; i < 4; i += 2) {
+        v[i] = (vb){_mm256_unpacklo_epi64(u[i], u[i + 1]), _mm256_unpacklo_epi64(u[i + 4], u[i + 5])};
+        v[i + 1] = (vb){_mm256_unpackhi_epi64(u[i], u[i + 1]), _mm256_unpackhi_epi64(u[i + 4], u[i + 5])};
+    }
 }
 static ALWAYS_INLINE vb vb_set0(void)
 {

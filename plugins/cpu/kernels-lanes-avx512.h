@@ -211,6 +211,17 @@ static ALWAYS_INLINE void vi_store_s8(int8_t *p, vi x)
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(x));
 }
 
+static ALWAYS_INLINE void vi_store_halves(void *p, vi x)
+{
+    const __m256i a = _mm512_castsi512_si256(x), b = _mm512_extracti32x8_epi32(x, 1);
+    const __m256i low = _mm256_set1_epi32(0xffff);
+    const __m256i l = _mm256_packus_epi32(_mm256_and_si256(a, low), _mm256_and_si256(b, low));
+    const __m256i h = _mm256_packus_epi32(_mm256_srli_epi32(a, 16), _mm256_srli_epi32(b, 16));
+    __m256i *to = p;
+    _mm256_storeu_si256(to, _mm256_permute4x64_epi64(l, 0xd8));
+    _mm256_storeu_si256(to + 1, _mm256_permute4x64_epi64(h, 0xd8));
+}
+
 static ALWAYS_INLINE vb vb_load(const void *p)
 {
     return vi_load(p);
@@ -218,6 +229,27 @@ static ALWAYS_INLINE vb vb_load(const void *p)
 static ALWAYS_INLINE void vb_store(void *p, vb x)
 {
     vi_store(p, x);
+}
+static ALWAYS_INLINE __m128i row_load(const uint8_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+static ALWAYS_INLINE void vb_rows(const uint8_t *const *rows, size_t at, vb v[4])
+{
+    __m512i x[4];
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        x[i] = _mm512_castsi128_si512(row_load(rows[i] + at));
+        x[i] = _mm512_inserti32x4(x[i], row_load(rows[i + 4] + at), 1);
+        x[i] = _mm512_inserti32x4(x[i], row_load(rows[i + 8] + at), 2);
+        x[i] = _mm512_inserti32x4(x[i], row_load(rows[i + 12] + at), 3);
+    }
+    const __m512i a = _mm512_unpacklo_epi32(x[0], x[1]), b = _mm512_unpacklo_epi32(x[2], x[3]);
+    const __m512i c = _mm512_unpackhi_epi32(x[0], x[1]), d = _mm512_unpackhi_epi32(x[2], x[3]);
+    v[0] = _mm512_unpacklo_epi64(a, b);
+    v[1] = _mm512_unpackhi_epi64(a, b);
+    v[2] = _mm512_unpacklo_epi64(c, d);
+    v[3] = _mm512_unpackhi_epi64(c, d);
 }
 static ALWAYS_INLINE vb vb_set0(void)
 {

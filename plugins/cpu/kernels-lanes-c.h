@@ -250,6 +250,15 @@ static ALWAYS_INLINE void vi_store_s8(int8_t *p, vi a)
     EACH p[i] = (int8_t)a.i[i];
 }
 
+/* The low halves of the lanes, then the high halves. */
+static ALWAYS_INLINE void vi_store_halves(void *p, vi a)
+{
+    uint16_t h[32];
+    EACH h[i] = (uint16_t)(a.i[i] & 0xffff);
+    EACH h[16 + i] = (uint16_t)((uint32_t)a.i[i] >> 16);
+    memcpy(p, h, sizeof(h));
+}
+
 static ALWAYS_INLINE vb vb_load(const void *p)
 {
     vb r;
@@ -259,6 +268,13 @@ static ALWAYS_INLINE vb vb_load(const void *p)
 static ALWAYS_INLINE void vb_store(void *p, vb a)
 {
     memcpy(p, &a, sizeof(a));
+}
+/* 16 bytes of each of 16 rows, `at` bytes behind its start: v[i] has those from 4 i on. */
+static ALWAYS_INLINE void vb_rows(const uint8_t *const *rows, size_t at, vb v[4])
+{
+    for (int i = 0; i < 4; i++)
+        for (int r = 0; r < 16; r++)
+            memcpy(v[i].b + 4 * r, rows[r] + at + 4 * i, 4);
 }
 static ALWAYS_INLINE vb vb_set0(void)
 {

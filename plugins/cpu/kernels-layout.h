@@ -203,13 +203,7 @@ static inline uint16_t f16_of_float(float f)
     return (uint16_t)(sign | ((rest - 0x38000000) >> 13));
 }
 
-/* The quants of a block of 256 of 16 rows: interleaved words of the file (high bits: h) to
- * those of a packed block. */
-typedef void kernels_quads_pack(uint32_t type, const uint8_t *q, const uint8_t *h, uint8_t *dst);
-
-/* kernels-pack.c, kernels-rows.c: the same for all instruction sets, but for `quads` */
-void kernels_pack(uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1,
-    kernels_quads_pack *quads, void *dst);
+/* kernels-rows.c: the same for all instruction sets */
 void kernels_row_get(const struct cpu_matrix *w, uint32_t row, float *dst);
 
 /* kernels_avx512_simde: the AVX-512 source over emulated instructions, in tests only */

@@ -44,26 +44,40 @@ static KERNEL_INLINE vb unpack_quad(uint32_t type, const uint8_t *p, int sub, in
     }
 }
 
-/* The same quad as the file has it: words of its quants and of its high bits, interleaved. */
-static KERNEL_INLINE vb file_quad(uint32_t type, const uint8_t *q, const uint8_t *h, int sub, int g)
+/* The bytes at q have `bits` bits of a quad, its bits from `first` on, at bit `shift`: those that
+ * piece p takes are added to the word `sum`. */
+static KERNEL_INLINE vb bits_add(
+    vb sum, const uint8_t *q, int shift, int bits, int first, struct quad_piece p)
+{
+    const int from = p.to > first ? p.to : first;
+    const int end = p.to + p.n < first + bits ? p.to + p.n : first + bits;
+    if (from >= end)
+        return sum;
+    return vb_or(sum, vb_field(vb_load(q), shift + from - first, end - from, p.at + from - p.to));
+}
+
+/* Piece p of quad g of the block of 32 number sub, added to the word `sum`. q, h: the file's
+ * quants and their high bits, interleaved. */
+static KERNEL_INLINE vb piece_add(
+    uint32_t type, vb sum, struct quad_piece p, const uint8_t *q, const uint8_t *h, int sub, int g)
 {
     switch (type) {
     case ORCD_TYPE_Q2_K:
-        return vb_field(vb_load(q + 64 * (sub / 4 * 8 + g)), 2 * (sub & 3), 2, 0);
+        return bits_add(sum, q + 64 * (sub / 4 * 8 + g), 2 * (sub & 3), 2, 0, p);
     case ORCD_TYPE_Q3_K:
-        return vb_or(vb_field(vb_load(q + 64 * (sub / 4 * 8 + g)), 2 * (sub & 3), 2, 0),
-            vb_field(vb_load(h + 64 * g), sub, 1, 2));
+        sum = bits_add(sum, q + 64 * (sub / 4 * 8 + g), 2 * (sub & 3), 2, 0, p);
+        return bits_add(sum, h + 64 * g, sub, 1, 2, p);
     case ORCD_TYPE_Q5_K:
-        return vb_or(vb_nibble(vb_load(q + 64 * (sub / 2 * 8 + g)), sub & 1),
-            vb_field(vb_load(h + 64 * g), sub, 1, 4));
+        sum = bits_add(sum, q + 64 * (sub / 2 * 8 + g), 4 * (sub & 1), 4, 0, p);
+        return bits_add(sum, h + 64 * g, sub, 1, 4, p);
     default: /* Q6_K */
-        return vb_or(vb_nibble(vb_load(q + 64 * (sub / 4 * 16 + (sub & 1) * 8 + g)), (sub & 3) >= 2),
-            vb_field(vb_load(h + 64 * (sub / 4 * 8 + g)), 2 * (sub & 3), 2, 4));
+        sum = bits_add(sum, q + 64 * (sub / 4 * 16 + (sub & 1) * 8 + g), 2 * (sub & 2), 4, 0, p);
+        return bits_add(sum, h + 64 * (sub / 4 * 8 + g), 2 * (sub & 3), 2, 4, p);
     }
 }
 
 /* A block of 256 of the file to words as quad_pieces has them. */
-static KERNEL_INLINE void words_pack(uint32_t type, const uint8_t *q, const uint8_t *h, uint8_t *dst)
+static KERNEL_INLINE void quads_pack(uint32_t type, const uint8_t *q, const uint8_t *h, uint8_t *dst)
 {
     const int bits = (int)packed_type_of(type).bits;
     UNROLL
@@ -77,36 +91,12 @@ static KERNEL_INLINE void words_pack(uint32_t type, const uint8_t *q, const uint
                 for (int i = 0; i < 3; i++) {
                     const struct quad_piece p = quad_pieces[bits][g][i];
                     if (p.n && p.word == word)
-                        sum = vb_or(sum, vb_field(file_quad(type, q, h, sub, g), p.to, p.n, p.at));
+                        sum = piece_add(type, sum, p, q, h, sub, g);
                 }
             }
             vb_store(dst, sum);
         }
     }
-}
-
-static void quads_pack(uint32_t type, const uint8_t *q, const uint8_t *h, uint8_t *dst)
-{
-    switch (type) { /* constants */
-    case ORCD_TYPE_Q2_K:
-        words_pack(ORCD_TYPE_Q2_K, q, h, dst);
-        break;
-    case ORCD_TYPE_Q3_K:
-        words_pack(ORCD_TYPE_Q3_K, q, h, dst);
-        break;
-    case ORCD_TYPE_Q5_K:
-        words_pack(ORCD_TYPE_Q5_K, q, h, dst);
-        break;
-    default:
-        words_pack(ORCD_TYPE_Q6_K, q, h, dst);
-        break;
-    }
-}
-
-static void pack(
-    uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1, void *dst)
-{
-    kernels_pack(type, src, n_rows, n_cols, p0, p1, quads_pack, dst);
 }
 
 #endif

@@ -1,4 +1,5 @@
 /* The table of one instruction set, from the lanes included before it. */
+#include "plugins/cpu/kernels-pack.h"
 #include "plugins/cpu/kernels-matmul.h"
 #include "plugins/cpu/kernels-vec.h"
 #include "plugins/cpu/kernels-attn.h"

@@ -11,7 +11,7 @@ endif
 CPU_KERNEL_LIBS = libcpu-kernels.a
 noinst_LIBRARIES += libcpu-kernels.a
 libcpu_kernels_a_SOURCES = plugins/cpu/kernels.c plugins/cpu/kernels.h plugins/cpu/kernels-layout.h \
-	plugins/cpu/kernels-pack.c plugins/cpu/kernels-rows.c plugins/cpu/kernels-c.c plugins/cpu/kernels-quads.h \
+	plugins/cpu/kernels-rows.c plugins/cpu/kernels-c.c plugins/cpu/kernels-quads.h plugins/cpu/kernels-pack.h \
 	plugins/cpu/kernels-lanes-c.h plugins/cpu/kernels-lanes-avx2.h plugins/cpu/kernels-lanes-avx512.h \
 	plugins/cpu/kernels-matmul.h plugins/cpu/kernels-vec.h plugins/cpu/kernels-attn.h plugins/cpu/kernels-table.h
 libcpu_kernels_a_CFLAGS = $(CPU_KERNEL_CFLAGS)

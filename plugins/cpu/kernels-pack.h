@@ -2,68 +2,36 @@
  * Packing: rows of the file to panels. Everything moves in words of 4 bytes, 16 rows
  * beside each other; kernels-layout.h shows where to.
  */
-#include "plugins/cpu/kernels-layout.h"
+#ifndef ORCD_CPU_KERNELS_PACK_H
+#define ORCD_CPU_KERNELS_PACK_H
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "plugins/cpu/kernels-quads.h"
 
 #define ROWS CPU_PANEL_ROWS
 
 /* n words (a multiple of 4) of 16 rows: dst[word][row]. */
-static void words_interleave(const uint8_t *const *rows, size_t offset, uint32_t n, uint8_t *dst)
+static KERNEL_INLINE void words_interleave(
+    const uint8_t *const *rows, size_t offset, uint32_t n, uint8_t *dst)
 {
-#ifdef __SSE2__
     for (uint32_t w = 0; w < n; w += 4) {
-        for (uint32_t r = 0; r < ROWS; r += 4) {
-            __m128i v[4], u[4];
-            LANES_UNROLL
-            for (uint32_t i = 0; i < 4; i++)
-                v[i] = _mm_loadu_si128((const __m128i *)(const void *)(rows[r + i] + offset + (size_t)4 * w));
-            u[0] = _mm_unpacklo_epi32(v[0], v[1]);
-            u[1] = _mm_unpacklo_epi32(v[2], v[3]);
-            u[2] = _mm_unpackhi_epi32(v[0], v[1]);
-            u[3] = _mm_unpackhi_epi32(v[2], v[3]);
-            uint8_t *p = dst + (size_t)64 * w + (size_t)4 * r;
-            _mm_storeu_si128((__m128i *)(void *)p, _mm_unpacklo_epi64(u[0], u[1]));
-            _mm_storeu_si128((__m128i *)(void *)(p + 64), _mm_unpackhi_epi64(u[0], u[1]));
-            _mm_storeu_si128((__m128i *)(void *)(p + 128), _mm_unpacklo_epi64(u[2], u[3]));
-            _mm_storeu_si128((__m128i *)(void *)(p + 192), _mm_unpackhi_epi64(u[2], u[3]));
-        }
+        vb v[4];
+        vb_rows(rows, offset + (size_t)4 * w, v);
+        UNROLL
+        for (uint32_t i = 0; i < 4; i++)
+            vb_store(dst + (size_t)64 * (w + i), v[i]);
     }
-#else
-    for (uint32_t w = 0; w < n; w++)
-        for (uint32_t r = 0; r < ROWS; r++)
-            memcpy(dst + (size_t)64 * w + (size_t)4 * r, rows[r] + offset + (size_t)4 * w, 4);
-#endif
 }
 
 /* n units of 2 or 4 bytes of 16 rows: dst[unit][row]. */
 static void units_interleave(
     const uint8_t *const *rows, size_t offset, uint32_t n, uint32_t unit, uint8_t *dst)
 {
-    uint32_t k = 0;
     const uint32_t words = n * unit / 4 & ~3u;
     words_interleave(rows, offset, words, dst);
-    k = words * 4 / unit;
-#ifdef __SSE2__
     /* words of two units each: the low halves of 16 rows, then the high halves */
-    for (uint32_t w = 0; w < words && unit == 2; w++) {
-        __m128i *p = (__m128i *)(void *)(dst + (size_t)64 * w), v[4];
-        for (int i = 0; i < 4; i++)
-            v[i] = _mm_loadu_si128(p + i);
-        for (int i = 0; i < 2; i++) {
-            const __m128i a = v[2 * i], b = v[2 * i + 1];
-            _mm_storeu_si128(p + i, _mm_packs_epi32(_mm_srai_epi32(_mm_slli_epi32(a, 16), 16),
-                                        _mm_srai_epi32(_mm_slli_epi32(b, 16), 16)));
-            _mm_storeu_si128(p + 2 + i, _mm_packs_epi32(_mm_srai_epi32(a, 16), _mm_srai_epi32(b, 16)));
-        }
-    }
-#else
-    if (unit == 2)
-        k = 0;
-#endif
-    for (; k < n; k++)
+    for (uint32_t w = 0; w < words && unit == 2; w++)
+        vi_store_halves(dst + (size_t)64 * w, vi_load(dst + (size_t)64 * w));
+    for (uint32_t k = words * 4 / unit; k < n; k++)
         for (uint32_t r = 0; r < ROWS; r++)
             memcpy(dst + ((size_t)k * ROWS + r) * unit, rows[r] + offset + (size_t)k * unit, unit);
 }
@@ -123,8 +91,8 @@ struct quads {
     uint32_t quants, n, high, n_high;
 };
 
-static void quads_interleave(uint32_t type, const uint8_t *const *rows, size_t at, struct quads s,
-    kernels_quads_pack *quads_pack, uint8_t *dst)
+static KERNEL_INLINE void quads_interleave(
+    uint32_t type, const uint8_t *const *rows, size_t at, struct quads s, uint8_t *dst)
 {
     uint8_t q[32 * 64] __attribute__((aligned(64))), h[16 * 64] __attribute__((aligned(64)));
     words_interleave(rows, at + s.quants, s.n, q);
@@ -133,8 +101,8 @@ static void quads_interleave(uint32_t type, const uint8_t *const *rows, size_t a
 }
 
 /* One block of each of 16 rows; all of the block may be read. */
-static void block_pack(uint32_t type, const struct packed_type *t, const uint8_t *const *rows, size_t at,
-    kernels_quads_pack *quads, uint8_t *dst)
+static void block_pack(
+    uint32_t type, const struct packed_type *t, const uint8_t *const *rows, size_t at, uint8_t *dst)
 {
     switch (type) {
     case ORCD_TYPE_Q4_0:
@@ -176,12 +144,12 @@ static void block_pack(uint32_t type, const struct packed_type *t, const uint8_t
         halves_interleave(rows, at + 80, dst);
         halves_interleave(rows, at + 82, dst + t->min);
         words_interleave(rows, at, 4, dst + t->scales);
-        quads_interleave(type, rows, at, (struct quads){16, 16, 0, 0}, quads, dst + t->quants);
+        quads_interleave(ORCD_TYPE_Q2_K, rows, at, (struct quads){16, 16, 0, 0}, dst + t->quants);
         break;
     case ORCD_TYPE_Q3_K:
         halves_interleave(rows, at + 108, dst);
         q3_scales_interleave(rows, at + 96, dst + t->scales);
-        quads_interleave(type, rows, at, (struct quads){32, 16, 0, 8}, quads, dst + t->quants);
+        quads_interleave(ORCD_TYPE_Q3_K, rows, at, (struct quads){32, 16, 0, 8}, dst + t->quants);
         break;
     case ORCD_TYPE_Q4_K:
     case ORCD_TYPE_Q5_K:
@@ -190,14 +158,14 @@ static void block_pack(uint32_t type, const struct packed_type *t, const uint8_t
         /* one word too many, which what follows replaces */
         words_interleave(rows, at + 4, 4, dst + t->scales);
         if (t->bits)
-            quads_interleave(type, rows, at, (struct quads){48, 32, 16, 8}, quads, dst + t->quants);
+            quads_interleave(ORCD_TYPE_Q5_K, rows, at, (struct quads){48, 32, 16, 8}, dst + t->quants);
         else
             words_interleave(rows, at + 16, 32, dst + t->quants);
         break;
     case ORCD_TYPE_Q6_K:
         halves_interleave(rows, at + 208, dst);
         words_interleave(rows, at + 192, 4, dst + t->scales);
-        quads_interleave(type, rows, at, (struct quads){0, 32, 128, 16}, quads, dst + t->quants);
+        quads_interleave(ORCD_TYPE_Q6_K, rows, at, (struct quads){0, 32, 128, 16}, dst + t->quants);
         break;
     case ORCD_TYPE_IQ4_XS:
         halves_interleave(rows, at, dst);
@@ -219,8 +187,8 @@ static void fetch_ahead(const uint8_t *p, size_t n)
         __builtin_prefetch(p + i);
 }
 
-void kernels_pack(uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1,
-    kernels_quads_pack *quads, void *dst)
+static void pack(
+    uint32_t type, const void *src, uint32_t n_rows, uint32_t n_cols, uint32_t p0, uint32_t p1, void *dst)
 {
     const struct packed_type t = packed_type_of(type);
     if (!t.block_elems)
@@ -245,7 +213,7 @@ void kernels_pack(uint32_t type, const void *src, uint32_t n_rows, uint32_t n_co
             const size_t each = (size_t)t.block_bytes * ROWS;
             for (size_t at = 0; at < row_bytes; at += t.block_bytes, out += each, next += more ? each : 0) {
                 fetch_ahead(next, each);
-                block_pack(type, &t, rows, full ? at : 0, quads, out);
+                block_pack(type, &t, rows, full ? at : 0, out);
                 for (uint32_t r = 0; r < ROWS && !full; r++)
                     rows[r] += step[r] * t.block_bytes;
             }
@@ -264,3 +232,5 @@ void kernels_pack(uint32_t type, const void *src, uint32_t n_rows, uint32_t n_co
         }
     }
 }
+
+#endif
