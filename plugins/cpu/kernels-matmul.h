@@ -17,6 +17,8 @@
 
 #define CHUNK_BLOCKS 32u /* blocks of 32 inputs in a tile; a multiple of 8 */
 #define CHUNK_TOKENS 128u
+#define CHUNK_COLS 512u /* float inputs at once */
+#define FLOAT_PANELS 4u /* of one token at once */
 
 /* Unpacked weights of CHUNK_BLOCKS x 16 rows. */
 struct tile {
@@ -508,13 +510,42 @@ static KERNEL_INLINE void float_tokens(
         rows_store(y + (size_t)i * j->y_stride, acc[i], rows);
 }
 
-static KERNEL_INLINE void float_any(uint32_t type, const struct job *j)
+/* One token with n panels at once, each a stream of memory and a chain of sums of its own. */
+static KERNEL_INLINE void float_panels(uint32_t type, const struct job *j, uint32_t p, int n)
 {
-    const uint32_t chunk = j->n_tokens == 1 ? j->n_cols : 512;
+    const size_t stride = CPU_PANEL_ROWS * packed_type_of(type).block_bytes;
+    const uint8_t *w = j->data + p * j->panel_bytes;
+    const float *x = (const float *)(const void *)j->x;
+    vf acc[FLOAT_PANELS];
+    UNROLL
+    for (int i = 0; i < n; i++)
+        acc[i] = vf_set1(0);
+    for (uint32_t k = 0; k < j->n_cols; k++, w += stride) {
+        const vf xk = vf_set1(x[k]);
+        UNROLL
+        for (int i = 0; i < n; i++)
+            acc[i] = vf_fma(xk, float_weights(type, w + (size_t)i * j->panel_bytes), acc[i]);
+    }
+    UNROLL
+    for (int i = 0; i < n; i++)
+        rows_store(j->y + (size_t)(p + (uint32_t)i) * CPU_PANEL_ROWS, acc[i], job_rows(j, p + (uint32_t)i));
+}
+
+static KERNEL_INLINE void float_one(uint32_t type, const struct job *j)
+{
+    uint32_t p = j->p0;
+    for (; p + FLOAT_PANELS <= j->p1; p += FLOAT_PANELS)
+        float_panels(type, j, p, FLOAT_PANELS);
+    for (; p < j->p1; p++)
+        float_panels(type, j, p, 1);
+}
+
+static KERNEL_INLINE void float_many(uint32_t type, const struct job *j)
+{
     for (uint32_t t0 = 0; t0 < j->n_tokens; t0 += CHUNK_TOKENS) {
         const uint32_t t1 = j->n_tokens - t0 < CHUNK_TOKENS ? j->n_tokens : t0 + CHUNK_TOKENS;
-        for (uint32_t k = 0; k < j->n_cols; k += chunk) {
-            const uint32_t nk = j->n_cols - k < chunk ? j->n_cols - k : chunk;
+        for (uint32_t k = 0; k < j->n_cols; k += CHUNK_COLS) {
+            const uint32_t nk = j->n_cols - k < CHUNK_COLS ? j->n_cols - k : CHUNK_COLS;
             for (uint32_t p = j->p0; p < j->p1; p++) {
                 uint32_t t = t0;
                 for (; t + LANES_TOKENS_F <= t1; t += LANES_TOKENS_F)
@@ -540,9 +571,13 @@ static KERNEL_INLINE void float_any(uint32_t type, const struct job *j)
         quant_many(ORCD_TYPE_##name, j);                                                                     \
     }
 #define FLOAT_TYPE(name)                                                                                     \
-    static __attribute__((noinline)) void any_##name(const struct job *j)                                    \
+    static __attribute__((noinline)) void one_##name(const struct job *j)                                    \
     {                                                                                                        \
-        float_any(ORCD_TYPE_##name, j);                                                                      \
+        float_one(ORCD_TYPE_##name, j);                                                                      \
+    }                                                                                                        \
+    static __attribute__((noinline)) void many_##name(const struct job *j)                                   \
+    {                                                                                                        \
+        float_many(ORCD_TYPE_##name, j);                                                                     \
     }
 QUANT_TYPES(QUANT_TYPE)
 FLOAT_TYPES(FLOAT_TYPE)
@@ -567,22 +602,18 @@ static void matmul(const struct cpu_matrix *w, uint32_t p0, uint32_t p1, const v
         .n_tokens = n_tokens};
 #if LANES_SPECIALIZE
     switch (w->type) {
-#define QUANT_CASE(name)                                                                                     \
+#define TYPE_CASE(name)                                                                                      \
     case ORCD_TYPE_##name:                                                                                   \
         (n_tokens == 1 ? one_##name : many_##name)(&j);                                                      \
         break;
-        QUANT_TYPES(QUANT_CASE)
-#define FLOAT_CASE(name)                                                                                     \
-    case ORCD_TYPE_##name:                                                                                   \
-        any_##name(&j);                                                                                      \
-        break;
-        FLOAT_TYPES(FLOAT_CASE)
+        QUANT_TYPES(TYPE_CASE)
+        FLOAT_TYPES(TYPE_CASE)
     default:
         break;
     }
 #else
     if (t.act == CPU_ACT_F32)
-        float_any(w->type, &j);
+        (n_tokens == 1 ? float_one : float_many)(w->type, &j);
     else if (n_tokens == 1)
         quant_one(w->type, &j);
     else
