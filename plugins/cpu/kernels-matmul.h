@@ -18,7 +18,7 @@
 #define CHUNK_BLOCKS 32u /* blocks of 32 inputs in a tile; a multiple of 8 */
 #define CHUNK_TOKENS 128u
 #define CHUNK_COLS 512u /* float inputs at once */
-#define FLOAT_PANELS 4u /* of one token at once */
+#define PANELS 4u       /* at once for one token: one stream of memory does not keep memory busy */
 
 /* Unpacked weights of CHUNK_BLOCKS x 16 rows. */
 struct tile {
@@ -402,6 +402,14 @@ static KERNEL_INLINE uint32_t job_rows(const struct job *j, uint32_t p)
     return left < CPU_PANEL_ROWS ? left : CPU_PANEL_ROWS;
 }
 
+/* One token's outputs of n panels from p on. */
+static KERNEL_INLINE void panels_store(const struct job *j, uint32_t p, int n, const vf *acc)
+{
+    UNROLL
+    for (int i = 0; i < n; i++)
+        rows_store(j->y + (size_t)(p + (uint32_t)i) * CPU_PANEL_ROWS, acc[i], job_rows(j, p + (uint32_t)i));
+}
+
 /* n tokens from t on, one panel, blocks [b0, b0 + nb); b0 > 0: on top of what y holds. */
 static KERNEL_INLINE void quant_tokens(uint32_t type, const struct job *j, const struct tile *tile,
     uint32_t p, uint32_t t, int n, uint32_t b0, uint32_t nb)
@@ -421,9 +429,31 @@ static KERNEL_INLINE void quant_tokens(uint32_t type, const struct job *j, const
         rows_store(y + (size_t)i * j->y_stride, acc[i], rows);
 }
 
+/* One token, n panels from p on, a block of 32 inputs of each in turn. */
+static KERNEL_INLINE void quant_panels(uint32_t type, const struct job *j, uint32_t p, int n)
+{
+    const struct act_row x = act_row_at(j->x, j->n_cols);
+    const uint8_t *panel = j->data + p * j->panel_bytes;
+    vf acc[PANELS];
+    UNROLL
+    for (int i = 0; i < n; i++)
+        acc[i] = vf_set1(0);
+    for (uint32_t b = 0; b < j->n_cols / 32; b++) {
+        UNROLL
+        for (int i = 0; i < n; i++)
+            tokens_dot(type, NULL, panel + (size_t)i * j->panel_bytes, b, 1, &x, 1, &acc[i]);
+    }
+    panels_store(j, p, n, acc);
+}
+
+/* K types: one panel after the other. Work on their long blocks fills the registers, and what
+ * memory would give more of they could not use. */
 static KERNEL_INLINE void quant_one(uint32_t type, const struct job *j)
 {
-    for (uint32_t p = j->p0; p < j->p1; p++)
+    uint32_t p = j->p0;
+    for (; p + PANELS <= j->p1 && !type_is_k(type); p += PANELS)
+        quant_panels(type, j, p, PANELS);
+    for (; p < j->p1; p++)
         quant_tokens(type, j, NULL, p, 0, 1, 0, j->n_cols / 32);
 }
 
@@ -510,13 +540,13 @@ static KERNEL_INLINE void float_tokens(
         rows_store(y + (size_t)i * j->y_stride, acc[i], rows);
 }
 
-/* One token with n panels at once, each a stream of memory and a chain of sums of its own. */
+/* One token, n panels from p on, an input of each in turn. */
 static KERNEL_INLINE void float_panels(uint32_t type, const struct job *j, uint32_t p, int n)
 {
     const size_t stride = CPU_PANEL_ROWS * packed_type_of(type).block_bytes;
     const uint8_t *w = j->data + p * j->panel_bytes;
     const float *x = (const float *)(const void *)j->x;
-    vf acc[FLOAT_PANELS];
+    vf acc[PANELS];
     UNROLL
     for (int i = 0; i < n; i++)
         acc[i] = vf_set1(0);
@@ -526,16 +556,14 @@ static KERNEL_INLINE void float_panels(uint32_t type, const struct job *j, uint3
         for (int i = 0; i < n; i++)
             acc[i] = vf_fma(xk, float_weights(type, w + (size_t)i * j->panel_bytes), acc[i]);
     }
-    UNROLL
-    for (int i = 0; i < n; i++)
-        rows_store(j->y + (size_t)(p + (uint32_t)i) * CPU_PANEL_ROWS, acc[i], job_rows(j, p + (uint32_t)i));
+    panels_store(j, p, n, acc);
 }
 
 static KERNEL_INLINE void float_one(uint32_t type, const struct job *j)
 {
     uint32_t p = j->p0;
-    for (; p + FLOAT_PANELS <= j->p1; p += FLOAT_PANELS)
-        float_panels(type, j, p, FLOAT_PANELS);
+    for (; p + PANELS <= j->p1; p += PANELS)
+        float_panels(type, j, p, PANELS);
     for (; p < j->p1; p++)
         float_panels(type, j, p, 1);
 }
