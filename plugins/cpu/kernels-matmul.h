@@ -18,7 +18,7 @@
 #define CHUNK_BLOCKS 32u /* blocks of 32 inputs in a tile; a multiple of 8 */
 #define CHUNK_TOKENS 128u
 #define CHUNK_COLS 512u /* float inputs at once */
-#define PANELS 4u       /* at once for one token: one stream of memory does not keep memory busy */
+#define PANELS 4u       /* that one token takes at once: one stream would not keep memory busy */
 
 /* Unpacked weights of CHUNK_BLOCKS x 16 rows. */
 struct tile {
