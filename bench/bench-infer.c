@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/json-out.h"
+#include "json/out.h"
 #include "base/util.h"
 #include "model/model.h"
 #include "plugin/host.h"

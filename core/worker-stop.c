@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "config/secrets.h"
-#include "notify.h"
+#include "process/notify.h"
 #include "worker-parts.h"
 
 #define LOADER_MS 1000 /* for a load to notice that it is not wanted any more */

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "notify.h"
+#include "process/notify.h"
 #include "observe/metrics.h"
 #include "worker-parts.h"
 

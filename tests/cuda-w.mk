@@ -7,7 +7,7 @@ W_TESTS = tests/cuda/test-w-values tests/cuda/test-w-rows tests/cuda/test-w-prod
 check_PROGRAMS += $(W_TESTS)
 TESTS += $(W_TESTS)
 CUDA_OBJECTS += $(W_TEST_CU:.cu=.ho)
-W_TEST_LIBS = $(W_HO) $(SIMT_HOST_LIBS) libcore.a -lm
+W_TEST_LIBS = $(W_HO) $(SIMT_HOST_LIBS) libcore.a liborcd.a -lm
 nodist_EXTRA_tests_cuda_test_w_values_SOURCES = none.cc
 tests_cuda_test_w_values_SOURCES =
 tests_cuda_test_w_values_LDADD = tests/cuda/w-values.ho libcudahost.a $(W_TEST_LIBS)
@@ -26,7 +26,7 @@ TESTS += tests/cuda/test-w-races
 CUDA_OBJECTS += $(W_RHO) tests/cuda/w-races.ho
 tests_cuda_test_w_races_SOURCES = plugins/cuda/simt/race.cc
 tests_cuda_test_w_races_CXXFLAGS = $(ORCD_CXXFLAGS)
-tests_cuda_test_w_races_LDADD = tests/cuda/w-races.ho $(W_RHO) $(SIMT_HOST_LIBS) libcore.a -lm
+tests_cuda_test_w_races_LDADD = tests/cuda/w-races.ho $(W_RHO) $(SIMT_HOST_LIBS) libcore.a liborcd.a -lm
 endif
 endif
 EXTRA_DIST += tests/cuda/w-races.cu
@@ -38,7 +38,7 @@ W_TESTS_CUDA = tests/cuda/test-w-values-cuda tests/cuda/test-w-rows-cuda \
 check_PROGRAMS += $(W_TESTS_CUDA)
 TESTS += $(W_TESTS_CUDA)
 CUDA_OBJECTS += $(W_TEST_CU:.cu=.nvo)
-W_TEST_CUDA_LIBS = $(W_NVO) $(SIMT_CUDA_TEST_LIBS) libcore.a -lm
+W_TEST_CUDA_LIBS = $(W_NVO) $(SIMT_CUDA_TEST_LIBS) libcore.a liborcd.a -lm
 nodist_EXTRA_tests_cuda_test_w_values_cuda_SOURCES = none.cc
 tests_cuda_test_w_values_cuda_SOURCES =
 tests_cuda_test_w_values_cuda_LDADD = tests/cuda/w-values.nvo libcudahost.a $(W_TEST_CUDA_LIBS)

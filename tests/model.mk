@@ -33,8 +33,8 @@ if FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz-gguf tests/fuzz/make-corpus
 tests_fuzz_fuzz_gguf_SOURCES = tests/fuzz/fuzz-gguf.c tests/lib/consume.c
 tests_fuzz_fuzz_gguf_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-tests_fuzz_fuzz_gguf_LDADD = libcore.a
+tests_fuzz_fuzz_gguf_LDADD = libcore.a liborcd.a
 tests_fuzz_make_corpus_SOURCES = tests/fuzz/make-corpus.c $(TEST_MODEL_SOURCES)
 tests_fuzz_make_corpus_CFLAGS = $(AM_CFLAGS)
-tests_fuzz_make_corpus_LDADD = libcore.a
+tests_fuzz_make_corpus_LDADD = libcore.a liborcd.a
 endif

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json-out.h"
+#include "json/out.h"
 
 static double uniform(uint64_t *state)
 {

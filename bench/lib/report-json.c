@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "base/json-out.h"
+#include "json/out.h"
 #include "lib/baseline.h"
 #include "lib/report.h"
 

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json-out.h"
+#include "json/out.h"
 #include "lib/target-internal.h"
 
 static uint64_t mix(uint64_t z)

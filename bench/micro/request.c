@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json-out.h"
+#include "json/out.h"
 #include "bench/micro/jobs.h"
-#include "http/json-scan.h"
+#include "json/scan.h"
 #include "http/json-in.h"
 #include "http/params.h"
 

@@ -4,7 +4,5 @@ libcore_a_SOURCES += \
 	core/config/config-file.c core/config/config-env.c core/config/config-doc.c \
 	core/config/read-file.c core/config/read-file.h \
 	core/config/secrets.c core/config/secrets.h \
-	core/client/client.c core/client/client.h core/client/sse.c \
-	core/notify.c core/notify.h \
 	core/worker.c core/worker.h core/worker-parts.h \
 	core/worker-load.c core/worker-stop.c core/worker-callback.c

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/json-out.h"
+#include "json/out.h"
 #include "engine/codes.h"
 
 struct http_error {

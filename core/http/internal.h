@@ -7,10 +7,10 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-#include "base/json-out.h"
+#include "json/out.h"
 #include "chat/chat.h"
 #include "http/answer.h"
-#include "http/json-scan.h"
+#include "json/scan.h"
 #include "http/server.h"
 
 #define HTTP_MAX_LOOPS 64

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "http/json-scan.h"
+#include "json/scan.h"
 
 json_object *json_in_parse(const char *text, size_t n, struct http_error *error)
 {

@@ -9,4 +9,4 @@ libcore_a_SOURCES += \
 	core/http/api-openai.c core/http/api-openai.h core/http/answer-openai.c core/http/answer-openai.h \
 	core/http/answer-completions.c core/http/answer-chat.c \
 	core/http/params-chat.c core/http/params-chat.h core/http/params-openai-chat.c \
-	core/http/json-scan.c core/http/json-scan.h core/http/json-in.c core/http/json-in.h
+	core/http/json-in.c core/http/json-in.h

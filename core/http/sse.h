@@ -2,7 +2,7 @@
 #ifndef ORCD_HTTP_SSE_H
 #define ORCD_HTTP_SSE_H
 
-#include "base/json-out.h"
+#include "json/out.h"
 #include "chat/chat.h"
 #include "engine/job.h"
 

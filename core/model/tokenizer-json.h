@@ -3,7 +3,7 @@
 #ifndef ORCD_MODEL_TOKENIZER_JSON_H
 #define ORCD_MODEL_TOKENIZER_JSON_H
 
-#include "model/json-read.h"
+#include "json/read.h"
 #include "model/tokenizer-internal.h"
 
 /* The parts of a file: where their values begin (NULL: absent or null), and the small

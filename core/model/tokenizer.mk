@@ -6,7 +6,7 @@ libcore_a_SOURCES += \
 	core/model/tokenizer-pre.c core/model/tokenizer-pre.h \
 	core/model/tokenizer-map.c core/model/tokenizer-map.h \
 	core/model/tokenizer-json.c core/model/tokenizer-json.h core/model/tokenizer-json-pre.c \
-	core/model/tokenizer-json-vocab.c core/model/json-read.c core/model/json-read.h \
+	core/model/tokenizer-json-vocab.c \
 	core/model/unicode-tables.c core/model/unicode.h \
 	core/model/unicode-nfc.c core/model/unicode-nfc.h core/model/unicode-nfc-tables.c
 EXTRA_DIST += tools/gen-unicode tools/gen-unicode-nfc

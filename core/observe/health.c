@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json-out.h"
+#include "json/out.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "config.h"

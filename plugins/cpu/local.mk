@@ -2,7 +2,7 @@
 include plugins/cpu/kernels.mk
 
 # Inference on the CPU. The plugin is built of position-independent copies of what it
-# needs; it links nothing of libcore.a.
+# needs; it links nothing of libcore.a or liborcd.a.
 plugins_PROGRAMS += plugins/cpu.so
 plugins_cpu_so_SOURCES = $(QUANT_TYPES_SOURCES) \
 	plugins/cpu/attention.c plugins/cpu/batch.c plugins/cpu/batch.h plugins/cpu/carve.h plugins/cpu/cells.c plugins/cpu/cpu.h plugins/cpu/ctx.c plugins/cpu/ctx.h \

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "base/json-out.h"
+#include "json/out.h"
 #include "base/util.h"
-#include "http/json-scan.h"
+#include "json/scan.h"
 
 static const struct json_scan_limits limits = {.max_values = 100, .max_containers = 40, .max_keys = 20};
 static const uint64_t seed[2] = {0x1234567890abcdef, 0xfedcba0987654321};

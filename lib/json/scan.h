@@ -4,8 +4,8 @@
  * surrogate, bounded depth and counts, integers that fit 64 bits, no duplicate keys,
  * nothing after the value. Memory is bounded by max_keys.
  */
-#ifndef ORCD_HTTP_JSON_SCAN_H
-#define ORCD_HTTP_JSON_SCAN_H
+#ifndef ORCD_JSON_SCAN_H
+#define ORCD_JSON_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>

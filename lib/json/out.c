@@ -1,4 +1,4 @@
-#include "base/json-out.h"
+#include "json/out.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* systemd's notification protocol: datagrams to $NOTIFY_SOCKET. Without one every
  * call does nothing. Any thread after notify_setup. */
-#ifndef ORCD_NOTIFY_H
-#define ORCD_NOTIFY_H
+#ifndef ORCD_PROCESS_NOTIFY_H
+#define ORCD_PROCESS_NOTIFY_H
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* Writes JSON into a fixed buffer or one that grows. Text comes out as valid UTF-8
  * whatever it holds; commas are the writer's business. */
-#ifndef ORCD_BASE_JSON_OUT_H
-#define ORCD_BASE_JSON_OUT_H
+#ifndef ORCD_JSON_OUT_H
+#define ORCD_JSON_OUT_H
 
 #include <stdbool.h>
 #include <stddef.h>

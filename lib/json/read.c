@@ -1,4 +1,4 @@
-#include "model/json-read.h"
+#include "json/read.h"
 
 #include <string.h>
 

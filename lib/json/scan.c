@@ -1,4 +1,4 @@
-#include "http/json-scan.h"
+#include "json/scan.h"
 
 #include <stdlib.h>
 #include <string.h>

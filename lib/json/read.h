@@ -6,8 +6,8 @@
  * The text is not trusted. Errors stick: after the first one every call fails, r->error
  * says why (static text) and r->p where. No recursion, nesting is bounded.
  */
-#ifndef ORCD_MODEL_JSON_READ_H
-#define ORCD_MODEL_JSON_READ_H
+#ifndef ORCD_JSON_READ_H
+#define ORCD_JSON_READ_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,2 @@
+liborcd_a_SOURCES += \
+	lib/process/notify.c lib/process/notify.h
