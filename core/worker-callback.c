@@ -2,11 +2,11 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "client/client.h"
 #include "config/secrets.h"
 #include "worker-parts.h"
@@ -75,9 +75,7 @@ static void *callback_main(void *arg)
 
 static void random_id(char *buf, size_t size)
 {
-    unsigned char r[8] = {0};
-    (void)!getrandom(r, sizeof(r), 0);
-    snprintf(buf, size, "worker-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3], r[4], r[5]);
+    snprintf(buf, size, "worker-%012llx", (unsigned long long)(random_u64() >> 16));
 }
 
 static char *make_body(const struct worker *w)

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "chat/chat.h"
-#include "engine/codes.h"
+#include "http/codes.h"
 #include "model/tokenizer.h"
 #include "sample/sampler.h"
 

@@ -2,7 +2,6 @@ libcore_a_SOURCES += \
 	core/engine/admit.c \
 	core/engine/check.h \
 	core/engine/curve.c core/engine/curve.h \
-	core/engine/codes.c core/engine/codes.h \
 	core/engine/engine.c core/engine/engine.h core/engine/engine-internal.h \
 	core/engine/finish.c \
 	core/engine/ids.c core/engine/ids.h \

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/util.h"
 #include "http/dialect.h"
 #include "observe/metrics.h"
@@ -62,7 +63,7 @@ void *exchange_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
     x->uri = copy;
     x->n_uri = strlen(copy);
     x->arrived_ns = clock_mono_ns();
-    http_uuid(x->correlation_id);
+    random_uuid(x->correlation_id);
     c->x = x;
     c->bytes_waiting = false;
     if (!c->read_deadline_ns) { /* head and body came in one piece with the last request */
@@ -234,7 +235,7 @@ static bool body_keep(struct exchange *x, const char *data, size_t n)
     if (!x->scanning) {
         static const struct json_scan_limits limits = {
             .max_values = 256 * 1024, .max_containers = 8192, .max_keys = 4096};
-        const uint64_t seed[2] = {http_random64(), http_random64()};
+        const uint64_t seed[2] = {random_u64(), random_u64()};
         json_scan_init(&x->scan, &limits, seed);
         x->scanning = true;
     }

@@ -9,7 +9,7 @@
 
 #include "json/out.h"
 #include "chat/chat.h"
-#include "http/answer.h"
+#include "http/error.h"
 #include "json/scan.h"
 #include "http/server.h"
 

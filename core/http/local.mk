@@ -2,11 +2,10 @@ libcore_a_SOURCES += \
 	core/http/server.c core/http/server.h core/http/internal.h \
 	core/http/listen.c core/http/loop.c core/http/exchange.c core/http/stream.c core/http/direct.c \
 	core/http/gate.c core/http/routes.c core/http/intake.c \
-	core/http/answer.c core/http/answer.h core/http/sse.c core/http/sse.h \
+	core/http/sse.c core/http/sse.h \
 	core/http/choice.c core/http/dialect.h core/http/answer-native.c \
 	core/http/api-native.c core/http/api-native.h core/http/params.c core/http/params.h \
 	core/http/params-internal.h core/http/params-openai.c core/http/params-openai.h \
 	core/http/api-openai.c core/http/api-openai.h core/http/answer-openai.c core/http/answer-openai.h \
 	core/http/answer-completions.c core/http/answer-chat.c \
-	core/http/params-chat.c core/http/params-chat.h core/http/params-openai-chat.c \
-	core/http/json-in.c core/http/json-in.h
+	core/http/params-chat.c core/http/params-chat.h core/http/params-openai-chat.c

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/thread.h"
 #include "base/util.h"
 #include "http/internal.h"
@@ -103,7 +104,7 @@ static void drop_input(int fd)
 static void send_raw(int fd, const struct http_error *e)
 {
     char id[37], head[512];
-    http_uuid(id);
+    random_uuid(id);
     size_t n;
     char *body = http_error_body(e, id, &n);
     if (!body)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "base/util.h"
 #include "http/params-internal.h"
 
@@ -202,7 +203,7 @@ bool openai_finish(struct openai_request *q, const char *id_prefix)
 {
     struct exchange *x = q->x;
     char uuid[37];
-    http_uuid(uuid);
+    random_uuid(uuid);
     snprintf(x->job_id, sizeof(x->job_id), "%s%s", id_prefix, uuid);
     x->created_s = (int64_t)(clock_real_ns() / NS_PER_S);
     x->n_each = q->n;

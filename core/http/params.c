@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "base/util.h"
 #include "http/params-chat.h"
 #include "http/params-internal.h"
@@ -362,7 +363,7 @@ static void read_top(struct http_error *error, struct draft *d, json_object *roo
 
 uint64_t params_seed(void)
 {
-    return http_random64() >> 11; /* 53 bits: exact in every JSON reader */
+    return random_u64() >> 11; /* 53 bits: exact in every JSON reader */
 }
 
 bool params_read_job(

@@ -2,7 +2,7 @@
 #ifndef ORCD_HTTP_PARAMS_H
 #define ORCD_HTTP_PARAMS_H
 
-#include "http/answer.h"
+#include "http/error.h"
 #include "http/server.h"
 
 /* Fills in *r but for ids of the head, arrival and deadline. False: error is set (r may

@@ -3,7 +3,7 @@
 #define ORCD_OBSERVE_METRICS_TABLE_H
 
 /* Label values, in the order of the index given to metric_add_labelled(). Codes of
- * rejections are those of engine/codes.h. */
+ * rejections are those of http/codes.h. */
 enum metric_outcome {
     OUTCOME_STOP,
     OUTCOME_LENGTH,

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/util.h"
-#include "engine/codes.h"
+#include "http/codes.h"
 
 /* --- buckets: ascending upper bounds, +Inf is implied ------------------------ */
 

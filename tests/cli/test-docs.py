@@ -62,7 +62,7 @@ def every_metric_is_in_its_page():
 
 def every_error_code_is_in_its_page():
     text = page("orcd-serve")
-    with open(os.path.join(SRCDIR, "core/engine/codes.h"), encoding="utf-8") as f:
+    with open(os.path.join(SRCDIR, "lib/http/codes.h"), encoding="utf-8") as f:
         codes = re.findall(r"X\(([A-Z_]+), (\d+), [01]\)", f.read())
     check(len(codes) > 20)
     for code, status in codes:

@@ -1,13 +1,9 @@
-#include "http/answer.h"
+#include "http/error.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
-
-#include "base/clock.h"
 
 void http_error_set(struct http_error *e, enum api_code code, const char *fmt, ...)
 {
@@ -110,29 +106,4 @@ char *http_error_body(const struct http_error *e, const char *correlation_id, si
     json_out_close(&o, '}');
     json_out_raw(&o, "\n", 1);
     return json_out_take(&o, n);
-}
-
-uint64_t http_random64(void)
-{
-    static _Thread_local uint64_t pool[32];
-    static _Thread_local unsigned left;
-    if (!left) {
-        ssize_t n;
-        do
-            n = getrandom(pool, sizeof(pool), 0);
-        while (n < 0 && errno == EINTR);
-        if (n != (ssize_t)sizeof(pool)) /* 256 bytes never fall short on Linux */
-            pool[0] = clock_mono_ns() * UINT64_C(0x9e3779b97f4a7c15);
-        left = sizeof(pool) / sizeof(pool[0]);
-    }
-    return pool[--left];
-}
-
-void http_uuid(char out[37])
-{
-    uint64_t a = http_random64(), b = http_random64();
-    a = (a & ~UINT64_C(0xf000)) | 0x4000;               /* version 4 */
-    b = (b & ~(UINT64_C(3) << 62)) | UINT64_C(2) << 62; /* variant 10 */
-    snprintf(out, 37, "%08x-%04x-%04x-%04x-%012llx", (unsigned)(a >> 32), (unsigned)(a >> 16) & 0xffff,
-        (unsigned)a & 0xffff, (unsigned)(b >> 48), (unsigned long long)(b & UINT64_C(0xffffffffffff)));
 }

@@ -1,6 +1,6 @@
 /* What goes back to a client: an error of the API, or a body. */
-#ifndef ORCD_HTTP_ANSWER_H
-#define ORCD_HTTP_ANSWER_H
+#ifndef ORCD_HTTP_ERROR_H
+#define ORCD_HTTP_ERROR_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "json/out.h"
-#include "engine/codes.h"
+#include "http/codes.h"
 
 struct http_error {
     enum api_code code; /* API_OK: none */
@@ -30,10 +30,5 @@ void http_error_openai(struct json_out *o, enum api_code code, const char *messa
     const char *details, const char *correlation_id);
 /* The body, malloc'ed; NULL: out of memory. */
 char *http_error_body(const struct http_error *e, const char *correlation_id, size_t *n);
-
-/* Random 64 bits from the kernel, buffered per thread. */
-uint64_t http_random64(void);
-/* 36 characters and NUL. */
-void http_uuid(char out[37]);
 
 #endif

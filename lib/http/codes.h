@@ -1,7 +1,7 @@
 /* Error codes of the API: one list, from which HTTP answers, terminal events, docs and
  * tests are made. Stable; append only. */
-#ifndef ORCD_ENGINE_CODES_H
-#define ORCD_ENGINE_CODES_H
+#ifndef ORCD_HTTP_CODES_H
+#define ORCD_HTTP_CODES_H
 
 /* X(CODE, http status, retriable) */
 #define API_CODE_MAP(X)                                                                                      \

@@ -1,4 +1,4 @@
-#include "engine/codes.h"
+#include "http/codes.h"
 
 static const struct {
     const char *name;

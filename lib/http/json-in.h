@@ -7,7 +7,7 @@
 
 #include <json-c/json.h>
 
-#include "http/answer.h"
+#include "http/error.h"
 
 struct json_in {
     struct http_error *error;
