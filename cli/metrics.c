@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 static void emit(const char *name, const char *type, const char *help, void *arg)
 {
@@ -12,7 +12,7 @@ static void emit(const char *name, const char *type, const char *help, void *arg
 int verb_metrics(const struct cli_args *a)
 {
     if (cli_flag(a, "list")) {
-        metrics_list(emit, stdout);
+        metrics_list(&metric_table, emit, stdout);
         return EX_OK;
     }
     int status;

@@ -8,6 +8,5 @@ include core/chat/local.mk
 include core/sample/local.mk
 include core/plugin/local.mk
 include core/engine/local.mk
-include core/observe/local.mk
 include core/http/local.mk
 include core/config/local.mk

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "config/secrets.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 #include "worker-parts.h"
 
 #define CONTEXT_WITHOUT_MODEL 4096

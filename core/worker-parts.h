@@ -10,7 +10,7 @@
 #include "engine/engine.h"
 #include "http/server.h"
 #include "model/model.h"
-#include "observe/health.h"
+#include "health.h"
 #include "plugin/host.h"
 #include "worker.h"
 

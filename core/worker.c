@@ -17,19 +17,13 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "process/notify.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 #include "worker-parts.h"
 
 #define TICK_MS 250
 #define EXTEND_EVERY_MS 5000 /* while loading, the supervisor gets this much three times */
 
 static struct worker *current; /* POST /v2/shutdown's callback carries no argument */
-static uint64_t process_began_ns;
-
-__attribute__((constructor)) static void note_start(void)
-{
-    process_began_ns = clock_mono_ns();
-}
 
 static void wake(struct worker *w)
 {
@@ -130,7 +124,7 @@ static int start_http(struct worker *w, struct orcd_error *err)
     int rc = http_server_start(&w->http, &params, w->engine, w->health, err);
     if (rc)
         return rc;
-    w->http_ms = (double)(clock_mono_ns() - process_began_ns) / NS_PER_MS;
+    w->http_ms = (double)clock_process_ns() / NS_PER_MS;
     metric_set(MG_HTTP_START_MS, w->http_ms);
     const char *url = http_server_url(w->http);
     log_event(ORCD_LOG_INFO, "listening", LOG_T("url", url), (struct log_field *)NULL);

@@ -6,5 +6,6 @@ LIB_LIBS = liborcd.a $(JSONC_LIBS) $(YAML_LIBS) $(MHD_LIBS)
 include lib/base/local.mk
 include lib/json/local.mk
 include lib/http/local.mk
+include lib/metrics/local.mk
 include lib/client/local.mk
 include lib/process/local.mk

@@ -3,8 +3,8 @@
 #include <time.h>
 
 #include "bench/micro.h"
-#include "observe/health.h"
-#include "observe/metrics.h"
+#include "health.h"
+#include "metrics.h"
 
 MICRO_SETUP(metric_observe)
 {
@@ -35,7 +35,7 @@ MICRO_RUN(metrics_render)
 {
     for (uint64_t i = 0; i < n; i++) {
         size_t size = 0;
-        char *text = metrics_render(&size);
+        char *text = metric_render(&size);
         if (!text)
             abort();
         micro_sink = size;

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 /* Leading tokens that the slot's KV and the prompt share; the prompt's last token is
  * always computed, for its logits. */

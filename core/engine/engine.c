@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 static void cond_init_monotonic(pthread_cond_t *cond)
 {

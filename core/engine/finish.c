@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 static enum metric_outcome outcome_of(const struct job_end *end)
 {

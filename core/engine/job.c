@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "observe/metrics.h"
+#include "metrics.h"
 
 void request_release(struct request *r)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 /* Without a step for so long, the rates tell nothing: the next job is taken as it comes. */
 #define STALE_NS (60 * NS_PER_S)

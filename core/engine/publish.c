@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 static bool ends_generation(const struct engine *e, const struct slot *s, int32_t id)
 {

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 #define WARM_UP_TOKENS 8 /* enough for a first rate, little of a slow device's start-up */
 

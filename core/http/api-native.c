@@ -8,7 +8,7 @@
 #include "http/dialect.h"
 #include "http/json-in.h"
 #include "http/params.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 #define JSON_TYPE "application/json"
 
@@ -41,7 +41,7 @@ void api_metrics(struct exchange *x)
     metric_set(MG_KV_USAGE, e.kv_tokens_total ? (double)e.kv_tokens_used / (double)e.kv_tokens_total : 0);
     metric_set(MG_HEALTH_AGE, health_age_s(x->server->health));
     size_t n = 0;
-    char *text = metrics_render(&n);
+    char *text = metric_render(&n);
     exchange_answer(x, 200, "text/plain; version=0.0.4; charset=utf-8", text, n);
 }
 

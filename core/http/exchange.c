@@ -16,7 +16,7 @@
 #include "base/random.h"
 #include "base/util.h"
 #include "http/dialect.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 /* While its server lives: a job may keep the exchange for longer. */
 static void body_free(struct exchange *x)

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "http/internal.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 struct head {
     struct exchange *x;

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "http/internal.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 #define INTAKE_THREADS 2
 #define FLUSH_MS 250 /* for clients that are slow to take their terminal event */
@@ -181,7 +181,6 @@ int http_server_start(struct http_server **out, const struct http_params *params
     }
     s->params.listen = s->url;
     s->params.api_keys = NULL;
-    metric_set(MG_HTTP_START_MS, metrics_uptime_s() * 1e3);
     *out = s;
     return 0;
 }

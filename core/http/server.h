@@ -7,7 +7,7 @@
 
 #include "chat/chat.h"
 #include "engine/engine.h"
-#include "observe/health.h"
+#include "health.h"
 
 struct http_server;
 

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "http/dialect.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 static bool has_started(const struct choice *c)
 {

@@ -35,6 +35,18 @@ int64_t clock_real_offset_ns(void)
     return offset;
 }
 
+static uint64_t process_began_ns;
+
+__attribute__((constructor)) static void process_began(void)
+{
+    process_began_ns = clock_mono_ns();
+}
+
+uint64_t clock_process_ns(void)
+{
+    return clock_mono_ns() - process_began_ns;
+}
+
 /* Days since 1970-01-01 in the proleptic Gregorian calendar: years counted from
  * March, so that the leap day is the last day of a year. */
 static int64_t days_from_civil(int y, int m, int d)

@@ -14,6 +14,9 @@ uint64_t clock_real_ns(void); /* since the epoch, UTC */
  * changes when the system's clock is set. */
 int64_t clock_real_offset_ns(void);
 
+/* Since the process started. */
+uint64_t clock_process_ns(void);
+
 /* RFC 3339 date-time (any offset, lower-case t and z, second 60, up to 9 fraction
  * digits) to nanoseconds since the epoch. The text ends at n. 0, or -1 on anything else. */
 int clock_parse_rfc3339(const char *text, size_t n, int64_t *real_ns);

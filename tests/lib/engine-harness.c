@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 #ifdef HARNESS_TWO_STEPS
 bool harness_pipeline = true;
@@ -41,7 +41,7 @@ void harness_on_news(void (*fn)(struct job *j, void *arg), void *arg)
 double harness_metric(const char *series)
 {
     size_t n, length = strlen(series);
-    char *text = metrics_render(&n);
+    char *text = metric_render(&n);
     double value = -1;
     for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL)
         if (strncmp(line, series, length) == 0 && line[length] == ' ')

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "engine/engine-internal.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 #define DECODE_MS 10
 #define PREFILL_MS 1 /* a token */

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "engine/ids.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 #define IDLE_MS 60000
 

@@ -2,8 +2,8 @@
  * The health cache: refreshed by its own thread, read by anybody without a lock and
  * without a device call.
  */
-#ifndef ORCD_OBSERVE_HEALTH_H
-#define ORCD_OBSERVE_HEALTH_H
+#ifndef ORCD_HEALTH_H
+#define ORCD_HEALTH_H
 
 #include <stdbool.h>
 #include <stddef.h>

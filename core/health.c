@@ -1,4 +1,4 @@
-#include "observe/health.h"
+#include "health.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "config.h"
-#include "observe/metrics.h"
+#include "metrics.h"
 
 enum health_phase { PHASE_LOADING, PHASE_READY, PHASE_FAILED };
 
@@ -362,7 +362,7 @@ int health_render(const struct health *h, enum health_probe probe, char *buf, si
     json_out_close(&o, ']');
     json_out_text(&o, "protocol", "sse");
     json_out_text(&o, "memory_architecture", f->text[FACT_MEMORY_ARCHITECTURE]);
-    json_out_u64(&o, "uptime_seconds", (uint64_t)metrics_uptime_s());
+    json_out_u64(&o, "uptime_seconds", clock_process_ns() / NS_PER_S);
     ms_ago(&o, "checked_ms_ago", atomic_load(&h->checked_ns), now);
     ms_ago(&o, "last_step_ms_ago", e.last_step_ns, now);
     json_out_f64(&o, "load_progress", atomic_load(&h->progress), 3);

@@ -1,6 +1,6 @@
 /* Every metric that this version has: id, name, labels or buckets, help. */
-#ifndef ORCD_OBSERVE_METRICS_TABLE_H
-#define ORCD_OBSERVE_METRICS_TABLE_H
+#ifndef ORCD_METRICS_TABLE_H
+#define ORCD_METRICS_TABLE_H
 
 /* Label values, in the order of the index given to metric_add_labelled(). Codes of
  * rejections are those of http/codes.h. */
@@ -27,15 +27,19 @@ enum metric_probe { PROBE_IN_TIME, PROBE_LATE, PROBE_COUNT };
 enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
 
 #define METRIC_COUNTERS(X)                                                                                   \
-    X(REQUESTS, "orcd_requests_total", "outcome", "Requests by how they ended")                              \
-    X(REJECTIONS, "orcd_rejections_total", "code", "Requests refused before a slot, by error code")          \
-    X(PROMPT_TOKENS, "orcd_prompt_tokens_total", NULL, "Prompt tokens of admitted requests")                 \
-    X(GENERATION_TOKENS, "orcd_generation_tokens_total", NULL, "Tokens generated")                           \
-    X(WASTED_TOKENS, "orcd_wasted_tokens_total", "reason", "Tokens generated but never delivered")           \
-    X(PREFIX_QUERIES, "orcd_prefix_cache_queries_total", NULL, "Prompt tokens looked up in kept prefixes")   \
-    X(PREFIX_HITS, "orcd_prefix_cache_hits_total", NULL, "Prompt tokens found in kept prefixes")             \
-    X(DEADLINE_REJECTIONS, "orcd_deadline_rejections_total", "when", "Requests refused for their deadline")  \
-    X(PREDICTION_PROBES, "orcd_prediction_probes_total", "result",                                           \
+    X(REQUESTS, "orcd_requests_total", LABEL("outcome", outcomes), "Requests by how they ended")             \
+    X(REJECTIONS, "orcd_rejections_total", LABEL("code", codes),                                             \
+        "Requests refused before a slot, by error code")                                                     \
+    X(PROMPT_TOKENS, "orcd_prompt_tokens_total", NO_LABEL, "Prompt tokens of admitted requests")             \
+    X(GENERATION_TOKENS, "orcd_generation_tokens_total", NO_LABEL, "Tokens generated")                       \
+    X(WASTED_TOKENS, "orcd_wasted_tokens_total", LABEL("reason", wasted),                                    \
+        "Tokens generated but never delivered")                                                              \
+    X(PREFIX_QUERIES, "orcd_prefix_cache_queries_total", NO_LABEL,                                           \
+        "Prompt tokens looked up in kept prefixes")                                                          \
+    X(PREFIX_HITS, "orcd_prefix_cache_hits_total", NO_LABEL, "Prompt tokens found in kept prefixes")         \
+    X(DEADLINE_REJECTIONS, "orcd_deadline_rejections_total", LABEL("when", whens),                           \
+        "Requests refused for their deadline")                                                               \
+    X(PREDICTION_PROBES, "orcd_prediction_probes_total", LABEL("result", probes),                            \
         "Requests taken although they were predicted to be late")
 
 #define METRIC_GAUGES(X)                                                                                     \

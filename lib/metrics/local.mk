@@ -1,0 +1,2 @@
+liborcd_a_SOURCES += \
+	lib/metrics/metrics.c lib/metrics/metrics.h

@@ -1,0 +1,83 @@
+/*
+ * Prometheus metrics over a table that the program gives: lib knows how to count and how
+ * to print, the program knows what (core/metrics.h is the worker's table).
+ *
+ * A table is static storage, ready from the start: there is nothing to open or close.
+ * Counting takes no lock and may be done by any thread at any time; a scrape is no
+ * snapshot of one instant. Only metrics_set_info() belongs to one thread, once.
+ */
+#ifndef ORCD_METRICS_METRICS_H
+#define ORCD_METRICS_METRICS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define METRICS_MAX_BUCKETS 20
+#define METRICS_MAX_LABELS 32
+
+/* Upper bounds, ascending; +Inf is implied. */
+struct metrics_buckets {
+    unsigned n;
+    double le[METRICS_MAX_BUCKETS];
+};
+
+/* A name may be a series of a family, "name{kind=\"kv\"}"; rows of a family follow each
+ * other. Counters have one value for each value of their label. */
+struct metrics_counter {
+    const char *name, *help;
+    const char *label;         /* NULL: one value without a label */
+    const char *const *values; /* of the label; NULL entries are not shown */
+    unsigned n_values;         /* at most METRICS_MAX_LABELS; 0 without a label */
+    atomic_uint_fast64_t n[METRICS_MAX_LABELS];
+};
+struct metrics_gauge {
+    const char *name, *help;
+    _Atomic double value;
+};
+struct metrics_histogram {
+    const char *name, *help;
+    const struct metrics_buckets *buckets;
+    atomic_uint_fast64_t n[METRICS_MAX_BUCKETS + 1]; /* per bucket, not cumulative */
+    _Atomic double sum;
+};
+
+struct metrics {
+    struct metrics_counter *counters;
+    struct metrics_gauge *gauges;
+    struct metrics_histogram *histograms;
+    unsigned n_counters, n_gauges, n_histograms;
+    /* A gauge of value 1 whose labels tell facts; shown once they are set. */
+    const char *info_name, *info_help;
+    atomic_bool has_info;
+    char info[256];
+};
+
+/* label: index into values; out of range counts nowhere. */
+static inline void metrics_count(struct metrics_counter *c, unsigned label, uint64_t n)
+{
+    if (label < METRICS_MAX_LABELS)
+        atomic_fetch_add_explicit(&c->n[label], n, memory_order_relaxed);
+}
+
+static inline void metrics_gauge_set(struct metrics_gauge *g, double value)
+{
+    atomic_store_explicit(&g->value, value, memory_order_relaxed);
+}
+
+/* A value that is not finite counts nowhere. */
+void metrics_observe(struct metrics_histogram *h, double value);
+
+/* Labels of the information gauge: n pairs of a name and a value, copied; values are
+ * escaped. The first call counts. */
+void metrics_set_info(struct metrics *m, const char *const (*labels)[2], unsigned n);
+
+/* The whole exposition (text format 0.0.4), malloc'ed; NULL: out of memory. */
+char *metrics_render(struct metrics *m, size_t *n);
+
+/* Each family once, in the order of the exposition; type: "counter", "gauge", "histogram". */
+typedef void (*metrics_emit)(const char *name, const char *type, const char *help, void *arg);
+void metrics_list(const struct metrics *m, metrics_emit emit, void *arg);
+
+#endif
