@@ -18,8 +18,6 @@
 #define CONTEXT_WITHOUT_MODEL 4096
 #define PROGRESS_EVERY_NS (50 * NS_PER_MS)
 
-static struct worker *loading; /* progress callbacks carry no argument */
-
 static bool name_is_auto(const struct worker *w)
 {
     return strcmp(w->config->plugin.name, "auto") == 0;
@@ -101,9 +99,9 @@ int worker_prepare(struct worker *w, struct orcd_error *err)
     return open_model(w, err);
 }
 
-static int32_t progress(uint64_t done, uint64_t total)
+static int32_t progress(uint64_t done, uint64_t total, void *arg)
 {
-    struct worker *w = loading;
+    struct worker *w = arg;
     if (total == 0 || done > total)
         done = total = 1;
     uint64_t now = clock_mono_ns();
@@ -292,7 +290,7 @@ static int load_weights(struct worker *w, bool *config_fault, struct orcd_error 
     metric_build_info(PACKAGE_VERSION, ORCD_ABI_MAJOR, plugin_table(w->plugin)->name);
     rc = stopped(w, err);
     began = clock_mono_ns();
-    plugin_set_progress(progress);
+    plugin_set_progress(progress, w);
     rc = rc ? rc : backend_load(w->backend, w->model ? model_source(w->model) : NULL, err);
     if (rc == 0) {
         rc = check_limits(w, err);
@@ -345,7 +343,6 @@ static void *loader_main(void *arg)
 
 int worker_load_start(struct worker *w, struct orcd_error *err)
 {
-    loading = w;
     w->load_started_ns = clock_mono_ns();
     atomic_store(&w->load_moved_ns, w->load_started_ns);
     int rc = pthread_create(&w->loader, NULL, loader_main, w);

@@ -23,18 +23,18 @@
 #define TICK_MS 250
 #define EXTEND_EVERY_MS 5000 /* while loading, the supervisor gets this much three times */
 
-static struct worker *current; /* POST /v2/shutdown's callback carries no argument */
-
 static void wake(struct worker *w)
 {
     uint64_t one = 1;
     (void)!write(w->wake_fd, &one, sizeof(one));
 }
 
-static void on_shutdown_request(void)
+/* HTTP loop: POST /v2/shutdown. */
+static void on_shutdown_request(void *arg)
 {
-    atomic_store(&current->shutdown_asked, true);
-    wake(current);
+    struct worker *w = arg;
+    atomic_store(&w->shutdown_asked, true);
+    wake(w);
 }
 
 static int setup_signals(struct worker *w, struct orcd_error *err)
@@ -120,6 +120,7 @@ static int start_http(struct worker *w, struct orcd_error *err)
         .deadline_max_ms = (uint32_t)c->deadlines.max_ms,
         .deadline_min_remaining_ms = (uint32_t)c->deadlines.min_remaining_ms,
         .shutdown = on_shutdown_request,
+        .shutdown_arg = w,
     };
     int rc = http_server_start(&w->http, &params, w->engine, w->health, err);
     if (rc)
@@ -232,7 +233,6 @@ int worker_run(const struct config *config, const struct worker_hooks *hooks, st
     w->hooks = hooks;
     w->load_error.size = sizeof(w->load_error);
     w->signal_fd = w->wake_fd = -1;
-    current = w;
     notify_setup();
     raise_descriptor_limit(config);
     int rc = setup_signals(w, err), status = rc ? error_exit_status(rc) : worker_prepare(w, err);

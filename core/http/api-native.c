@@ -262,5 +262,5 @@ void api_shutdown(struct exchange *x)
     json_out_text(&o, "status", "shutting_down");
     json_out_close(&o, '}');
     exchange_answer_json(x, 202, &o);
-    x->server->params.shutdown();
+    x->server->params.shutdown(x->server->params.shutdown_arg);
 }

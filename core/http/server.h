@@ -20,7 +20,8 @@ struct http_params {
     uint32_t keep_alive_ms, write_stall_ms, ping_ms, metrics_event_ms, request_read_ms;
     uint32_t max_body_kb, max_connections;
     uint32_t deadline_default_ms, deadline_max_ms, deadline_min_remaining_ms;
-    void (*shutdown)(void); /* an authorized POST /v2/shutdown; NULL: 404 */
+    void (*shutdown)(void *arg); /* an authorized POST /v2/shutdown; NULL: 404 */
+    void *shutdown_arg;
 };
 
 /* Binds, listens and starts the loops; answers with MODEL_LOADING until

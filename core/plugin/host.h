@@ -43,9 +43,11 @@ const char *plugin_path(const struct plugin *p);
 /* Names of plugins in dir, sorted; each malloc'ed, as the array is. */
 int plugin_list(const char *dir, char ***names, size_t *n, struct orcd_error *err);
 
-/* What model_load's progress calls: set by the loader before model_load. fn may be
- * called from any thread; non-zero stops the load. */
-void plugin_set_progress(int32_t (*fn)(uint64_t done, uint64_t total));
+/* What model_load's progress calls, in units of the plugin's choice. Any thread of the
+ * plugin may call it; non-zero stops the load. */
+typedef int32_t (*plugin_progress_fn)(uint64_t done, uint64_t total, void *arg);
+/* Loader thread, while no plugin loads. NULL: nobody is told. */
+void plugin_set_progress(plugin_progress_fn fn, void *arg);
 
 /*
  * A backend is one device, one model and one context of a plugin, with the calls that

@@ -10,12 +10,14 @@
 
 #define MAX_LOG_TEXT 1024
 
-typedef int32_t (*progress_fn)(uint64_t done, uint64_t total);
-/* Set by the loader, read by whatever thread of the plugin loads: release and acquire. */
-static _Atomic progress_fn progress_hook;
+/* The plugin's callback carries no argument. Set by the loader, read by whatever thread
+ * of the plugin loads: release and acquire. */
+static _Atomic plugin_progress_fn progress_hook;
+static void *progress_arg;
 
-void plugin_set_progress(int32_t (*fn)(uint64_t done, uint64_t total))
+void plugin_set_progress(plugin_progress_fn fn, void *arg)
 {
+    progress_arg = arg;
     atomic_store_explicit(&progress_hook, fn, memory_order_release);
 }
 
@@ -49,8 +51,8 @@ static void host_free(void *p)
 
 static int32_t host_progress(uint64_t done, uint64_t total)
 {
-    progress_fn fn = atomic_load_explicit(&progress_hook, memory_order_acquire);
-    return fn ? fn(done, total) : 0;
+    plugin_progress_fn fn = atomic_load_explicit(&progress_hook, memory_order_acquire);
+    return fn ? fn(done, total, progress_arg) : 0;
 }
 
 #ifdef ORCD_DEBUG

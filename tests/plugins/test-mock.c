@@ -908,18 +908,16 @@ static void crash_is_a_crash(void **state)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }
 
-static uint64_t progress_calls;
-
-static int32_t count_progress(uint64_t done, uint64_t total)
+static int32_t count_progress(uint64_t done, uint64_t total, void *arg)
 {
-    progress_calls++;
+    ++*(uint64_t *)arg;
     assert_true(done <= total);
     return 0;
 }
 
-static int32_t stop_progress(uint64_t done, uint64_t total)
+static int32_t stop_progress(uint64_t done, uint64_t total, void *arg)
 {
-    (void)total;
+    (void)total, (void)arg;
     return done >= 3;
 }
 
@@ -927,14 +925,15 @@ static int32_t stop_progress(uint64_t done, uint64_t total)
 static void load_tells_progress_and_stops(void **state)
 {
     (void)state;
-    plugin_set_progress(count_progress);
+    uint64_t progress_calls = 0;
+    plugin_set_progress(count_progress, &progress_calls);
     START("load_ms=1");
     assert_int_equal(progress_calls, 20);
     rig_end(&r);
-    plugin_set_progress(stop_progress);
+    plugin_set_progress(stop_progress, NULL);
     assert_int_equal(rig_start(&r, getenv("ORCD_PLUGINS"), "mock", NULL), ORCD_E_STOPPED);
     rig_end(&r);
-    plugin_set_progress(NULL);
+    plugin_set_progress(NULL, NULL);
 }
 
 /* The build that claims minor 0 has no later slots and says the same. */
