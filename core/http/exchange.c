@@ -66,10 +66,8 @@ void *exchange_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
     random_uuid(x->correlation_id);
     c->x = x;
     c->bytes_waiting = false;
-    if (!c->read_deadline_ns) { /* head and body came in one piece with the last request */
-        c->read_deadline_ns = x->arrived_ns + l->server->params.request_read_ms * NS_PER_MS;
-        loop_timer_at(l, c->read_deadline_ns);
-    }
+    if (!c->read_deadline_ns) /* head and body came in one piece with the last request */
+        conn_reading(c, x->arrived_ns);
     return x;
 }
 
@@ -279,7 +277,7 @@ static enum MHD_Result body_piece(struct exchange *x, const char *data, size_t n
     if (!x->error.code)
         http_error_set(&x->error, API_PAYLOAD_TOO_LARGE, "this route takes no body");
     count_rejected(x);
-    conn_refuse_raw(x->conn->fd, &x->error);
+    refuse_raw(x->conn->fd, &x->error);
     return MHD_NO;
 }
 
@@ -336,6 +334,7 @@ static enum MHD_Result wait_for_jobs(struct exchange *x)
     if (x->gone)
         return MHD_NO;
     if (!exchange_has_outcome(x) && !x->conn->loop->draining) {
+        MHD_suspend_connection(x->mhd);
         exchange_park(x, exchange_has_outcome);
         return MHD_YES;
     }
@@ -439,8 +438,7 @@ void exchange_completed(
     c->read_deadline_ns = 0;
     if (c->bytes_waiting) { /* the next request has begun already */
         c->bytes_waiting = false;
-        c->read_deadline_ns = clock_mono_ns() + x->server->params.request_read_ms * NS_PER_MS;
-        loop_timer_at(c->loop, c->read_deadline_ns);
+        conn_reading(c, clock_mono_ns());
     }
     choices_drop(x, x->state == X_ANSWERED && code == MHD_REQUEST_TERMINATED_COMPLETED_OK && !x->error.code);
     exchange_unref(x);

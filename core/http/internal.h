@@ -7,11 +7,15 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-#include "json/out.h"
+#include "base/clock.h"
 #include "chat/chat.h"
+#include "http/conn.h"
 #include "http/error.h"
-#include "json/scan.h"
+#include "http/refuse.h"
 #include "http/server.h"
+#include "http/wake.h"
+#include "json/out.h"
+#include "json/scan.h"
 
 #define HTTP_MAX_LOOPS 64
 #define HTTP_INLINE_BODY_BYTES (16u * 1024)    /* larger ones are parsed by the intake threads */
@@ -25,21 +29,6 @@
 #define HTTP_MAX_CHOICES 16 /* jobs of one request */
 
 struct dialect;
-struct exchange;
-struct conn;
-struct loop;
-
-/*
- * How other threads reach a loop. Stays until the process ends: the engine may call
- * `ready` and `flush` for a job that outlives the server.
- */
-struct wake {
-    _Atomic(struct exchange *) head; /* exchanges that have news; pushed by anyone, taken by the loop */
-    atomic_bool kicked;              /* the loop is about to look at `head` */
-    int event_fd;                    /* watched for edges, never read */
-};
-void wake_push(struct wake *w, struct exchange *x);
-void wake_kick(struct wake *w);
 
 /* A request's route, from the table in routes.c. */
 enum route_flags {
@@ -113,17 +102,9 @@ struct choice {
 };
 
 /*
- * One request and its answer. Loop thread only, but for what is said. Referenced by
- * its connection and by its jobs. While it is suspended, exactly one of these holds:
- * it is PARKED; it is LENT to the engine thread; it is in wake->head or in the loop's
- * runnable list; an intake thread has it; it waits for its client to take what is left
- * of a chunk (left_waits). Only a resumed exchange can complete.
+ * One request and its answer. Loop thread only, but for what is said. Referenced by its
+ * connection and by its jobs; who has it while it waits: wake.h.
  */
-enum parked {
-    AWAKE,  /* or some thread is about to put it into a list */
-    PARKED, /* whoever exchanges this for AWAKE puts it into a list */
-    LENT,   /* the engine thread sends; who exchanges this for AWAKE leaves the list to it */
-};
 struct exchange {
     atomic_int refs;
     atomic_int parked;     /* enum parked */
@@ -188,18 +169,6 @@ struct exchange {
     bool broken;     /* the client cannot get a whole stream any more */
 };
 
-/* One client connection. Loop thread only. */
-struct conn {
-    struct loop *loop;
-    struct MHD_Connection *mhd;
-    struct conn *next, *prev;
-    int fd;
-    struct exchange *x;
-    uint64_t read_deadline_ns; /* of a head and body that has begun; 0: none */
-    bool bytes_waiting;        /* came while an exchange was on */
-    bool half_closed;          /* the peer sends no more */
-};
-
 struct loop {
     struct http_server *server;
     struct wake *wake;
@@ -239,6 +208,20 @@ struct http_server {
     struct intake *intake;
 };
 
+/* Something of the loop's is due at ns. */
+static inline void loop_timer_at(struct loop *l, uint64_t ns)
+{
+    if (ns < l->next_timer_ns)
+        l->next_timer_ns = ns;
+}
+
+/* The first bytes of a request are there, or its connection is. */
+static inline void conn_reading(struct conn *c, uint64_t now)
+{
+    c->read_deadline_ns = now + c->loop->server->params.request_read_ms * NS_PER_MS;
+    loop_timer_at(c->loop, c->read_deadline_ns);
+}
+
 /* listen.c */
 struct listen_address {
     struct sockaddr_storage addr;
@@ -255,13 +238,6 @@ void listen_url(const struct listen_address *a, char *url, size_t size);
 
 /* loop.c */
 int loop_start(struct loop *l, struct orcd_error *err);
-void loop_timer_at(struct loop *l, uint64_t ns);
-/* Suspends, then parks. If there is news already it is made runnable at once: a resume
- * from within a call of the library's may wait for its next run, and nothing starts one. */
-void exchange_park(struct exchange *x, bool (*news)(const struct exchange *x));
-/* Makes a parked exchange runnable; loop thread. */
-void exchange_wake(struct exchange *x);
-void conn_refuse_raw(int fd, const struct http_error *e);
 
 /* exchange.c */
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,

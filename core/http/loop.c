@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -15,7 +14,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "base/thread.h"
 #include "base/util.h"
 #include "http/internal.h"
@@ -23,209 +21,6 @@
 #define RESUME_AT_ONCE 8
 #define ACCEPT_AT_ONCE 8            /* more come with the next turn */
 #define MHD_RUN_NS (50 * NS_PER_MS) /* for the library's own timers, while streams flow */
-
-/* --- wake-ups from other threads ------------------------------------------------- */
-
-void wake_push(struct wake *w, struct exchange *x)
-{
-    struct exchange *head = atomic_load_explicit(&w->head, memory_order_relaxed);
-    do
-        x->next = head;
-    while (!atomic_compare_exchange_weak_explicit(
-        &w->head, &head, x, memory_order_release, memory_order_relaxed));
-}
-
-void wake_kick(struct wake *w)
-{
-    uint64_t one = 1;
-    if (atomic_exchange(&w->kicked, true))
-        return; /* the loop has not looked since the last kick */
-    if (write(w->event_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-        log_error("cannot wake an HTTP loop: %s", strerror(errno));
-}
-
-static void runnable_add(struct loop *l, struct exchange *x)
-{
-    x->next = NULL;
-    *l->runnable_tail = x;
-    l->runnable_tail = &x->next;
-}
-
-static void take_wakes(struct loop *l)
-{
-    /* Whoever pushes after this kicks again; whoever saw a kick pending had pushed before. */
-    atomic_exchange(&l->wake->kicked, false);
-    struct exchange *x = atomic_exchange_explicit(&l->wake->head, NULL, memory_order_acquire), *oldest = NULL;
-    while (x) { /* the list is newest first */
-        struct exchange *next = x->next;
-        x->next = oldest;
-        oldest = x;
-        x = next;
-    }
-    while (oldest) {
-        struct exchange *next = oldest->next;
-        runnable_add(l, oldest);
-        oldest = next;
-    }
-}
-
-void exchange_wake(struct exchange *x)
-{
-    if (x->conn && atomic_exchange(&x->parked, AWAKE) == PARKED)
-        runnable_add(x->conn->loop, x);
-}
-
-static void park(struct exchange *x, bool (*news)(const struct exchange *x))
-{
-    /* A producer publishes and then takes `parked`; we set `parked` and then look for
-     * news. Both sides are seq_cst read-modify-writes, so one of them sees the other. */
-    atomic_exchange(&x->parked, PARKED);
-    if (news(x) && atomic_exchange(&x->parked, AWAKE) == PARKED)
-        runnable_add(x->conn->loop, x);
-}
-
-void exchange_park(struct exchange *x, bool (*news)(const struct exchange *x))
-{
-    MHD_suspend_connection(x->mhd);
-    park(x, news);
-}
-
-/* --- connections -------------------------------------------------------------------- */
-
-static void drop_input(int fd)
-{
-    char waste[4096];
-    for (int i = 0; i < 4; i++) /* closing with unread bytes would reset the connection */
-        if (recv(fd, waste, sizeof(waste), MSG_DONTWAIT) <= 0)
-            return;
-}
-
-/* An answer to a connection on which the library has sent nothing. */
-static void send_raw(int fd, const struct http_error *e)
-{
-    char id[37], head[512];
-    random_uuid(id);
-    size_t n;
-    char *body = http_error_body(e, id, &n);
-    if (!body)
-        return;
-    int k = snprintf(head, sizeof(head),
-        "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: application/json\r\nX-Correlation-Id: %s\r\n"
-        "%sContent-Length: %zu\r\n\r\n",
-        api_code_status(e->code), MHD_get_reason_phrase_for((unsigned)api_code_status(e->code)), id,
-        e->retry_after_s ? "Retry-After: 1\r\n" : "", n);
-    if (send(fd, head, (size_t)k, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE) == k)
-        (void)!send(fd, body, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-    free(body);
-}
-
-void conn_refuse_raw(int fd, const struct http_error *e)
-{
-    send_raw(fd, e);
-    shutdown(fd, SHUT_WR);
-    drop_input(fd);
-}
-
-void loop_timer_at(struct loop *l, uint64_t ns)
-{
-    l->next_timer_ns = min_u64(l->next_timer_ns, ns);
-}
-
-static void reading_began(struct conn *c, uint64_t now)
-{
-    c->read_deadline_ns = now + c->loop->server->params.request_read_ms * NS_PER_MS;
-    loop_timer_at(c->loop, c->read_deadline_ns);
-}
-
-static void conn_watch(struct conn *c, int how, uint32_t events)
-{
-    struct epoll_event ev = {.events = events | EPOLLET, .data.ptr = c};
-    if (epoll_ctl(c->loop->epoll_fd, how, c->fd, &ev))
-        log_warn("cannot watch a client: %s", strerror(errno));
-}
-
-static void conn_opened(struct loop *l, struct MHD_Connection *mhd, void **socket_context)
-{
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct conn *c = calloc(1, sizeof(*c));
-    *socket_context = c;
-    if (!c || !info) {
-        free(c);
-        *socket_context = NULL; /* its requests are refused */
-        return;
-    }
-    c->loop = l;
-    c->mhd = mhd;
-    c->fd = info->connect_fd;
-    c->next = l->conns;
-    if (l->conns)
-        l->conns->prev = c;
-    l->conns = c;
-    atomic_fetch_add(&l->server->n_connections, 1);
-    reading_began(c, clock_mono_ns());
-    conn_watch(c, EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP);
-}
-
-static void conn_closed(struct loop *l, struct conn *c)
-{
-    /* Before the library closes the descriptor, whose number is then reused. */
-    epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
-    if (c->next)
-        c->next->prev = c->prev;
-    if (c->prev)
-        c->prev->next = c->next;
-    else
-        l->conns = c->next;
-    atomic_fetch_sub(&l->server->n_connections, 1);
-    free(c);
-}
-
-static void on_connection(
-    void *cls, struct MHD_Connection *mhd, void **socket_context, enum MHD_ConnectionNotificationCode code)
-{
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
-        conn_opened(cls, mhd, socket_context);
-    else if (*socket_context)
-        conn_closed(cls, *socket_context);
-}
-
-/* An edge may tell of bytes that the library has read meanwhile. */
-static bool has_input(int fd)
-{
-    char waste;
-    return recv(fd, &waste, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-static void conn_event(struct conn *c, uint32_t events, uint64_t now)
-{
-    struct exchange *x = c->x;
-    if (x && x->left_waits && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
-        x->left_waits = false;
-        runnable_add(c->loop, x);
-    }
-    if (events & EPOLLRDHUP) {
-        c->half_closed = c->loop->half_closed_seen = true;
-        if (x && x->state <= X_BODY && !x->rdhup_ns)
-            x->rdhup_ns = now;
-    }
-    if (!x || x->state <= X_BODY) { /* the library reads; we only watch the clock */
-        if (events & EPOLLIN && !x && !c->read_deadline_ns && has_input(c->fd))
-            reading_began(c, now);
-        return;
-    }
-    if (events & EPOLLIN && !c->bytes_waiting)
-        c->bytes_waiting = has_input(c->fd);
-    if (x->state == X_ANSWERED || !(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
-        return;
-    bool first = !x->rdhup_ns;
-    x->rdhup_ns = first ? now : x->rdhup_ns;
-    if (x->state != X_STREAMING || events & (EPOLLHUP | EPOLLERR)) {
-        exchange_client_gone(x);
-    } else if (first) { /* closed, or only half closed? */
-        x->probe = true;
-        exchange_wake(x);
-    }
-}
 
 /* --- accepting ------------------------------------------------------------------------ */
 
@@ -248,7 +43,7 @@ static bool accept_without_descriptors(struct loop *l)
         close(s->reserve_fd);
     int fd = accept4(l->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        conn_refuse_raw(fd, &e);
+        refuse_raw(fd, &e);
         close(fd);
     }
     s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -278,70 +73,12 @@ static void loop_accept(struct loop *l)
             struct http_error e = {.code = API_OK, .retry_after_s = 1};
             http_error_set(&e, API_TOO_MANY_CONNECTIONS, "%u connections are open, which is the limit",
                 s->params.max_connections);
-            conn_refuse_raw(fd, &e);
+            refuse_raw(fd, &e);
             close(fd);
             continue;
         }
         MHD_add_connection(l->mhd, fd, (struct sockaddr *)&addr, n); /* closes it on failure */
     }
-}
-
-/* --- timers: rare, so a scan of the connections does --------------------------------- */
-
-static uint64_t stream_timers(struct conn *c, struct exchange *x, uint64_t now)
-{
-    const struct http_params *p = &c->loop->server->params;
-    uint64_t next = UINT64_MAX;
-    if (x->state == X_ANSWERED || x->chunk_out) { /* bytes wait to be taken by the client */
-        uint64_t due = x->sent_ns + p->write_stall_ms * NS_PER_MS;
-        if (now < due)
-            return due;
-        x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : due;
-        exchange_client_gone(x);
-        shutdown(c->fd, SHUT_RDWR);
-        return UINT64_MAX;
-    }
-    if (p->ping_ms) {
-        uint64_t due = x->sent_ns + p->ping_ms * NS_PER_MS;
-        if (now >= due) {
-            x->ping_due = true;
-            exchange_wake(x);
-            due = now + p->ping_ms * NS_PER_MS;
-        }
-        next = due;
-    }
-    if (p->metrics_event_ms) {
-        uint64_t due = x->metrics_ns + p->metrics_event_ms * NS_PER_MS;
-        if (now >= due) {
-            x->metrics_due = true;
-            exchange_wake(x);
-            due = now + p->metrics_event_ms * NS_PER_MS;
-        }
-        next = min_u64(next, due);
-    }
-    return next;
-}
-
-static uint64_t conn_timers(struct conn *c, uint64_t now)
-{
-    struct exchange *x = c->x;
-    uint64_t next = UINT64_MAX;
-    if (c->read_deadline_ns && now >= c->read_deadline_ns) {
-        struct http_error e = {.code = API_OK, .openai = x && x->error.openai};
-        http_error_set(&e, API_REQUEST_TIMEOUT, "the request did not arrive within %u ms",
-            c->loop->server->params.request_read_ms);
-        if (x)
-            x->error = e; /* for the count */
-        c->read_deadline_ns = 0;
-        send_raw(c->fd, &e);
-        drop_input(c->fd);
-        shutdown(c->fd, SHUT_RDWR); /* the library sees the end and closes */
-    } else if (c->read_deadline_ns) {
-        next = c->read_deadline_ns;
-    }
-    if (x && x->state >= X_ANSWERED)
-        next = min_u64(next, stream_timers(c, x, now));
-    return next;
 }
 
 static void loop_timers(struct loop *l)
@@ -379,7 +116,7 @@ static void left_wait(struct loop *l, struct exchange *x)
         x->sent_ns = clock_mono_ns();
     x->left_waits = x->chunk_out = true;
     loop_timer_at(l, x->sent_ns + l->server->params.write_stall_ms * NS_PER_MS);
-    conn_watch(x->conn, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+    conn_watch_events(x->conn, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 }
 
 /* Eight streams at once, so that whoever else wants something (a new connection, a client
@@ -389,12 +126,9 @@ static void left_wait(struct loop *l, struct exchange *x)
 static void run(struct loop *l, bool other, uint64_t now)
 {
     for (int i = 0; i < RESUME_AT_ONCE && l->runnable; i++) {
-        struct exchange *x = l->runnable;
-        l->runnable = x->next;
-        if (!l->runnable)
-            l->runnable_tail = &l->runnable;
+        struct exchange *x = runnable_take(l);
         if (direct_loop_send(x)) {
-            park(x, stream_has_news);
+            exchange_park(x, stream_has_news);
         } else if (x->left && !direct_finish(x)) {
             left_wait(l, x);
         } else {
@@ -471,9 +205,9 @@ static void *loop_main(void *arg)
             else if (p == &l->mhd_fd)
                 other = true;
             else if (p != &l->wake)
-                conn_event(p, events[i].events, now);
+                conn_on_epoll(p, events[i].events, now);
         }
-        take_wakes(l); /* before anything that a kick may be about is looked at */
+        wake_take(l); /* before anything that a kick may be about is looked at */
         if (!l->draining && atomic_load(&l->server->stopping))
             drain_begin(l);
         run(l, other || l->draining, now);
@@ -485,7 +219,7 @@ static void *loop_main(void *arg)
         if (l->draining && !l->runnable && drained(l))
             break;
     }
-    take_wakes(l);
+    wake_take(l);
     do
         run(l, true, clock_mono_ns());
     while (l->runnable);
@@ -530,7 +264,7 @@ int loop_start(struct loop *l, struct orcd_error *err)
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32768, MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
         (size_t)4096, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
         MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, l, MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, l, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
+        MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, l, MHD_OPTION_NOTIFY_CONNECTION, conn_notify, l,
         MHD_OPTION_END);
     if (!l->mhd)
         return error_set(err, ORCD_E_INTERNAL, "cannot start the HTTP library (%s)", MHD_get_version());

@@ -233,6 +233,7 @@ ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
     }
     if (x->conn->loop->draining)
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    MHD_suspend_connection(x->mhd);
     exchange_park(x, stream_has_news);
     return 0;
 }

@@ -1,0 +1,159 @@
+#include "http/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "http/internal.h"
+
+void conn_watch_events(struct conn *c, int how, uint32_t events)
+{
+    struct epoll_event ev = {.events = events | EPOLLET, .data.ptr = c};
+    if (epoll_ctl(c->loop->epoll_fd, how, c->fd, &ev))
+        log_warn("cannot watch a client: %s", strerror(errno));
+}
+
+static void conn_opened(struct loop *l, struct MHD_Connection *mhd, void **socket_context)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct conn *c = calloc(1, sizeof(*c));
+    *socket_context = c;
+    if (!c || !info) {
+        free(c);
+        *socket_context = NULL; /* its requests are refused */
+        return;
+    }
+    c->loop = l;
+    c->mhd = mhd;
+    c->fd = info->connect_fd;
+    c->next = l->conns;
+    if (l->conns)
+        l->conns->prev = c;
+    l->conns = c;
+    atomic_fetch_add(&l->server->n_connections, 1);
+    conn_reading(c, clock_mono_ns());
+    conn_watch_events(c, EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP);
+}
+
+static void conn_closed(struct loop *l, struct conn *c)
+{
+    /* Before the library closes the descriptor, whose number is then reused. */
+    epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+    if (c->next)
+        c->next->prev = c->prev;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        l->conns = c->next;
+    atomic_fetch_sub(&l->server->n_connections, 1);
+    free(c);
+}
+
+void conn_notify(
+    void *cls, struct MHD_Connection *mhd, void **socket_context, enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        conn_opened(cls, mhd, socket_context);
+    else if (*socket_context)
+        conn_closed(cls, *socket_context);
+}
+
+/* An edge may tell of bytes that the library has read meanwhile. */
+static bool has_input(int fd)
+{
+    char waste;
+    return recv(fd, &waste, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+void conn_on_epoll(struct conn *c, uint32_t events, uint64_t now)
+{
+    struct exchange *x = c->x;
+    if (x && x->left_waits && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        x->left_waits = false;
+        runnable_add(c->loop, x);
+    }
+    if (events & EPOLLRDHUP) {
+        c->half_closed = c->loop->half_closed_seen = true;
+        if (x && x->state <= X_BODY && !x->rdhup_ns)
+            x->rdhup_ns = now;
+    }
+    if (!x || x->state <= X_BODY) { /* the library reads; we only watch the clock */
+        if (events & EPOLLIN && !x && !c->read_deadline_ns && has_input(c->fd))
+            conn_reading(c, now);
+        return;
+    }
+    if (events & EPOLLIN && !c->bytes_waiting)
+        c->bytes_waiting = has_input(c->fd);
+    if (x->state == X_ANSWERED || !(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+        return;
+    bool first = !x->rdhup_ns;
+    x->rdhup_ns = first ? now : x->rdhup_ns;
+    if (x->state != X_STREAMING || events & (EPOLLHUP | EPOLLERR)) {
+        exchange_client_gone(x);
+    } else if (first) { /* closed, or only half closed? */
+        x->probe = true;
+        exchange_wake(x);
+    }
+}
+
+/* --- timers: rare, so a scan of the connections does --------------------------------- */
+
+static uint64_t stream_timers(struct conn *c, struct exchange *x, uint64_t now)
+{
+    const struct http_params *p = &c->loop->server->params;
+    uint64_t next = UINT64_MAX;
+    if (x->state == X_ANSWERED || x->chunk_out) { /* bytes wait to be taken by the client */
+        uint64_t due = x->sent_ns + p->write_stall_ms * NS_PER_MS;
+        if (now < due)
+            return due;
+        x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : due;
+        exchange_client_gone(x);
+        shutdown(c->fd, SHUT_RDWR);
+        return UINT64_MAX;
+    }
+    if (p->ping_ms) {
+        uint64_t due = x->sent_ns + p->ping_ms * NS_PER_MS;
+        if (now >= due) {
+            x->ping_due = true;
+            exchange_wake(x);
+            due = now + p->ping_ms * NS_PER_MS;
+        }
+        next = due;
+    }
+    if (p->metrics_event_ms) {
+        uint64_t due = x->metrics_ns + p->metrics_event_ms * NS_PER_MS;
+        if (now >= due) {
+            x->metrics_due = true;
+            exchange_wake(x);
+            due = now + p->metrics_event_ms * NS_PER_MS;
+        }
+        next = min_u64(next, due);
+    }
+    return next;
+}
+
+uint64_t conn_timers(struct conn *c, uint64_t now)
+{
+    struct exchange *x = c->x;
+    uint64_t next = UINT64_MAX;
+    if (c->read_deadline_ns && now >= c->read_deadline_ns) {
+        struct http_error e = {.code = API_OK, .openai = x && x->error.openai};
+        http_error_set(&e, API_REQUEST_TIMEOUT, "the request did not arrive within %u ms",
+            c->loop->server->params.request_read_ms);
+        if (x)
+            x->error = e; /* for the count */
+        c->read_deadline_ns = 0;
+        refuse_send(c->fd, &e);
+        refuse_drop_input(c->fd);
+        shutdown(c->fd, SHUT_RDWR); /* the library sees the end and closes */
+    } else if (c->read_deadline_ns) {
+        next = c->read_deadline_ns;
+    }
+    if (x && x->state >= X_ANSWERED)
+        next = min_u64(next, stream_timers(c, x, now));
+    return next;
+}
