@@ -232,7 +232,7 @@ static void publish(struct worker *w)
         .n_vocab = info->n_vocab,
         .weight_bytes = info->weight_bytes,
     };
-    http_server_set_model(w->http, &hm);
+    api_set_model(w->api, &hm);
     struct health_facts facts = {
         .model = name,
         .model_ref = ref,

@@ -8,6 +8,7 @@
 
 #include "chat/chat.h"
 #include "engine/engine.h"
+#include "http/api.h"
 #include "http/server.h"
 #include "model/model.h"
 #include "health.h"
@@ -32,6 +33,7 @@ struct worker {
     struct backend *backend;
     struct engine *engine;
     struct health *health;
+    struct api *api;
     struct http_server *http;
     uint32_t n_ctx; /* tokens of a slot */
 

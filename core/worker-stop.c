@@ -71,6 +71,7 @@ static uint64_t left_ms(const struct watch *watch, uint64_t until_ms)
 static void free_all(struct worker *w)
 {
     engine_free(w->engine);
+    api_free(w->api);
     backend_close(w->backend);
     plugin_stop(w->plugin);
     model_close(w->model);

@@ -119,12 +119,19 @@ static int start_http(struct worker *w, struct orcd_error *err)
         .deadline_default_ms = (uint32_t)c->deadlines.default_ms,
         .deadline_max_ms = (uint32_t)c->deadlines.max_ms,
         .deadline_min_remaining_ms = (uint32_t)c->deadlines.min_remaining_ms,
+    };
+    struct api_params api = {
+        .engine = w->engine,
+        .health = w->health,
         .shutdown = on_shutdown_request,
         .shutdown_arg = w,
     };
-    int rc = http_server_start(&w->http, &params, w->engine, w->health, err);
+    int rc = api_new(&w->api, &api, err);
+    if (!rc)
+        rc = http_server_start(&w->http, &params, &w->api->service, err);
     if (rc)
         return rc;
+    engine_on_flush(w->engine, http_kick, http_server_hub(w->http));
     w->http_ms = (double)clock_process_ns() / NS_PER_MS;
     metric_set(MG_HTTP_START_MS, w->http_ms);
     const char *url = http_server_url(w->http);

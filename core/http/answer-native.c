@@ -2,12 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/api.h"
 #include "http/dialect.h"
 #include "http/sse.h"
 
 static const char *model_ref(const struct exchange *x)
 {
-    const struct http_model *m = atomic_load(&x->server->model);
+    const struct http_model *m = atomic_load(&api_of(x)->model);
     return m ? m->ref : "";
 }
 

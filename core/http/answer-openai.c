@@ -1,13 +1,15 @@
+#include "http/api.h"
 #include "http/answer-openai.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
+#include "http/error-openai.h"
 
 static const struct http_model *model_of(const struct exchange *x)
 {
-    return atomic_load(&x->server->model); /* there is one: it has jobs */
+    return atomic_load(&api_of(x)->model); /* there is one: it has jobs */
 }
 
 static void put_lead(struct json_out *o, const struct exchange *x, const char *object)
@@ -71,7 +73,9 @@ void openai_error(struct json_out *o, const struct choice *c)
     const struct job_end *e = &c->job->end;
     json_out_raw(o, "data: ", 6);
     o->comma = false;
-    http_error_openai(o, e->code, e->message, NULL, "", c->x->correlation_id);
+    struct http_error told = {.code = API_OK};
+    http_error_set(&told, e->code, "%s", e->message);
+    openai_error_write(o, &told, c->x->correlation_id);
     json_out_raw(o, "\n\n", 2);
     put_done(o);
 }

@@ -1,4 +1,5 @@
 /* The handlers of the native API. */
+#include "http/api.h"
 #include "http/api-native.h"
 
 #include <stdio.h>
@@ -18,36 +19,36 @@ static void health(struct exchange *x, enum health_probe probe)
 {
     char buf[4096];
     size_t n;
-    int status = health_render(x->server->health, probe, buf, sizeof(buf), &n);
+    int status = health_render(api_of(x)->params.health, probe, buf, sizeof(buf), &n);
     exchange_answer(x, (unsigned)status, JSON_TYPE, n ? strndup(buf, n) : NULL, n);
 }
 
-void api_health(struct exchange *x)
+void native_health(struct exchange *x)
 {
     health(x, HEALTH_READY);
 }
 
-void api_health_live(struct exchange *x)
+void native_health_live(struct exchange *x)
 {
     health(x, HEALTH_LIVE);
 }
 
-void api_metrics(struct exchange *x)
+void native_metrics(struct exchange *x)
 {
     struct engine_state e;
-    engine_state(x->server->engine, &e);
+    engine_state(api_of(x)->params.engine, &e);
     metric_set(MG_REQUESTS_RUNNING, e.slots_busy);
     metric_set(MG_REQUESTS_WAITING, e.queue_depth);
     metric_set(MG_KV_USAGE, e.kv_tokens_total ? (double)e.kv_tokens_used / (double)e.kv_tokens_total : 0);
-    metric_set(MG_HEALTH_AGE, health_age_s(x->server->health));
+    metric_set(MG_HEALTH_AGE, health_age_s(api_of(x)->params.health));
     size_t n = 0;
     char *text = metric_render(&n);
     exchange_answer(x, 200, "text/plain; version=0.0.4; charset=utf-8", text, n);
 }
 
-void api_model(struct exchange *x)
+void native_model(struct exchange *x)
 {
-    const struct http_model *m = exchange_model(x);
+    const struct http_model *m = api_model(x);
     if (!m)
         return;
     struct json_out o;
@@ -77,11 +78,11 @@ void api_model(struct exchange *x)
 
 /* --- execute ---------------------------------------------------------------------------- */
 
-void api_execute_parse(struct exchange *x)
+void native_execute_parse(struct exchange *x)
 {
-    if (!exchange_takes_jobs(x))
+    if (!exchange_takes_work(x))
         return;
-    const struct http_model *m = exchange_model(x);
+    const struct http_model *m = api_model(x);
     x->dialect = &dialect_native;
     if (!m || !choices_new(x, 1))
         return;
@@ -92,7 +93,7 @@ void api_execute_parse(struct exchange *x)
     }
 }
 
-void api_execute(struct exchange *x)
+void native_execute(struct exchange *x)
 {
     choices_submit(x);
 }
@@ -101,7 +102,7 @@ void api_execute(struct exchange *x)
 
 static void cancel(struct exchange *x, const char *job_id)
 {
-    enum cancel_answer a = engine_cancel_of(x->server->engine, job_id, x->owner, x->arrived_ns);
+    enum cancel_answer a = engine_cancel_of(api_of(x)->params.engine, job_id, x->owner, x->arrived_ns);
     if (a == CANCEL_UNKNOWN) {
         http_error_set(&x->error, API_NOT_FOUND, "no job of this id is known");
         return;
@@ -115,17 +116,17 @@ static void cancel(struct exchange *x, const char *job_id)
     exchange_answer_json(x, 202, &o);
 }
 
-void api_cancel_parse(struct exchange *x)
+void native_cancel_parse(struct exchange *x)
 {
     params_read_job_id(x->job_id, x->body, x->n_body, &x->error);
 }
 
-void api_cancel(struct exchange *x)
+void native_cancel(struct exchange *x)
 {
     cancel(x, x->job_id);
 }
 
-void api_cancel_by_path(struct exchange *x)
+void native_cancel_by_path(struct exchange *x)
 {
     char id[JOB_ID_MAX + 1];
     size_t n;
@@ -163,9 +164,9 @@ static void read_text_request(struct exchange *x, json_object *root, struct text
         json_in_fail(&in, "text", "is required");
 }
 
-void api_tokenize(struct exchange *x)
+void native_tokenize(struct exchange *x)
 {
-    const struct http_model *m = exchange_model(x);
+    const struct http_model *m = api_model(x);
     json_object *root = m ? json_in_parse(x->body, x->n_body, &x->error) : NULL;
     if (!root)
         return;
@@ -224,9 +225,9 @@ static int32_t *read_ids(struct exchange *x, const struct http_model *m, json_ob
     return ids;
 }
 
-void api_detokenize(struct exchange *x)
+void native_detokenize(struct exchange *x)
 {
-    const struct http_model *m = exchange_model(x);
+    const struct http_model *m = api_model(x);
     json_object *root = m ? json_in_parse(x->body, x->n_body, &x->error) : NULL;
     if (!root)
         return;
@@ -250,9 +251,10 @@ void api_detokenize(struct exchange *x)
 
 /* --- shutdown -------------------------------------------------------------------------------------- */
 
-void api_shutdown(struct exchange *x)
+void native_shutdown(struct exchange *x)
 {
-    if (!x->server->params.shutdown) {
+    const struct api_params *p = &api_of(x)->params;
+    if (!p->shutdown) {
         http_error_set(&x->error, API_NOT_FOUND, "this worker is not to be shut down over HTTP");
         return;
     }
@@ -262,5 +264,5 @@ void api_shutdown(struct exchange *x)
     json_out_text(&o, "status", "shutting_down");
     json_out_close(&o, '}');
     exchange_answer_json(x, 202, &o);
-    x->server->params.shutdown(x->server->params.shutdown_arg);
+    p->shutdown(p->shutdown_arg);
 }

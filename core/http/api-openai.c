@@ -1,4 +1,5 @@
 /* The handlers of the OpenAI-compatible API. */
+#include "http/api.h"
 #include "http/api-openai.h"
 
 #include <string.h>
@@ -17,9 +18,9 @@ static void put_model(struct json_out *o, const struct http_model *m)
     json_out_close(o, '}');
 }
 
-void api_openai_models(struct exchange *x)
+void openai_models(struct exchange *x)
 {
-    const struct http_model *m = exchange_model(x);
+    const struct http_model *m = api_model(x);
     struct json_out o;
     if (!m)
         return;
@@ -33,9 +34,9 @@ void api_openai_models(struct exchange *x)
     exchange_answer_json(x, 200, &o);
 }
 
-void api_openai_model(struct exchange *x)
+void openai_model(struct exchange *x)
 {
-    const struct http_model *m = exchange_model(x);
+    const struct http_model *m = api_model(x);
     char id[HTTP_URI_BYTES + 1];
     struct json_out o;
     size_t n;
@@ -50,23 +51,23 @@ void api_openai_model(struct exchange *x)
     exchange_answer_json(x, 200, &o);
 }
 
-void api_openai_completions_parse(struct exchange *x)
+void openai_completions_parse(struct exchange *x)
 {
-    const struct http_model *m = exchange_takes_jobs(x) ? exchange_model(x) : NULL;
+    const struct http_model *m = exchange_takes_work(x) ? api_model(x) : NULL;
     x->dialect = &dialect_completions;
     if (m)
         params_read_completion(x, m);
 }
 
-void api_openai_chat_parse(struct exchange *x)
+void openai_chat_parse(struct exchange *x)
 {
-    const struct http_model *m = exchange_takes_jobs(x) ? exchange_model(x) : NULL;
+    const struct http_model *m = exchange_takes_work(x) ? api_model(x) : NULL;
     x->dialect = &dialect_chat;
     if (m)
         params_read_chat(x, m);
 }
 
-void api_openai_run(struct exchange *x)
+void openai_run(struct exchange *x)
 {
     if (x->stream)
         x->dialect->prepare(x);

@@ -4,10 +4,10 @@
 
 struct exchange;
 
-void api_openai_models(struct exchange *x);
-void api_openai_model(struct exchange *x);
-void api_openai_completions_parse(struct exchange *x);
-void api_openai_chat_parse(struct exchange *x);
-void api_openai_run(struct exchange *x);
+void openai_models(struct exchange *x);
+void openai_model(struct exchange *x);
+void openai_completions_parse(struct exchange *x);
+void openai_chat_parse(struct exchange *x);
+void openai_run(struct exchange *x);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "http/api.h"
 #include "http/internal.h"
 
 bool choices_new(struct exchange *x, uint32_t n)
@@ -140,15 +141,15 @@ static void abort_all(struct exchange *x, enum abort_reason reason, uint64_t not
     for (uint32_t i = 0; i < x->n_choices; i++) {
         struct job *j = x->choices[i].job;
         if (j && !job_ended(j))
-            engine_job_abort_noticed(x->server->engine, j, reason, noticed_ns);
+            engine_job_abort_noticed(api_of(x)->params.engine, j, reason, noticed_ns);
     }
 }
 
 void choices_submit(struct exchange *x)
 {
-    const struct http_model *m = exchange_model(x);
+    const struct http_model *m = api_model(x);
     struct engine_refusal refusal;
-    if (!m || !exchange_takes_jobs(x))
+    if (!m || !exchange_takes_work(x))
         return;
     for (uint32_t i = 0; i < x->n_choices; i++) {
         if (!make_job(&x->choices[i], m)) {
@@ -157,7 +158,7 @@ void choices_submit(struct exchange *x)
         }
     }
     for (uint32_t i = 0; i < x->n_choices; i++) {
-        if (engine_submit(x->server->engine, x->choices[i].job, &refusal) == API_OK)
+        if (engine_submit(api_of(x)->params.engine, x->choices[i].job, &refusal) == API_OK)
             continue;
         error_of_refusal(x, &refusal);
         forget_from(x, i);

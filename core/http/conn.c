@@ -141,7 +141,7 @@ uint64_t conn_timers(struct conn *c, uint64_t now)
     struct exchange *x = c->x;
     uint64_t next = UINT64_MAX;
     if (c->read_deadline_ns && now >= c->read_deadline_ns) {
-        struct http_error e = {.code = API_OK, .openai = x && x->error.openai};
+        struct http_error e = {.code = API_OK, .shape = x ? x->error.shape : NULL};
         http_error_set(&e, API_REQUEST_TIMEOUT, "the request did not arrive within %u ms",
             c->loop->server->params.request_read_ms);
         if (x)

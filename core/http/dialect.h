@@ -8,6 +8,7 @@
 #ifndef ORCD_HTTP_DIALECT_H
 #define ORCD_HTTP_DIALECT_H
 
+#include "http/api.h"
 #include "http/internal.h"
 
 struct dialect {

@@ -12,11 +12,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/random.h"
 #include "base/util.h"
 #include "http/dialect.h"
-#include "metrics.h"
 
 /* While its server lives: a job may keep the exchange for longer. */
 static void body_free(struct exchange *x)
@@ -58,6 +56,7 @@ void *exchange_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
     atomic_init(&x->refs, 1);
     x->wake = l->wake;
     x->server = l->server;
+    x->daemon = l->server->service->arg;
     x->conn = c;
     x->mhd = mhd;
     x->uri = copy;
@@ -91,21 +90,11 @@ void exchange_answer_json(struct exchange *x, unsigned status, struct json_out *
     exchange_answer(x, status, "application/json", body, n);
 }
 
-const struct http_model *exchange_model(struct exchange *x)
-{
-    const struct http_model *m = atomic_load(&x->server->model);
-    if (!m) {
-        http_error_set(&x->error, API_MODEL_LOADING, "the model is still loading");
-        x->error.retry_after_s = 1;
-    }
-    return m;
-}
-
-bool exchange_takes_jobs(struct exchange *x)
+bool exchange_takes_work(struct exchange *x)
 {
     if (!atomic_load(&x->server->draining))
         return true;
-    http_error_set(&x->error, API_SHUTTING_DOWN, "this worker is shutting down");
+    http_error_set(&x->error, API_SHUTTING_DOWN, "the %s is shutting down", x->server->service->name);
     return false;
 }
 
@@ -131,21 +120,20 @@ bool exchange_parameter(const struct exchange *x, char *out, size_t size, size_t
     return true;
 }
 
-/* A request for a job that never became one counts as rejected, once. */
-static void count_rejected(struct exchange *x)
+/* A request for work that was not taken counts as refused, once. */
+static void count_refused(struct exchange *x)
 {
-    if (x->counted || !x->error.code || !x->route || !(x->route->flags & ROUTE_JOB) || x->submitted)
+    const struct http_service *service = x->server->service;
+    if (x->counted || !x->error.code || !x->route || !(x->route->flags & ROUTE_WORK) || x->submitted)
         return;
     x->counted = true;
-    metric_add_labelled(MC_REQUESTS, OUTCOME_REJECTED, 1);
-    metric_add_labelled(MC_REJECTIONS, x->error.code, 1);
-    log_event(ORCD_LOG_INFO, "job rejected", LOG_T("correlation_id", x->correlation_id),
-        LOG_T("code", api_code_name(x->error.code)), NULL);
+    if (service->refused)
+        service->refused(x);
 }
 
-static void header(struct MHD_Response *r, const char *name, const char *value)
+static void header(void *response, const char *name, const char *value)
 {
-    MHD_add_response_header(r, name, value);
+    MHD_add_response_header(response, name, value);
 }
 
 static enum MHD_Result queue(
@@ -155,13 +143,8 @@ static enum MHD_Result queue(
     if (!r)
         return MHD_NO;
     header(r, "X-Correlation-Id", x->correlation_id);
-    if (x->error.openai) { /* what the official client looks at */
-        header(r, "X-Request-Id", x->correlation_id);
-        /* It repeats requests by itself, but with the same deadline. */
-        bool again = api_code_retriable(x->error.code) && x->error.code != API_DEADLINE_EXCEEDED;
-        if (x->error.code)
-            header(r, "X-Should-Retry", again ? "true" : "false");
-    }
+    if (x->error.shape && x->error.shape->headers)
+        x->error.shape->headers(&x->error, x->correlation_id, header, r);
     header(r, "Cache-Control", "no-store");
     if (x->error.code == API_METHOD_NOT_ALLOWED)
         header(r, "Allow", x->allow);
@@ -192,7 +175,7 @@ static enum MHD_Result queue(
 static enum MHD_Result queue_answer(struct exchange *x)
 {
     struct answer a = x->answer;
-    count_rejected(x);
+    count_refused(x);
     if (x->error.code) {
         free(a.body);
         a = (struct answer){.status = (unsigned)api_code_status(x->error.code), .type = "application/json"};
@@ -276,7 +259,7 @@ static enum MHD_Result body_piece(struct exchange *x, const char *data, size_t n
     /* The library takes no response in the middle of a body, so this one is ours. */
     if (!x->error.code)
         http_error_set(&x->error, API_PAYLOAD_TOO_LARGE, "this route takes no body");
-    count_rejected(x);
+    count_refused(x);
     refuse_raw(x->conn->fd, &x->error);
     return MHD_NO;
 }
@@ -345,7 +328,7 @@ static enum MHD_Result wait_for_jobs(struct exchange *x)
         error_of_end(x, &failed->job->end);
         choices_abort(x, ABORT_CANCEL, clock_mono_ns());
     } else if (!choices_ended(x)) {
-        http_error_set(&x->error, API_SHUTTING_DOWN, "this worker is shutting down");
+        http_error_set(&x->error, API_SHUTTING_DOWN, "the %s is shutting down", x->server->service->name);
     } else {
         x->dialect->answer(x);
     }
@@ -354,7 +337,7 @@ static enum MHD_Result wait_for_jobs(struct exchange *x)
 
 static enum MHD_Result parsed(struct exchange *x)
 {
-    if (x->gone || (x->conn->half_closed && x->route->flags & ROUTE_JOB))
+    if (x->gone || (x->conn->half_closed && x->route->flags & ROUTE_WORK))
         return MHD_NO;
     body_free(x);
     if (!x->error.code && !x->answer.status && x->route->run)
@@ -426,7 +409,7 @@ void exchange_completed(
     struct conn *c = x->conn;
     if (x->state >= X_COMPLETE && x->state < X_ANSWERED && !x->error.code)
         http_error_set(&x->error, API_CLIENT_DISCONNECTED, "the client was gone before its job began");
-    count_rejected(x); /* unless it is a job */
+    count_refused(x); /* unless it is a job */
     if (!choices_ended(x)) {
         x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : clock_mono_ns();
         exchange_client_gone(x);

@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "http/internal.h"
-#include "metrics.h"
 
 struct head {
     struct exchange *x;
@@ -192,7 +191,7 @@ uint32_t gate_key_owner(const struct http_server *s, const char *presented, size
 static bool check_key(struct head *h, const char *path)
 {
     struct exchange *x = h->x;
-    if (!x->server->n_keys || route_path_is_open(path))
+    if (!x->server->n_keys || route_path_is_open(x->server->service, path))
         return true;
     const char *a = h->authorization;
     if (a && strncasecmp(a, "Bearer ", 7) == 0) {
@@ -275,7 +274,7 @@ static bool take_deadline(struct head *h)
     uint64_t left_ms = x->deadline_ns > x->arrived_ns ? (x->deadline_ns - x->arrived_ns) / NS_PER_MS : 0;
     if (x->deadline_ns > x->arrived_ns && left_ms >= p->deadline_min_remaining_ms)
         return true;
-    metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_ARRIVAL, 1);
+    x->late = true;
     http_error_set(&x->error, API_DEADLINE_EXCEEDED,
         "%llu ms are left until the deadline; at least %u are needed", (unsigned long long)left_ms,
         p->deadline_min_remaining_ms);
@@ -314,11 +313,20 @@ static void check_body(struct head *h)
         x->close = true;
 }
 
+static const struct error_shape *shape_of(const struct http_service *service, const char *uri)
+{
+    for (size_t i = 0; i < service->n_shapes; i++)
+        if (strncmp(uri, service->shapes[i].prefix, strlen(service->shapes[i].prefix)) == 0)
+            return &service->shapes[i];
+    return NULL;
+}
+
 void gate_head(struct exchange *x, const char *url, const char *method, const char *version)
 {
+    const struct http_service *service = x->server->service;
     struct head h = {.x = x};
     x->chunked = strcmp(version, "HTTP/1.1") == 0;
-    x->error.openai = strncmp(x->uri, "/v1/", 4) == 0;
+    x->error.shape = shape_of(service, x->uri);
     if (!check_head(&h, url, method, version))
         return;
     take_correlation_id(&h);
@@ -330,19 +338,19 @@ void gate_head(struct exchange *x, const char *url, const char *method, const ch
     path[n] = 0;
     const char *parameter = NULL;
     if (check_key(&h, path)) {
-        x->route = route_find(method, path, &parameter, x->allow, sizeof(x->allow), &x->error);
+        x->route = route_find(service, method, path, &parameter, x->allow, sizeof(x->allow), &x->error);
         if (x->route && x->route->flags & ROUTE_KEYED && !x->server->n_keys) {
             x->route = NULL;
             http_error_set(&x->error, API_NOT_FOUND, "this route needs configured API keys");
         }
     } else {
         struct http_error ignored = {.code = API_OK};
-        x->route =
-            route_find(method, path, &parameter, x->allow, sizeof(x->allow), &ignored); /* for the count */
+        x->route = route_find(
+            service, method, path, &parameter, x->allow, sizeof(x->allow), &ignored); /* for the count */
         x->allow[0] = 0;
     }
     x->parameter = parameter ? x->uri + (parameter - path) : NULL;
-    if (x->route && x->route->flags & ROUTE_JOB && !x->error.code)
+    if (x->route && x->route->flags & ROUTE_WORK && !x->error.code)
         take_deadline(&h);
     check_body(&h);
 }

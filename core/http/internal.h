@@ -8,11 +8,14 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "engine/job.h"
 #include "chat/chat.h"
 #include "http/conn.h"
 #include "http/error.h"
 #include "http/refuse.h"
+#include "http/routes.h"
 #include "http/server.h"
+#include "http/service.h"
 #include "http/wake.h"
 #include "json/out.h"
 #include "json/scan.h"
@@ -29,33 +32,6 @@
 #define HTTP_MAX_CHOICES 16 /* jobs of one request */
 
 struct dialect;
-
-/* A request's route, from the table in routes.c. */
-enum route_flags {
-    ROUTE_OPEN = 1,    /* needs no key */
-    ROUTE_BODY = 2,    /* a JSON body */
-    ROUTE_JOB = 4,     /* counts in requests_total when it is refused */
-    ROUTE_PREFIX = 8,  /* the last part of the path is a parameter */
-    ROUTE_KEYED = 16,  /* not there without configured keys */
-    ROUTE_SLASHES = 32 /* the parameter may have some */
-};
-struct route {
-    const char *method, *path;
-    unsigned flags;
-    /* Any thread (an intake thread for large bodies): from x->body to x->request,
-     * x->answer or x->error. NULL: nothing to parse. */
-    void (*parse)(struct exchange *x);
-    /* Loop thread: answers, or leaves x waiting for its job. */
-    void (*run)(struct exchange *x);
-};
-extern const struct route http_routes[];
-extern const size_t http_n_routes;
-/* NULL: error is set to NOT_FOUND or METHOD_NOT_ALLOWED (then allow is filled in).
- * parameter: where the last part of a PREFIX route begins in path. */
-const struct route *route_find(const char *method, const char *path, const char **parameter, char *allow,
-    size_t allow_size, struct http_error *error);
-/* May this path be asked without a key, whatever the method? */
-bool route_path_is_open(const char *path);
 
 enum exchange_state {
     X_HEAD,      /* the library parses the head */
@@ -111,6 +87,7 @@ struct exchange {
     struct exchange *next; /* in wake->head, runnable or the intake queue */
     struct wake *wake;
     struct http_server *server;
+    void *daemon;      /* service.arg */
     struct conn *conn; /* NULL once the connection has dropped it */
     struct MHD_Connection *mhd;
     enum exchange_state state;
@@ -121,10 +98,10 @@ struct exchange {
     size_t n_uri;
     const char *parameter;
     char correlation_id[JOB_CORRELATION_MAX + 1];
-    uint64_t arrived_ns, deadline_ns; /* monotonic; 0: none */
-    uint32_t owner;                   /* the key's number, from 1; 0: none are configured */
-    bool deadline_clamped, close, counted;
-    bool chunked; /* HTTP/1.1: so the library sends a stream */
+    uint64_t arrived_ns, deadline_ns;            /* monotonic; 0: none */
+    uint32_t owner;                              /* the key's number, from 1; 0: none are configured */
+    bool deadline_clamped, late, close, counted; /* late: the deadline left too little at arrival */
+    bool chunked;                                /* HTTP/1.1: so the library sends a stream */
     char allow[48];
 
     /* body */
@@ -192,9 +169,7 @@ struct http_server {
     size_t n_keys;
     bool check_host, strict_head;
     char own_host[64]; /* literal address that it listens on, "" if none */
-    struct engine *engine;
-    struct health *health;
-    _Atomic(struct http_model *) model;
+    const struct http_service *service;
     atomic_bool draining, stopping;
     atomic_uint n_connections;
     atomic_size_t body_bytes; /* held by bodies that arrive or wait to be parsed */
@@ -202,7 +177,7 @@ struct http_server {
     char unix_path[108]; /* to unlink; "" */
     struct loop loops[HTTP_MAX_LOOPS];
     unsigned n_loops;
-    struct wake *wakes;
+    struct hub *hub;
     int reserve_fd; /* closed to accept and refuse when descriptors run out */
     pthread_mutex_t reserve_lock;
     struct intake *intake;
@@ -254,10 +229,8 @@ void exchange_answer(struct exchange *x, unsigned status, const char *type, char
 void exchange_answer_json(struct exchange *x, unsigned status, struct json_out *o);
 /* The parameter of its path with escapes undone and NUL-terminated; false: more than fits. */
 bool exchange_parameter(const struct exchange *x, char *out, size_t size, size_t *n);
-/* NULL: x->error says that it is still loading. */
-const struct http_model *exchange_model(struct exchange *x);
-/* False: x->error says that this worker is shutting down. */
-bool exchange_takes_jobs(struct exchange *x);
+/* False: x->error says that the daemon is shutting down. */
+bool exchange_takes_work(struct exchange *x);
 
 /* gate.c: refuses by setting x->error; x->close for what may not go on. */
 void gate_head(struct exchange *x, const char *url, const char *method, const char *version);

@@ -37,7 +37,7 @@ static bool accept_without_descriptors(struct loop *l)
 {
     struct http_server *s = l->server;
     struct http_error e = {.code = API_OK, .retry_after_s = 1};
-    http_error_set(&e, API_TOO_MANY_CONNECTIONS, "this worker is out of file descriptors");
+    http_error_set(&e, API_TOO_MANY_CONNECTIONS, "the %s is out of file descriptors", s->service->name);
     pthread_mutex_lock(&s->reserve_lock);
     if (s->reserve_fd >= 0)
         close(s->reserve_fd);

@@ -5,6 +5,7 @@
 
 #include <json-c/json.h>
 
+#include "http/api.h"
 #include "http/internal.h"
 #include "http/json-in.h"
 

@@ -3,7 +3,7 @@
 #define ORCD_HTTP_PARAMS_H
 
 #include "http/error.h"
-#include "http/server.h"
+#include "http/api.h"
 
 /* Fills in *r but for ids of the head, arrival and deadline. False: error is set (r may
  * hold memory; request_release frees it). Any thread. */

@@ -9,10 +9,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/util.h"
 #include "http/internal.h"
-#include "metrics.h"
 
 #define INTAKE_THREADS 2
 #define FLUSH_MS 250 /* for clients that are slow to take their terminal event */
@@ -46,10 +44,9 @@ static struct hub *hub_new(unsigned n)
     return h;
 }
 
-/* Engine thread, once per step: the loops that got news. */
-static void on_flush(void *arg)
+void http_kick(void *hub)
 {
-    struct hub *h = arg;
+    struct hub *h = hub;
     for (unsigned i = 0; i < h->n; i++)
         if (atomic_load_explicit(&h->wakes[i].head, memory_order_relaxed))
             wake_kick(&h->wakes[i]);
@@ -85,7 +82,6 @@ static int check_exposure(struct http_server *s, const struct listen_address *a,
 
 static void server_free(struct http_server *s)
 {
-    struct http_model *m = atomic_load(&s->model);
     for (size_t i = 0; i < s->n_keys; i++) {
         explicit_bzero(s->keys[i], HTTP_KEY_BYTES);
         free(s->keys[i]);
@@ -95,13 +91,6 @@ static void server_free(struct http_server *s)
         close(s->reserve_fd);
     if (s->unix_path[0])
         unlink(s->unix_path);
-    if (m) {
-        free((char *)m->name);
-        free((char *)m->ref);
-        free((char *)m->quant_kind);
-        free((char *)m->arch);
-        free(m);
-    }
     pthread_mutex_destroy(&s->reserve_lock);
     free(s);
 }
@@ -128,7 +117,7 @@ static int start(struct http_server *s, struct listen_address *a, struct orcd_er
     int fds[HTTP_MAX_LOOPS], rc;
     if (!h)
         return error_set(err, ORCD_E_NOMEM, "out of memory or descriptors for the HTTP loops");
-    s->wakes = h->wakes;
+    s->hub = h;
     s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     rc = listen_open(a, s->n_loops, s->params.write_stall_ms, fds, err);
     if (rc)
@@ -149,12 +138,11 @@ static int start(struct http_server *s, struct listen_address *a, struct orcd_er
         intake_free(s->intake);
         return rc;
     }
-    engine_on_flush(s->engine, on_flush, h);
     return 0;
 }
 
-int http_server_start(struct http_server **out, const struct http_params *params, struct engine *engine,
-    struct health *health, struct orcd_error *err)
+int http_server_start(struct http_server **out, const struct http_params *params,
+    const struct http_service *service, struct orcd_error *err)
 {
     struct listen_address a;
     struct http_server *s = calloc(1, sizeof(*s));
@@ -163,8 +151,7 @@ int http_server_start(struct http_server **out, const struct http_params *params
     pthread_mutex_init(&s->reserve_lock, NULL);
     signal(SIGPIPE, SIG_IGN);
     s->params = *params;
-    s->engine = engine;
-    s->health = health;
+    s->service = service;
     s->reserve_fd = -1;
     s->n_loops = (unsigned)min_u64(max_u64(params->threads, 1), HTTP_MAX_LOOPS);
     s->strict_head = strncmp(MHD_get_version(), "0.9.", 4) == 0;
@@ -185,32 +172,14 @@ int http_server_start(struct http_server **out, const struct http_params *params
     return 0;
 }
 
+void *http_server_hub(const struct http_server *s)
+{
+    return s->hub;
+}
+
 const char *http_server_url(const struct http_server *s)
 {
     return s->url;
-}
-
-void http_server_set_model(struct http_server *s, const struct http_model *model)
-{
-    struct http_model *m = malloc(sizeof(*m)), *none = NULL;
-    if (!m) {
-        log_error("out of memory for the model's description");
-        return;
-    }
-    *m = *model;
-    m->since_s = (int64_t)(clock_real_ns() / NS_PER_S);
-    m->name = strdup(model->name ? model->name : "");
-    m->ref = strdup(model->ref ? model->ref : "");
-    m->quant_kind = strdup(model->quant_kind ? model->quant_kind : "");
-    m->arch = strdup(model->arch ? model->arch : "");
-    if (!m->name || !m->ref || !m->quant_kind || !m->arch ||
-        !atomic_compare_exchange_strong(&s->model, &none, m)) {
-        free((char *)m->name);
-        free((char *)m->ref);
-        free((char *)m->quant_kind);
-        free((char *)m->arch);
-        free(m);
-    }
 }
 
 void http_server_drain(struct http_server *s)

@@ -5,9 +5,7 @@
 #ifndef ORCD_HTTP_SERVER_H
 #define ORCD_HTTP_SERVER_H
 
-#include "chat/chat.h"
-#include "engine/engine.h"
-#include "health.h"
+#include "http/service.h"
 
 struct http_server;
 
@@ -20,28 +18,19 @@ struct http_params {
     uint32_t keep_alive_ms, write_stall_ms, ping_ms, metrics_event_ms, request_read_ms;
     uint32_t max_body_kb, max_connections;
     uint32_t deadline_default_ms, deadline_max_ms, deadline_min_remaining_ms;
-    void (*shutdown)(void *arg); /* an authorized POST /v2/shutdown; NULL: 404 */
-    void *shutdown_arg;
 };
 
-/* Binds, listens and starts the loops; answers with MODEL_LOADING until
- * http_server_set_model. PERMISSION: bind without a key beyond loopback;
- * BUSY: port in use (also by another worker of the same user); INVALID: address. */
-int http_server_start(struct http_server **out, const struct http_params *params, struct engine *engine,
-    struct health *health, struct orcd_error *err);
+/* Binds, listens and starts the loops, which answer at once. PERMISSION: bind without a key beyond loopback;
+ * BUSY: port in use (also by another process of the same user); INVALID: address. */
+int http_server_start(struct http_server **out, const struct http_params *params,
+    const struct http_service *service, struct orcd_error *err);
 /* "http://127.0.0.1:8001" or "unix:/run/x.sock": where it really listens. */
 const char *http_server_url(const struct http_server *s);
 
-struct http_model {
-    const struct tokenizer *tokenizer;
-    const struct chat_template *chat;
-    const char *name, *ref, *quant_kind, *arch; /* copied */
-    uint32_t n_ctx;                             /* tokens of a sequence */
-    uint32_t n_vocab;
-    uint64_t weight_bytes;
-    int64_t since_s; /* Unix time; told by http_server_set_model */
-};
-void http_server_set_model(struct http_server *s, const struct http_model *model);
+/* Wakes the loops that have something in their lists: to be called after a batch of
+ * exchange_notify(). Any thread, also when the server is gone. */
+void http_kick(void *hub);
+void *http_server_hub(const struct http_server *s);
 
 /* New jobs get SHUTTING_DOWN; health and metrics go on. */
 void http_server_drain(struct http_server *s);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "http/api.h"
 #include "http/dialect.h"
 #include "metrics.h"
 
@@ -103,7 +104,8 @@ static void next_event(const struct exchange *x, struct event *e, struct json_ou
     } else if (x->metrics_due && x->dialect->metrics) {
         const struct choice *c = &x->choices[0];
         e->kind = EVENT_METRICS;
-        x->dialect->metrics(o, c->formatted, decode_ms(c->job, now), health_memory_used(x->server->health));
+        x->dialect->metrics(
+            o, c->formatted, decode_ms(c->job, now), health_memory_used(api_of(x)->params.health));
     }
 }
 

@@ -1,6 +1,5 @@
 #include "http/error.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,31 +37,7 @@ void http_error_detail_numbers(
         (unsigned long long)b_value);
 }
 
-/* Their names of our errors: what clients look at is `type` and `code`. */
-static const char *openai_type(enum api_code code)
-{
-    int status = api_code_status(code);
-    if (code == API_UNAUTHORIZED)
-        return "authentication_error";
-    if (status == 403)
-        return "permission_error";
-    if (status == 404)
-        return "not_found_error";
-    if (status == 429)
-        return "rate_limit_error";
-    return status >= 500 ? "server_error" : "invalid_request_error";
-}
-
-static void openai_code(char *out, size_t size, enum api_code code)
-{
-    size_t n = 0;
-    const char *name = code == API_UNAUTHORIZED ? "INVALID_API_KEY" : api_code_name(code);
-    for (; name[n] && n + 1 < size; n++)
-        out[n] = (char)tolower((unsigned char)name[n]);
-    out[n] = 0;
-}
-
-static void put_details(struct json_out *o, const char *details)
+void http_error_put_details(struct json_out *o, const char *details)
 {
     if (!details[0])
         return;
@@ -70,18 +45,13 @@ static void put_details(struct json_out *o, const char *details)
     json_out_raw(o, details, strlen(details));
 }
 
-void http_error_openai(struct json_out *o, enum api_code code, const char *message, const char *param,
-    const char *details, const char *correlation_id)
+static void write_native(struct json_out *o, const struct http_error *e, const char *correlation_id)
 {
-    char name[48];
-    openai_code(name, sizeof(name), code);
     json_out_open(o, NULL, '{');
     json_out_open(o, "error", '{');
-    json_out_text(o, "message", message);
-    json_out_text(o, "type", openai_type(code));
-    json_out_text(o, "param", param && param[0] ? param : NULL);
-    json_out_text(o, "code", name);
-    put_details(o, details);
+    json_out_text(o, "code", api_code_name(e->code));
+    json_out_text(o, "message", e->message);
+    http_error_put_details(o, e->details);
     json_out_text(o, "correlation_id", correlation_id);
     json_out_close(o, '}');
     json_out_close(o, '}');
@@ -91,19 +61,10 @@ char *http_error_body(const struct http_error *e, const char *correlation_id, si
 {
     struct json_out o;
     json_out_growing(&o);
-    if (e->openai) {
-        http_error_openai(&o, e->code, e->message, e->param, e->details, correlation_id);
-        json_out_raw(&o, "\n", 1);
-        return json_out_take(&o, n);
-    }
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "error", '{');
-    json_out_text(&o, "code", api_code_name(e->code));
-    json_out_text(&o, "message", e->message);
-    put_details(&o, e->details);
-    json_out_text(&o, "correlation_id", correlation_id);
-    json_out_close(&o, '}');
-    json_out_close(&o, '}');
+    if (e->shape)
+        e->shape->write(&o, e, correlation_id);
+    else
+        write_native(&o, e, correlation_id);
     json_out_raw(&o, "\n", 1);
     return json_out_take(&o, n);
 }

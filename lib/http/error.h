@@ -1,4 +1,9 @@
-/* What goes back to a client: an error of the API, or a body. */
+/*
+ * An error of an API, as clients are told: a code, a text, details, and the shape in which
+ * a family of paths tells it. A plain value; any thread. Begin with {.code = API_OK}; the
+ * first http_error_set() counts, so that whoever checks several things keeps the first
+ * problem; details follow the error that they belong to.
+ */
 #ifndef ORCD_HTTP_ERROR_H
 #define ORCD_HTTP_ERROR_H
 
@@ -10,13 +15,25 @@
 #include "json/out.h"
 #include "http/codes.h"
 
+struct http_error;
+typedef void (*error_header_fn)(void *arg, const char *name, const char *value);
+
+/* How errors look on paths that begin with prefix. */
+struct error_shape {
+    const char *prefix;
+    void (*write)(struct json_out *o, const struct http_error *e, const char *correlation_id);
+    /* Headers besides the usual, of every answer on such a path; NULL: none. */
+    void (*headers)(const struct http_error *e, const char *correlation_id, error_header_fn add, void *arg);
+    const char *not_found; /* the message of 404 */
+};
+
 struct http_error {
     enum api_code code; /* API_OK: none */
     char message[256];
     char details[256]; /* a JSON object, or "" */
     char param[64];    /* the field at fault, or "" */
     uint32_t retry_after_s;
-    bool openai; /* told in the shape of OpenAI's API */
+    const struct error_shape *shape; /* NULL: the native one, {"error":{"code","message",..}} */
 };
 
 void http_error_set(struct http_error *e, enum api_code code, const char *fmt, ...) ORCD_PRINTF(3, 4);
@@ -25,9 +42,8 @@ void http_error_detail_field(struct http_error *e, const char *path, const char 
 /* details: {"a":1,"b":2}; names are plain. */
 void http_error_detail_numbers(
     struct http_error *e, const char *a, uint64_t a_value, const char *b, uint64_t b_value);
-/* {"error": ...} in OpenAI's shape; param may be NULL or "". */
-void http_error_openai(struct json_out *o, enum api_code code, const char *message, const char *param,
-    const char *details, const char *correlation_id);
+/* ,"details":{..} within an object, or nothing for "". */
+void http_error_put_details(struct json_out *o, const char *details);
 /* The body, malloc'ed; NULL: out of memory. */
 char *http_error_body(const struct http_error *e, const char *correlation_id, size_t *n);
 

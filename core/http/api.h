@@ -1,0 +1,48 @@
+/*
+ * The worker behind its HTTP server: routes, and what their handlers know besides the
+ * request. Made before the server, freed after it and after the engine. Handlers run on
+ * HTTP loops and intake threads; api_set_model() may come from any thread, once.
+ */
+#ifndef ORCD_HTTP_API_H
+#define ORCD_HTTP_API_H
+
+#include "chat/chat.h"
+#include "engine/engine.h"
+#include "health.h"
+#include "http/service.h"
+
+struct http_model {
+    const struct tokenizer *tokenizer;
+    const struct chat_template *chat;
+    const char *name, *ref, *quant_kind, *arch; /* copied */
+    uint32_t n_ctx;                             /* tokens of a sequence */
+    uint32_t n_vocab;
+    uint64_t weight_bytes;
+    int64_t since_s; /* Unix time; set by api_set_model */
+};
+
+struct api_params {
+    struct engine *engine; /* borrowed, as health is */
+    struct health *health;
+    void (*shutdown)(void *arg); /* an authorized POST /v2/shutdown; NULL: 404 */
+    void *shutdown_arg;
+};
+
+struct api {
+    struct api_params params;
+    _Atomic(struct http_model *) model; /* NULL: still loading */
+    struct http_service service;
+};
+
+/* NOMEM. */
+int api_new(struct api **out, const struct api_params *params, struct orcd_error *err);
+void api_free(struct api *a); /* takes NULL */
+/* The model is loaded: requests for work are taken. The first call counts. */
+void api_set_model(struct api *a, const struct http_model *model);
+
+/* The exchange's own: valid while its server runs. */
+struct api *api_of(const struct exchange *x);
+/* NULL: x->error says that it is still loading. */
+const struct http_model *api_model(struct exchange *x);
+
+#endif
