@@ -1,9 +1,9 @@
 libcore_a_SOURCES += \
-	core/http/server.c core/http/server.h core/http/internal.h \
-	core/http/listen.c core/http/loop.c core/http/wake.c core/http/wake.h core/http/conn.c core/http/conn.h \
-	core/http/refuse.c core/http/refuse.h core/http/exchange.c core/http/stream.c core/http/direct.c \
-	core/http/gate.c core/http/routes.c core/http/routes.h core/http/service.h \
-	core/http/api.c core/http/api.h core/http/error-openai.c core/http/error-openai.h core/http/intake.c \
+	lib/http/server.c lib/http/server.h lib/http/internal.h \
+	lib/http/listen.c lib/http/loop.c lib/http/wake.c lib/http/wake.h lib/http/conn.c lib/http/conn.h \
+	lib/http/refuse.c lib/http/refuse.h lib/http/exchange.c lib/http/stream.c lib/http/direct.c \
+	lib/http/gate.c lib/http/routes.c lib/http/routes.h lib/http/service.h \
+	core/http/api.c core/http/api.h core/http/error-openai.c core/http/error-openai.h lib/http/intake.c \
 	core/http/sse.c core/http/sse.h \
 	core/http/choice.c core/http/dialect.h core/http/answer-native.c \
 	core/http/api-native.c core/http/api-native.h core/http/params.c core/http/params.h \
