@@ -112,7 +112,6 @@ static int start_http(struct worker *w, struct orcd_error *err)
         .keep_alive_ms = (uint32_t)c->http.keep_alive_ms,
         .write_stall_ms = (uint32_t)c->http.write_stall_ms,
         .ping_ms = (uint32_t)c->http.ping_ms,
-        .metrics_event_ms = (uint32_t)c->http.metrics_event_ms,
         .request_read_ms = (uint32_t)c->http.request_read_ms,
         .max_body_kb = (uint32_t)c->http.max_body_kb,
         .max_connections = (uint32_t)c->http.max_connections,
@@ -123,6 +122,7 @@ static int start_http(struct worker *w, struct orcd_error *err)
     struct api_params api = {
         .engine = w->engine,
         .health = w->health,
+        .metrics_event_ms = (uint32_t)c->http.metrics_event_ms,
         .shutdown = on_shutdown_request,
         .shutdown_arg = w,
     };

@@ -19,6 +19,7 @@ EXTRA_DIST += tests/lib/run-test tests/python-packages.txt
 TEST_LIBS = $(CORE_LIBS) $(CMOCKA_LIBS)
 TEST_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 
+include tests/walls.mk
 include tests/model.mk
 include tests/tokenizer.mk
 include tests/chat.mk

@@ -23,7 +23,7 @@
 #include "sample/sampler.h"
 
 #define JOB_ID_MAX 128
-#define JOB_CORRELATION_MAX 64
+#define JOB_CORRELATION_MAX 64 /* HTTP_CORRELATION_MAX */
 #define JOB_STOP_MAX 4
 #define JOB_STOP_CHAT 2 /* more, of a chat template */
 #define JOB_STOP_BYTES 256

@@ -208,20 +208,20 @@ static void put_choice(struct json_out *o, const struct choice *c)
     json_out_close(o, '}');
 }
 
-static void answer(struct exchange *x)
+static void answer(struct generation *g)
 {
     struct json_out o;
     json_out_growing(&o);
-    openai_answer_open(&o, x, OBJECT);
-    for (uint32_t i = 0; i < x->n_choices; i++)
-        put_choice(&o, &x->choices[i]);
-    openai_answer_close(&o, x);
-    exchange_answer_json(x, 200, &o);
+    openai_answer_open(&o, g, OBJECT);
+    for (uint32_t i = 0; i < g->n_choices; i++)
+        put_choice(&o, &g->choices[i]);
+    openai_answer_close(&o, g);
+    exchange_answer_json(g->x, 200, &o);
 }
 
-static void prepare(struct exchange *x)
+static void prepare(struct generation *g)
 {
-    openai_head(x, OBJECT);
+    openai_head(g, OBJECT);
 }
 
 const struct dialect dialect_completions = {

@@ -2,13 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/api.h"
 #include "http/dialect.h"
 #include "http/sse.h"
 
-static const char *model_ref(const struct exchange *x)
+static const char *model_ref(const struct generation *g)
 {
-    const struct http_model *m = atomic_load(&api_of(x)->model);
+    const struct http_model *m = atomic_load(&api_of(g->x)->model);
     return m ? m->ref : "";
 }
 
@@ -20,7 +19,7 @@ static bool is_chat(const struct choice *c)
 
 static void started(struct json_out *o, const struct choice *c)
 {
-    sse_started(o, c->job, model_ref(c->x));
+    sse_started(o, c->job, model_ref(c->g));
 }
 
 static void token(struct json_out *o, const struct choice *c, uint32_t index, struct cursor *at)
@@ -52,9 +51,9 @@ static void error(struct json_out *o, const struct choice *c)
 }
 
 /* The one choice's end was the last event. */
-static void closing(struct json_out *o, const struct exchange *x)
+static void closing(struct json_out *o, const struct generation *g)
 {
-    (void)o, (void)x;
+    (void)o, (void)g;
 }
 
 /* n bytes of its text, and what was held back at its end. */
@@ -109,14 +108,14 @@ static void put_chat(struct json_out *o, const struct choice *c)
         free(texts[CHAT_REASONING].s);
 }
 
-static void answer(struct exchange *x)
+static void answer(struct generation *g)
 {
-    const struct choice *c = &x->choices[0];
+    const struct choice *c = &g->choices[0];
     const struct job *j = c->job;
     struct json_out o;
     json_out_growing(&o);
     json_out_open(&o, NULL, '{');
-    sse_started_fields(&o, j, model_ref(x));
+    sse_started_fields(&o, j, model_ref(g));
     /* Entries follow each other in the text, so it is one piece. */
     uint32_t n = j->end.n_published;
     const struct job_token *last = n ? &j->tokens[n - 1] : NULL;
@@ -143,7 +142,7 @@ static void answer(struct exchange *x)
     }
     sse_end_fields(&o, j);
     json_out_close(&o, '}');
-    exchange_answer_json(x, 200, &o);
+    exchange_answer_json(g->x, 200, &o);
 }
 
 const struct dialect dialect_native = {

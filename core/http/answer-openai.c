@@ -1,4 +1,3 @@
-#include "http/api.h"
 #include "http/answer-openai.h"
 
 #include <stdlib.h>
@@ -7,36 +6,36 @@
 #include "base/util.h"
 #include "http/error-openai.h"
 
-static const struct http_model *model_of(const struct exchange *x)
+static const struct http_model *model_of(const struct generation *g)
 {
-    return atomic_load(&api_of(x)->model); /* there is one: it has jobs */
+    return atomic_load(&api_of(g->x)->model); /* there is one: it has jobs */
 }
 
-static void put_lead(struct json_out *o, const struct exchange *x, const char *object)
+static void put_lead(struct json_out *o, const struct generation *g, const char *object)
 {
     json_out_open(o, NULL, '{');
-    json_out_text(o, "id", x->job_id);
+    json_out_text(o, "id", g->id);
     json_out_text(o, "object", object);
-    json_out_i64(o, "created", x->created_s);
-    json_out_text(o, "model", model_of(x)->ref);
+    json_out_i64(o, "created", g->created_s);
+    json_out_text(o, "model", model_of(g)->ref);
 }
 
-void openai_head(struct exchange *x, const char *object)
+void openai_head(struct generation *g, const char *object)
 {
     struct json_out o;
     json_out_growing(&o);
     json_out_raw(&o, "data: ", 6);
-    put_lead(&o, x, object);
+    put_lead(&o, g, object);
     json_out_open(&o, "choices", '[');
     json_out_raw(&o, "{\"index\":", 9);
-    x->head = json_out_take(&o, &x->n_head);
-    if (!x->head)
-        http_error_set(&x->error, API_INTERNAL, "out of memory");
+    g->head = json_out_take(&o, &g->n_head);
+    if (!g->head)
+        http_error_set(&g->x->error, API_INTERNAL, "out of memory");
 }
 
 void openai_chunk_open(struct json_out *o, const struct choice *c)
 {
-    json_out_raw(o, c->x->head, c->x->n_head);
+    json_out_raw(o, c->g->head, c->g->n_head);
     json_out_digits(o, c->index);
     o->comma = true;
 }
@@ -46,7 +45,7 @@ void openai_chunk_close(struct json_out *o, const struct choice *c, const char *
     o->comma = true;
     json_out_text(o, "finish_reason", finish);
     json_out_raw(o, "}]", 2);
-    if (c->x->with_usage)
+    if (c->g->with_usage)
         json_out_raw(o, ",\"usage\":null", 13);
     json_out_raw(o, "}\n\n", 3);
 }
@@ -75,20 +74,20 @@ void openai_error(struct json_out *o, const struct choice *c)
     o->comma = false;
     struct http_error told = {.code = API_OK};
     http_error_set(&told, e->code, "%s", e->message);
-    openai_error_write(o, &told, c->x->correlation_id);
+    openai_error_write(o, &told, c->g->x->correlation_id);
     json_out_raw(o, "\n\n", 2);
     put_done(o);
 }
 
 /* A prompt counts once, however many answers it has. */
-static void put_usage(struct json_out *o, const struct exchange *x)
+static void put_usage(struct json_out *o, const struct generation *g)
 {
     uint64_t in = 0, out = 0, cached = 0, reasoning = 0;
-    for (uint32_t i = 0; i < x->n_choices; i++) {
-        const struct job *j = x->choices[i].job;
+    for (uint32_t i = 0; i < g->n_choices; i++) {
+        const struct job *j = g->choices[i].job;
         out += j->end.tokens_out;
-        reasoning += x->choices[i].cursor.n_reasoning;
-        if (i % x->n_each)
+        reasoning += g->choices[i].cursor.n_reasoning;
+        if (i % g->n_each)
             continue;
         in += j->request.n_tokens;
         cached += j->started.cached_tokens;
@@ -100,7 +99,7 @@ static void put_usage(struct json_out *o, const struct exchange *x)
     json_out_open(o, "prompt_tokens_details", '{');
     json_out_u64(o, "cached_tokens", cached);
     json_out_close(o, '}');
-    if (x->dialect == &dialect_chat) {
+    if (g->dialect == &dialect_chat) {
         json_out_open(o, "completion_tokens_details", '{');
         json_out_u64(o, "reasoning_tokens", reasoning);
         json_out_close(o, '}');
@@ -108,38 +107,38 @@ static void put_usage(struct json_out *o, const struct exchange *x)
     json_out_close(o, '}');
 }
 
-void openai_closing(struct json_out *o, const struct exchange *x)
+void openai_closing(struct json_out *o, const struct generation *g)
 {
     static const char before[] = "{\"index\":";
-    if (x->with_usage) {
-        json_out_raw(o, x->head, x->n_head - (sizeof(before) - 1)); /* no choice in this one */
+    if (g->with_usage) {
+        json_out_raw(o, g->head, g->n_head - (sizeof(before) - 1)); /* no choice in this one */
         json_out_raw(o, "]", 1);
         o->comma = true;
-        put_usage(o, x);
+        put_usage(o, g);
         json_out_raw(o, "}\n\n", 3);
     }
     put_done(o);
 }
 
-void openai_answer_open(struct json_out *o, const struct exchange *x, const char *object)
+void openai_answer_open(struct json_out *o, const struct generation *g, const char *object)
 {
-    put_lead(o, x, object);
+    put_lead(o, g, object);
     json_out_open(o, "choices", '[');
 }
 
-void openai_answer_close(struct json_out *o, const struct exchange *x)
+void openai_answer_close(struct json_out *o, const struct generation *g)
 {
     json_out_close(o, ']');
-    put_usage(o, x);
+    put_usage(o, g);
     json_out_close(o, '}');
 }
 
 bool openai_is_mark(const struct choice *c, int32_t id)
 {
-    return tokenizer_is_control(model_of(c->x)->tokenizer, id);
+    return tokenizer_is_control(model_of(c->g)->tokenizer, id);
 }
 
 const char *openai_piece(const struct choice *c, int32_t id, size_t *n)
 {
-    return tokenizer_piece(model_of(c->x)->tokenizer, id, true, n);
+    return tokenizer_piece(model_of(c->g)->tokenizer, id, true, n);
 }

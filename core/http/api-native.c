@@ -83,19 +83,19 @@ void native_execute_parse(struct exchange *x)
     if (!exchange_takes_work(x))
         return;
     const struct http_model *m = api_model(x);
-    x->dialect = &dialect_native;
-    if (!m || !choices_new(x, 1))
+    struct generation *g = m ? generation_new(x, &dialect_native) : NULL;
+    if (!g || !choices_new(g, 1))
         return;
-    struct request *r = &x->choices[0].request;
-    if (params_read_job(r, m, x->body, x->n_body, &x->error)) {
-        x->stream = r->stream;
-        x->choices[0].cursor.split = r->answer;
+    struct choice *c = &g->choices[0];
+    if (params_read_job(&c->request, m, x->body.text, x->body.n, &x->error)) {
+        g->stream = c->request.stream;
+        c->cursor.split = c->request.answer;
     }
 }
 
 void native_execute(struct exchange *x)
 {
-    choices_submit(x);
+    choices_submit(generation_of(x));
 }
 
 /* --- cancel --------------------------------------------------------------------------------- */
@@ -116,14 +116,23 @@ static void cancel(struct exchange *x, const char *job_id)
     exchange_answer_json(x, 202, &o);
 }
 
+static const struct http_work job_id_work = {.free = free};
+
+/* Large bodies are parsed by another thread than the one that cancels. */
 void native_cancel_parse(struct exchange *x)
 {
-    params_read_job_id(x->job_id, x->body, x->n_body, &x->error);
+    char id[JOB_ID_MAX + 1], *copy;
+    if (!params_read_job_id(id, x->body.text, x->body.n, &x->error))
+        return;
+    if ((copy = strdup(id)))
+        exchange_attach(x, &job_id_work, copy);
+    else
+        http_error_set(&x->error, API_INTERNAL, "out of memory");
 }
 
 void native_cancel(struct exchange *x)
 {
-    cancel(x, x->job_id);
+    cancel(x, x->work);
 }
 
 void native_cancel_by_path(struct exchange *x)
@@ -167,7 +176,7 @@ static void read_text_request(struct exchange *x, json_object *root, struct text
 void native_tokenize(struct exchange *x)
 {
     const struct http_model *m = api_model(x);
-    json_object *root = m ? json_in_parse(x->body, x->n_body, &x->error) : NULL;
+    json_object *root = m ? json_in_parse(x->body.text, x->body.n, &x->error) : NULL;
     if (!root)
         return;
     struct text_request t = {.add_special = true};
@@ -228,7 +237,7 @@ static int32_t *read_ids(struct exchange *x, const struct http_model *m, json_ob
 void native_detokenize(struct exchange *x)
 {
     const struct http_model *m = api_model(x);
-    json_object *root = m ? json_in_parse(x->body, x->n_body, &x->error) : NULL;
+    json_object *root = m ? json_in_parse(x->body.text, x->body.n, &x->error) : NULL;
     if (!root)
         return;
     size_t n = 0, n_text = 0;

@@ -54,23 +54,24 @@ void openai_model(struct exchange *x)
 void openai_completions_parse(struct exchange *x)
 {
     const struct http_model *m = exchange_takes_work(x) ? api_model(x) : NULL;
-    x->dialect = &dialect_completions;
-    if (m)
-        params_read_completion(x, m);
+    struct generation *g = m ? generation_new(x, &dialect_completions) : NULL;
+    if (g)
+        params_read_completion(g, m);
 }
 
 void openai_chat_parse(struct exchange *x)
 {
     const struct http_model *m = exchange_takes_work(x) ? api_model(x) : NULL;
-    x->dialect = &dialect_chat;
-    if (m)
-        params_read_chat(x, m);
+    struct generation *g = m ? generation_new(x, &dialect_chat) : NULL;
+    if (g)
+        params_read_chat(g, m);
 }
 
 void openai_run(struct exchange *x)
 {
-    if (x->stream)
-        x->dialect->prepare(x);
+    struct generation *g = generation_of(x);
+    if (g->stream)
+        g->dialect->prepare(g);
     if (!x->error.code)
-        choices_submit(x);
+        choices_submit(g);
 }

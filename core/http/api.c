@@ -9,7 +9,6 @@
 #include "http/api-native.h"
 #include "http/api-openai.h"
 #include "http/error-openai.h"
-#include "http/internal.h"
 #include "metrics.h"
 
 static const struct route routes[] = {

@@ -9,7 +9,7 @@
 #include "chat/chat.h"
 #include "engine/engine.h"
 #include "health.h"
-#include "http/service.h"
+#include "http/exchange.h"
 
 struct http_model {
     const struct tokenizer *tokenizer;
@@ -24,6 +24,7 @@ struct http_model {
 struct api_params {
     struct engine *engine; /* borrowed, as health is */
     struct health *health;
+    uint32_t metrics_event_ms;   /* least distance of metrics events on a stream; 0: none */
     void (*shutdown)(void *arg); /* an authorized POST /v2/shutdown; NULL: 404 */
     void *shutdown_arg;
 };

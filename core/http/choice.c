@@ -1,37 +1,35 @@
-/* The jobs of an exchange: made, handed to the engine, ended and logged together. */
+/* The jobs of a generation: made, handed to the engine, ended and logged together. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "http/api.h"
-#include "http/internal.h"
+#include "http/direct.h"
+#include "http/generation.h"
 
-bool choices_new(struct exchange *x, uint32_t n)
+bool choices_new(struct generation *g, uint32_t n)
 {
-    x->choices = calloc(n, sizeof(*x->choices));
-    if (!x->choices) {
-        http_error_set(&x->error, API_INTERNAL, "out of memory");
+    g->choices = calloc(n, sizeof(*g->choices));
+    if (!g->choices) {
+        http_error_set(&g->x->error, API_INTERNAL, "out of memory");
         return false;
     }
     for (uint32_t i = 0; i < n; i++) {
-        x->choices[i].x = x;
-        x->choices[i].index = i;
+        g->choices[i].g = g;
+        g->choices[i].index = i;
     }
-    x->n_choices = n;
+    g->n_choices = n;
     return true;
 }
 
-void choices_free(struct exchange *x)
+void choices_free(struct generation *g)
 {
-    for (uint32_t i = 0; i < x->n_choices; i++) {
-        request_release(&x->choices[i].request);
-        free(x->choices[i].echo);
+    for (uint32_t i = 0; i < g->n_choices; i++) {
+        request_release(&g->choices[i].request);
+        free(g->choices[i].echo);
     }
-    free(x->choices);
-    x->choices = NULL;
-    x->n_choices = 0;
+    free(g->choices);
 }
 
 const char *choice_phase(const struct job_end *end)
@@ -70,33 +68,32 @@ static void choice_log(struct choice *c)
 static void job_ready(struct job *job, bool few)
 {
     struct choice *c = job->consumer;
-    struct exchange *x = c->x;
     /* An answer in one piece needs no wake-up for each token. Nothing is asked of the
-     * other choices: the exchange may be about to submit them. */
+     * other choices: they may be about to be submitted. */
     if (!job_ended(job) &&
         !(job->request.stream && atomic_load_explicit(&job->has_started, memory_order_acquire)))
         return;
-    if (few ? !direct_send(x) : atomic_exchange(&x->parked, AWAKE) == PARKED)
-        wake_push(x->wake, x);
+    exchange_notify(c->g->x, few);
 }
 
 static void job_release(void *consumer)
 {
     struct choice *c = consumer;
     choice_log(c); /* where the client left before its job's end */
-    exchange_unref(c->x);
+    exchange_unref(c->g->x);
 }
 
 /* --- submitting -------------------------------------------------------------------------- */
 
 static bool make_job(struct choice *c, const struct http_model *m)
 {
-    struct exchange *x = c->x;
+    struct exchange *x = c->g->x;
     struct request *r = &c->request;
     struct orcd_error err = ORCD_ERROR_INIT;
+    _Static_assert(sizeof(r->correlation_id) == sizeof(x->correlation_id), "one length for both");
     memcpy(r->correlation_id, x->correlation_id, sizeof(r->correlation_id));
     r->owner = x->owner;
-    r->stream = x->stream;
+    r->stream = c->g->stream;
     r->arrived_ns = x->arrived_ns;
     r->deadline_ns = x->deadline_ns;
     r->deadline_clamped = x->deadline_clamped;
@@ -108,7 +105,7 @@ static bool make_job(struct choice *c, const struct http_model *m)
      * call is set before. */
     c->job->consumer = c;
     c->job->ready = job_ready;
-    atomic_fetch_add(&x->refs, 1);
+    exchange_ref(x);
     c->job->release = job_release;
     return true;
 }
@@ -125,10 +122,10 @@ static void error_of_refusal(struct exchange *x, const struct engine_refusal *r)
 }
 
 /* Those from `from` on were never given to the engine. */
-static void forget_from(struct exchange *x, uint32_t from)
+static void forget_from(struct generation *g, uint32_t from)
 {
-    for (uint32_t i = from; i < x->n_choices; i++) {
-        struct choice *c = &x->choices[i];
+    for (uint32_t i = from; i < g->n_choices; i++) {
+        struct choice *c = &g->choices[i];
         struct job *j = c->job;
         c->logged = true;
         c->job = NULL;
@@ -136,72 +133,65 @@ static void forget_from(struct exchange *x, uint32_t from)
     }
 }
 
-static void abort_all(struct exchange *x, enum abort_reason reason, uint64_t noticed_ns)
+void choices_abort(struct generation *g, enum abort_reason reason, uint64_t noticed_ns)
 {
-    for (uint32_t i = 0; i < x->n_choices; i++) {
-        struct job *j = x->choices[i].job;
+    for (uint32_t i = 0; i < g->n_choices; i++) {
+        struct job *j = g->choices[i].job;
         if (j && !job_ended(j))
-            engine_job_abort_noticed(api_of(x)->params.engine, j, reason, noticed_ns);
+            engine_job_abort_noticed(api_of(g->x)->params.engine, j, reason, noticed_ns);
     }
 }
 
-void choices_submit(struct exchange *x)
+void choices_submit(struct generation *g)
 {
+    struct exchange *x = g->x;
     const struct http_model *m = api_model(x);
     struct engine_refusal refusal;
     if (!m || !exchange_takes_work(x))
         return;
-    for (uint32_t i = 0; i < x->n_choices; i++) {
-        if (!make_job(&x->choices[i], m)) {
-            forget_from(x, 0);
+    for (uint32_t i = 0; i < g->n_choices; i++) {
+        if (!make_job(&g->choices[i], m)) {
+            forget_from(g, 0);
             return;
         }
     }
-    for (uint32_t i = 0; i < x->n_choices; i++) {
-        if (engine_submit(api_of(x)->params.engine, x->choices[i].job, &refusal) == API_OK)
+    for (uint32_t i = 0; i < g->n_choices; i++) {
+        if (engine_submit(api_of(x)->params.engine, g->choices[i].job, &refusal) == API_OK)
             continue;
         error_of_refusal(x, &refusal);
-        forget_from(x, i);
-        abort_all(x, ABORT_CANCEL, clock_mono_ns());
+        forget_from(g, i);
+        choices_abort(g, ABORT_CANCEL, clock_mono_ns());
         return;
     }
-    x->submitted = true;
+    exchange_wait(x);
 }
 
-/* --- all of them -------------------------------------------------------------------------- */
-
-void choices_abort(struct exchange *x, enum abort_reason reason, uint64_t noticed_ns)
+const struct choice *choices_failed(const struct generation *g)
 {
-    if (x->submitted) /* before that an intake thread may have them */
-        abort_all(x, reason, noticed_ns);
-}
-
-const struct choice *choices_failed(const struct exchange *x)
-{
-    for (uint32_t i = 0; i < x->n_choices; i++)
-        if (job_ended(x->choices[i].job) && x->choices[i].job->end.code)
-            return &x->choices[i];
+    for (uint32_t i = 0; i < g->n_choices; i++)
+        if (job_ended(g->choices[i].job) && g->choices[i].job->end.code)
+            return &g->choices[i];
     return NULL;
 }
 
-bool choices_ended(const struct exchange *x)
+bool choices_ended(const struct generation *g)
 {
-    for (uint32_t i = 0; i < x->n_choices; i++)
-        if (x->choices[i].job && !job_ended(x->choices[i].job))
+    for (uint32_t i = 0; i < g->n_choices; i++)
+        if (g->choices[i].job && !job_ended(g->choices[i].job))
             return false;
     return true;
 }
 
-void choices_drop(struct exchange *x, bool whole)
+void choices_drop(struct generation *g, bool whole)
 {
-    for (uint32_t i = 0; i < x->n_choices; i++) {
-        struct choice *c = &x->choices[i];
+    for (uint32_t i = 0; i < g->n_choices; i++) {
+        struct choice *c = &g->choices[i];
         if (!c->job)
             continue;
         if (whole && job_ended(c->job))
             atomic_store(&c->job->delivered, c->job->end.n_published);
         if (job_ended(c->job))
             choice_log(c);
-        job_unref(c->job); /* c->job stays readable until job_release */
+        job_unref(c->job);
     }
 }

@@ -8,12 +8,11 @@
 #ifndef ORCD_HTTP_DIALECT_H
 #define ORCD_HTTP_DIALECT_H
 
-#include "http/api.h"
-#include "http/internal.h"
+#include "http/generation.h"
 
 struct dialect {
-    /* Before the jobs of a stream are submitted; may refuse by x->error. NULL: nothing. */
-    void (*prepare)(struct exchange *x);
+    /* Before the jobs of a stream are submitted; may refuse by g->x->error. NULL: nothing. */
+    void (*prepare)(struct generation *g);
     /* The choice got its slot. */
     void (*started)(struct json_out *o, const struct choice *c);
     /* Entry `index` of its job. */
@@ -25,11 +24,11 @@ struct dialect {
     /* It failed, and the stream with it: the last event. */
     void (*error)(struct json_out *o, const struct choice *c);
     /* After the end of the last choice. */
-    void (*closing)(struct json_out *o, const struct exchange *x);
+    void (*closing)(struct json_out *o, const struct generation *g);
     /* How fast it goes; NULL: never told. */
     void (*metrics)(struct json_out *o, uint32_t tokens_out, double decode_ms, uint64_t memory_bytes);
-    /* The whole answer of jobs that do not stream and did not fail: sets x->answer. */
-    void (*answer)(struct exchange *x);
+    /* The whole answer of jobs that do not stream and did not fail: sets g->x->answer. */
+    void (*answer)(struct generation *g);
 };
 
 extern const struct dialect dialect_native, dialect_completions, dialect_chat;

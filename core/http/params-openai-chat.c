@@ -49,8 +49,8 @@ static void read_limits(struct json_in *in, struct chat_request *d)
 /* The prompt of the first choice; the others get copies. */
 static void read_conversation(struct json_in *in, struct chat_request *d)
 {
-    struct exchange *x = d->q.x;
-    struct request *r = &x->choices[0].request;
+    struct generation *g = d->q.g;
+    struct request *r = &g->choices[0].request;
     memcpy(r->stop, d->q.r.stop, sizeof(r->stop));
     r->n_stop = d->q.r.n_stop;
     params_messages(in, d->q.model, r, &d->options, d->messages);
@@ -62,15 +62,16 @@ static void read_conversation(struct json_in *in, struct chat_request *d)
     chat_split_init(&d->q.r.answer, d->q.model->chat, &d->options);
     if (openai_fit(in->error, &d->q, r, UINT32_MAX))
         openai_finish(&d->q, "chatcmpl-");
-    for (uint32_t i = 0; i < x->n_choices; i++)
-        x->choices[i].cursor.split = d->q.r.answer;
+    for (uint32_t i = 0; i < g->n_choices; i++)
+        g->choices[i].cursor.split = d->q.r.answer;
 }
 
-bool params_read_chat(struct exchange *x, const struct http_model *model)
+bool params_read_chat(struct generation *g, const struct http_model *model)
 {
+    struct exchange *x = g->x;
     struct json_in in = {&x->error, ""};
     struct chat_request d = {.options = CHAT_OPTIONS_INIT};
-    if (openai_begin(&d.q, x, model)) {
+    if (openai_begin(&d.q, g, model)) {
         json_object_object_foreach(d.q.root, name, v)
         {
             if (v && !x->error.code) /* null is the same as not given */
@@ -79,7 +80,7 @@ bool params_read_chat(struct exchange *x, const struct http_model *model)
     }
     if (!x->error.code)
         read_limits(&in, &d);
-    if (!x->error.code && choices_new(x, d.q.n))
+    if (!x->error.code && choices_new(g, d.q.n))
         read_conversation(&in, &d);
     openai_end(&d.q);
     return !x->error.code;

@@ -102,7 +102,7 @@ static void read_stream_options(struct json_in *in, struct openai_request *q, js
     json_object *usage = NULL;
     if (json_in_type(in, "stream_options", v, json_type_object, "an object") &&
         json_object_object_get_ex(v, "include_usage", &usage) && usage)
-        json_in_bool(in, "stream_options.include_usage", usage, &q->x->with_usage);
+        json_in_bool(in, "stream_options.include_usage", usage, &q->g->with_usage);
 }
 
 static void read_u32(
@@ -119,11 +119,11 @@ bool openai_read_common(struct json_in *in, struct openai_request *q, const char
     if (strcmp(name, "model") == 0) {
         params_model(in, q->model, name, v);
     } else if (strcmp(name, "stream") == 0) {
-        json_in_bool(in, name, v, &q->x->stream);
+        json_in_bool(in, name, v, &q->g->stream);
     } else if (strcmp(name, "stream_options") == 0) {
         read_stream_options(in, q, v);
     } else if (strcmp(name, "n") == 0) {
-        read_u32(in, name, v, 1, HTTP_MAX_CHOICES, &q->n);
+        read_u32(in, name, v, 1, GENERATION_MAX_CHOICES, &q->n);
     } else if (strcmp(name, "seed") == 0) {
         read_seed(in, q, v);
     } else if (strcmp(name, "stop") == 0) {
@@ -201,32 +201,34 @@ static bool copy_prompt(struct choice *to, const struct choice *from)
 
 bool openai_finish(struct openai_request *q, const char *id_prefix)
 {
-    struct exchange *x = q->x;
+    struct generation *g = q->g;
+    struct exchange *x = g->x;
     char uuid[37];
     random_uuid(uuid);
-    snprintf(x->job_id, sizeof(x->job_id), "%s%s", id_prefix, uuid);
-    x->created_s = (int64_t)(clock_real_ns() / NS_PER_S);
-    x->n_each = q->n;
-    for (uint32_t i = 0; i < x->n_choices && !x->error.code; i++) {
-        struct choice *c = &x->choices[i];
+    snprintf(g->id, sizeof(g->id), "%s%s", id_prefix, uuid);
+    g->created_s = (int64_t)(clock_real_ns() / NS_PER_S);
+    g->n_each = q->n;
+    for (uint32_t i = 0; i < g->n_choices && !x->error.code; i++) {
+        struct choice *c = &g->choices[i];
         uint32_t first = i - i % q->n;
-        if ((i != first && !copy_prompt(c, &x->choices[first])) || !fill(q, c)) {
+        if ((i != first && !copy_prompt(c, &g->choices[first])) || !fill(q, c)) {
             http_error_set(&x->error, API_INTERNAL, "out of memory");
             break;
         }
         if (i == 0)
-            memcpy(c->request.job_id, x->job_id, sizeof(x->job_id));
+            memcpy(c->request.job_id, g->id, sizeof(g->id));
         else
-            snprintf(c->request.job_id, sizeof(c->request.job_id), "%.100s:%u", x->job_id, i);
+            snprintf(c->request.job_id, sizeof(c->request.job_id), "%.100s:%u", g->id, i);
     }
     return !x->error.code;
 }
 
-bool openai_begin(struct openai_request *q, struct exchange *x, const struct http_model *model)
+bool openai_begin(struct openai_request *q, struct generation *g, const struct http_model *model)
 {
-    *q = (struct openai_request){.x = x, .model = model, .n = 1};
+    struct exchange *x = g->x;
+    *q = (struct openai_request){.g = g, .model = model, .n = 1};
     sample_params_default(&q->r.sampling);
-    q->root = json_in_parse(x->body, x->n_body, &x->error);
+    q->root = json_in_parse(x->body.text, x->body.n, &x->error);
     if (q->root && !json_object_is_type(q->root, json_type_object))
         http_error_set(&x->error, API_INVALID_REQUEST, "the body must be a JSON object");
     return !x->error.code;
@@ -279,8 +281,8 @@ static uint32_t count_prompts(struct json_in *in, const struct completion *d)
     size_t n = json_object_array_length(p);
     if (json_object_is_type(json_object_array_get_idx(p, 0), json_type_int))
         return 1;
-    if (n > HTTP_MAX_CHOICES / d->q.n) {
-        json_in_fail(in, "prompt", "and n ask for more than %d answers", HTTP_MAX_CHOICES);
+    if (n > GENERATION_MAX_CHOICES / d->q.n) {
+        json_in_fail(in, "prompt", "and n ask for more than %d answers", GENERATION_MAX_CHOICES);
         return 0;
     }
     return (uint32_t)n;
@@ -325,11 +327,12 @@ static void read_prompt(struct json_in *in, const struct completion *d, struct c
         keep_echo(in, d, c, prompt);
 }
 
-bool params_read_completion(struct exchange *x, const struct http_model *model)
+bool params_read_completion(struct generation *g, const struct http_model *model)
 {
+    struct exchange *x = g->x;
     struct json_in in = {&x->error, ""};
     struct completion d = {.echo = false};
-    if (openai_begin(&d.q, x, model)) {
+    if (openai_begin(&d.q, g, model)) {
         json_object_object_foreach(d.q.root, name, v)
         {
             if (v && !x->error.code) /* null is the same as not given */
@@ -339,9 +342,9 @@ bool params_read_completion(struct exchange *x, const struct http_model *model)
     if (d.echo && d.q.r.sampling.want_logprob)
         json_in_fail(&in, "logprobs", "are not there for an echoed prompt");
     uint32_t n = x->error.code ? 0 : count_prompts(&in, &d);
-    if (n && choices_new(x, n * d.q.n)) {
+    if (n && choices_new(g, n * d.q.n)) {
         for (uint32_t i = 0; i < n && !x->error.code; i++)
-            read_prompt(&in, &d, &x->choices[(size_t)i * d.q.n], nth_prompt(&d, i));
+            read_prompt(&in, &d, &g->choices[(size_t)i * d.q.n], nth_prompt(&d, i));
         if (!x->error.code)
             openai_finish(&d.q, "cmpl-");
     }

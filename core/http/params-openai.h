@@ -5,13 +5,12 @@
 
 #include <json-c/json.h>
 
-#include "http/api.h"
-#include "http/internal.h"
+#include "http/generation.h"
 #include "http/json-in.h"
 
 /* What both requests have, and what is made of it. */
 struct openai_request {
-    struct exchange *x;
+    struct generation *g;
     const struct http_model *model;
     struct request r; /* what all choices have in common, but for the prompt */
     json_object *root;
@@ -21,7 +20,7 @@ struct openai_request {
 };
 
 /* Parses the body; false: x->error is set, and openai_end is due all the same. */
-bool openai_begin(struct openai_request *q, struct exchange *x, const struct http_model *model);
+bool openai_begin(struct openai_request *q, struct generation *g, const struct http_model *model);
 /* A field that both have. False: it is none of those. v is not null. */
 bool openai_read_common(struct json_in *in, struct openai_request *q, const char *name, json_object *v);
 void openai_read_max_tokens(struct json_in *in, struct openai_request *q, const char *name, json_object *v);
@@ -31,8 +30,8 @@ bool openai_fit(struct http_error *error, const struct openai_request *q, struct
 bool openai_finish(struct openai_request *q, const char *id_prefix);
 void openai_end(struct openai_request *q);
 
-/* From x->body to x->choices; false: x->error is set. Any thread. */
-bool params_read_completion(struct exchange *x, const struct http_model *model);
-bool params_read_chat(struct exchange *x, const struct http_model *model);
+/* From the body to g->choices; false: g->x->error is set. Any thread. */
+bool params_read_completion(struct generation *g, const struct http_model *model);
+bool params_read_chat(struct generation *g, const struct http_model *model);
 
 #endif

@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "http/internal.h"
+#include "http/exchange-internal.h"
+#include "http/refuse.h"
+#include "http/server-internal.h"
 
 void conn_watch_events(struct conn *c, int how, uint32_t events)
 {
@@ -72,8 +74,8 @@ static bool has_input(int fd)
 void conn_on_epoll(struct conn *c, uint32_t events, uint64_t now)
 {
     struct exchange *x = c->x;
-    if (x && x->left_waits && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
-        x->left_waits = false;
+    if (x && x->out.left_waits && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        x->out.left_waits = false;
         runnable_add(c->loop, x);
     }
     if (events & EPOLLRDHUP) {
@@ -95,7 +97,7 @@ void conn_on_epoll(struct conn *c, uint32_t events, uint64_t now)
     if (x->state != X_STREAMING || events & (EPOLLHUP | EPOLLERR)) {
         exchange_client_gone(x);
     } else if (first) { /* closed, or only half closed? */
-        x->probe = true;
+        x->out.probe = true;
         exchange_wake(x);
     }
 }
@@ -106,8 +108,8 @@ static uint64_t stream_timers(struct conn *c, struct exchange *x, uint64_t now)
 {
     const struct http_params *p = &c->loop->server->params;
     uint64_t next = UINT64_MAX;
-    if (x->state == X_ANSWERED || x->chunk_out) { /* bytes wait to be taken by the client */
-        uint64_t due = x->sent_ns + p->write_stall_ms * NS_PER_MS;
+    if (x->state == X_ANSWERED || x->out.chunk_out) { /* bytes wait to be taken by the client */
+        uint64_t due = x->out.sent_ns + p->write_stall_ms * NS_PER_MS;
         if (now < due)
             return due;
         x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : due;
@@ -116,20 +118,20 @@ static uint64_t stream_timers(struct conn *c, struct exchange *x, uint64_t now)
         return UINT64_MAX;
     }
     if (p->ping_ms) {
-        uint64_t due = x->sent_ns + p->ping_ms * NS_PER_MS;
+        uint64_t due = x->out.sent_ns + p->ping_ms * NS_PER_MS;
         if (now >= due) {
-            x->ping_due = true;
+            x->out.ping_due = true;
             exchange_wake(x);
             due = now + p->ping_ms * NS_PER_MS;
         }
         next = due;
     }
-    if (p->metrics_event_ms) {
-        uint64_t due = x->metrics_ns + p->metrics_event_ms * NS_PER_MS;
+    if (x->out.tick_ms) {
+        uint64_t due = x->out.ticked_ns + x->out.tick_ms * NS_PER_MS;
         if (now >= due) {
-            x->metrics_due = true;
+            x->out.tick_due = true;
             exchange_wake(x);
-            due = now + p->metrics_event_ms * NS_PER_MS;
+            due = now + x->out.tick_ms * NS_PER_MS;
         }
         next = min_u64(next, due);
     }

@@ -14,27 +14,26 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/util.h"
-#include "http/dialect.h"
+#include "http/exchange-internal.h"
+#include "http/gate.h"
+#include "http/intake.h"
+#include "http/refuse.h"
+#include "http/server-internal.h"
 
-/* While its server lives: a job may keep the exchange for longer. */
-static void body_free(struct exchange *x)
+void exchange_ref(struct exchange *x)
 {
-    atomic_fetch_sub(&x->server->body_bytes, x->body_cap);
-    free(x->body);
-    x->body = NULL;
-    x->n_body = x->body_cap = 0;
+    atomic_fetch_add(&x->refs, 1);
 }
 
 void exchange_unref(struct exchange *x)
 {
     if (atomic_fetch_sub(&x->refs, 1) != 1)
         return;
-    json_scan_release(&x->scan);
-    choices_free(x);
-    free(x->head);
+    if (x->ops && x->ops->free)
+        x->ops->free(x->work);
+    body_release(&x->body);
+    stream_release(&x->out);
     free(x->answer.body);
-    free(x->rest);
-    free(x->left);
     free(x->uri);
     free(x);
 }
@@ -90,6 +89,17 @@ void exchange_answer_json(struct exchange *x, unsigned status, struct json_out *
     exchange_answer(x, status, "application/json", body, n);
 }
 
+void exchange_attach(struct exchange *x, const struct http_work *ops, void *work)
+{
+    x->ops = ops;
+    x->work = work;
+}
+
+void exchange_wait(struct exchange *x)
+{
+    x->accepted = true;
+}
+
 bool exchange_takes_work(struct exchange *x)
 {
     if (!atomic_load(&x->server->draining))
@@ -124,7 +134,7 @@ bool exchange_parameter(const struct exchange *x, char *out, size_t size, size_t
 static void count_refused(struct exchange *x)
 {
     const struct http_service *service = x->server->service;
-    if (x->counted || !x->error.code || !x->route || !(x->route->flags & ROUTE_WORK) || x->submitted)
+    if (x->counted || !x->error.code || !x->route || !(x->route->flags & ROUTE_WORK) || x->accepted)
         return;
     x->counted = true;
     if (service->refused)
@@ -158,15 +168,15 @@ static enum MHD_Result queue(
         header(r, "Connection", "close");
     x->state = state;
     x->conn->read_deadline_ns = 0;
-    x->sent_ns = x->metrics_ns = clock_mono_ns();
+    x->out.sent_ns = x->out.ticked_ns = clock_mono_ns();
     /* The nearest of its timers; the scan then finds the others. */
     const struct http_params *p = &x->server->params;
     uint64_t ms = p->write_stall_ms;
     if (state == X_STREAMING && p->ping_ms)
         ms = min_u64(ms, p->ping_ms);
-    if (state == X_STREAMING && p->metrics_event_ms)
-        ms = min_u64(ms, p->metrics_event_ms);
-    loop_timer_at(x->conn->loop, x->sent_ns + ms * NS_PER_MS);
+    if (state == X_STREAMING && x->out.tick_ms)
+        ms = min_u64(ms, x->out.tick_ms);
+    loop_timer_at(x->conn->loop, x->out.sent_ns + ms * NS_PER_MS);
     enum MHD_Result ok = MHD_queue_response(x->mhd, status, r);
     MHD_destroy_response(r);
     return ok;
@@ -206,52 +216,12 @@ static enum MHD_Result queue_stream(struct exchange *x)
 
 /* --- the body ------------------------------------------------------------------------------ */
 
-static bool body_keep(struct exchange *x, const char *data, size_t n)
-{
-    size_t max = (size_t)x->server->params.max_body_kb * 1024;
-    if (n > max - x->n_body) {
-        http_error_set(&x->error, API_PAYLOAD_TOO_LARGE, "the body may have %zu bytes", max);
-        return false;
-    }
-    if (!x->scanning) {
-        static const struct json_scan_limits limits = {
-            .max_values = 256 * 1024, .max_containers = 8192, .max_keys = 4096};
-        const uint64_t seed[2] = {random_u64(), random_u64()};
-        json_scan_init(&x->scan, &limits, seed);
-        x->scanning = true;
-    }
-    if (!json_scan_push(&x->scan, data, n)) {
-        http_error_set(&x->error, API_INVALID_REQUEST, "the body is no sound JSON: %s at byte %llu",
-            x->scan.error, (unsigned long long)x->scan.offset);
-        return false;
-    }
-    if (n > x->body_cap - x->n_body) {
-        if (atomic_load(&x->server->body_bytes) > max_u64(HTTP_BODIES_BYTES, 4 * (uint64_t)max)) {
-            http_error_set(&x->error, API_QUEUE_FULL, "too many large requests arrive at once");
-            x->error.retry_after_s = 1;
-            return false;
-        }
-        size_t cap = min_u64(max_u64(x->body_cap * 2, x->n_body + n + 1024), max);
-        char *bigger = realloc(x->body, cap);
-        if (!bigger) {
-            http_error_set(&x->error, API_INTERNAL, "out of memory");
-            return false;
-        }
-        atomic_fetch_add(&x->server->body_bytes, cap - x->body_cap);
-        x->body = bigger;
-        x->body_cap = cap;
-    }
-    memcpy(x->body + x->n_body, data, n);
-    x->n_body += n;
-    return true;
-}
-
 static enum MHD_Result body_piece(struct exchange *x, const char *data, size_t n)
 {
     if (!x->error.code && (x->route->flags & ROUTE_BODY)) {
-        if (body_keep(x, data, n))
+        if (body_take(&x->body, x->server, data, n, &x->error))
             return MHD_YES;
-        body_free(x);
+        body_free(&x->body, x->server);
     }
     x->n_discarded += n;
     if (x->n_discarded <= HTTP_DRAIN_BYTES)
@@ -264,50 +234,25 @@ static enum MHD_Result body_piece(struct exchange *x, const char *data, size_t n
     return MHD_NO;
 }
 
-static void body_end(struct exchange *x)
-{
-    if (x->error.code || !(x->route->flags & ROUTE_BODY))
-        return;
-    if (!x->n_body)
-        http_error_set(&x->error, API_INVALID_REQUEST, "a JSON body is needed");
-    else if (!json_scan_finish(&x->scan))
-        http_error_set(&x->error, API_INVALID_REQUEST, "the body is no sound JSON: %s", x->scan.error);
-}
-
-/* --- a job's way ------------------------------------------------------------------------------ */
+/* --- the work behind it ------------------------------------------------------------------------ */
 
 void exchange_client_gone(struct exchange *x)
 {
     if (x->gone)
         return;
     x->gone = true;
-    choices_abort(x, ABORT_DISCONNECT, x->rdhup_ns);
+    if (x->accepted && x->ops->gone) /* before that an intake thread may have the work */
+        x->ops->gone(x, x->rdhup_ns);
     exchange_wake(x);
 }
 
-/* Some answer has begun, or there will be none. */
-static bool may_stream(const struct exchange *x)
+void exchange_drain(struct exchange *x)
 {
-    for (uint32_t i = 0; x->stream && i < x->n_choices; i++)
-        if (atomic_load_explicit(&x->choices[i].job->has_started, memory_order_acquire))
-            return true;
-    return false;
+    if (x->accepted && x->ops->drain)
+        x->ops->drain(x);
 }
 
-bool exchange_has_outcome(const struct exchange *x)
-{
-    return choices_ended(x) || choices_failed(x) || may_stream(x);
-}
-
-static void error_of_end(struct exchange *x, const struct job_end *end)
-{
-    http_error_set(&x->error, end->code, "%s", end->message);
-    snprintf(x->error.details, sizeof(x->error.details),
-        "{\"phase\":\"%s\",\"tokens_out\":%u,\"retriable\":%s}", choice_phase(end), end->tokens_out,
-        api_code_retriable(end->code) ? "true" : "false");
-}
-
-static enum MHD_Result wait_for_jobs(struct exchange *x)
+static enum MHD_Result wait_for_outcome(struct exchange *x)
 {
     x->state = X_WAITING;
     if (x->conn->half_closed) {
@@ -316,34 +261,23 @@ static enum MHD_Result wait_for_jobs(struct exchange *x)
     }
     if (x->gone)
         return MHD_NO;
-    if (!exchange_has_outcome(x) && !x->conn->loop->draining) {
+    if (!x->ops->has_outcome(x) && !x->conn->loop->draining) {
         MHD_suspend_connection(x->mhd);
-        exchange_park(x, exchange_has_outcome);
+        exchange_park(x, x->ops->has_outcome);
         return MHD_YES;
     }
-    if (may_stream(x))
-        return queue_stream(x);
-    const struct choice *failed = choices_failed(x);
-    if (failed) {
-        error_of_end(x, &failed->job->end);
-        choices_abort(x, ABORT_CANCEL, clock_mono_ns());
-    } else if (!choices_ended(x)) {
-        http_error_set(&x->error, API_SHUTTING_DOWN, "the %s is shutting down", x->server->service->name);
-    } else {
-        x->dialect->answer(x);
-    }
-    return queue_answer(x);
+    return x->ops->begin(x) ? queue_stream(x) : queue_answer(x);
 }
 
 static enum MHD_Result parsed(struct exchange *x)
 {
     if (x->gone || (x->conn->half_closed && x->route->flags & ROUTE_WORK))
         return MHD_NO;
-    body_free(x);
+    body_free(&x->body, x->server);
     if (!x->error.code && !x->answer.status && x->route->run)
         x->route->run(x);
-    if (x->submitted && !x->error.code)
-        return wait_for_jobs(x);
+    if (x->accepted && !x->error.code)
+        return wait_for_outcome(x);
     return queue_answer(x);
 }
 
@@ -351,7 +285,7 @@ static enum MHD_Result complete(struct exchange *x)
 {
     if (x->error.code)
         return queue_answer(x);
-    if (x->route->parse && x->n_body > HTTP_INLINE_BODY_BYTES && !x->conn->loop->draining) {
+    if (x->route->parse && x->body.n > HTTP_INLINE_BODY_BYTES && !x->conn->loop->draining) {
         x->state = X_WORKING;
         MHD_suspend_connection(x->mhd);
         if (intake_push(x->server->intake, x))
@@ -383,7 +317,8 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
             return body_piece(x, data, n);
         }
         x->conn->read_deadline_ns = 0;
-        body_end(x);
+        if (!x->error.code && x->route->flags & ROUTE_BODY)
+            body_end(&x->body, &x->error);
         x->state = X_COMPLETE;
         return MHD_YES;
     case X_COMPLETE:
@@ -392,7 +327,7 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
         x->state = X_PARSED;
         return parsed(x);
     case X_WAITING:
-        return wait_for_jobs(x);
+        return wait_for_outcome(x);
     default:
         return MHD_NO;
     }
@@ -408,13 +343,14 @@ void exchange_completed(
         return;
     struct conn *c = x->conn;
     if (x->state >= X_COMPLETE && x->state < X_ANSWERED && !x->error.code)
-        http_error_set(&x->error, API_CLIENT_DISCONNECTED, "the client was gone before its job began");
-    count_refused(x); /* unless it is a job */
-    if (!choices_ended(x)) {
+        http_error_set(
+            &x->error, API_CLIENT_DISCONNECTED, "the client was gone before its request was taken");
+    count_refused(x);
+    if (x->accepted) { /* it may not have come to its end */
         x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : clock_mono_ns();
         exchange_client_gone(x);
     }
-    body_free(x);
+    body_free(&x->body, x->server);
     c->x = NULL;
     c->loop->half_closed_seen |= c->half_closed;
     x->conn = NULL;
@@ -423,6 +359,8 @@ void exchange_completed(
         c->bytes_waiting = false;
         conn_reading(c, clock_mono_ns());
     }
-    choices_drop(x, x->state == X_ANSWERED && code == MHD_REQUEST_TERMINATED_COMPLETED_OK && !x->error.code);
+    if (x->ops && x->ops->drop)
+        x->ops->drop(
+            x, x->state == X_ANSWERED && code == MHD_REQUEST_TERMINATED_COMPLETED_OK && !x->error.code);
     exchange_unref(x);
 }

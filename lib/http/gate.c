@@ -3,13 +3,16 @@
  * accepts heads that a proxy in front may read differently (two lengths, a bare LF, a
  * space before a colon, a NUL); here they end.
  */
+#include "http/gate.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/clock.h"
-#include "http/internal.h"
+#include "http/exchange-internal.h"
+#include "http/server-internal.h"
 
 struct head {
     struct exchange *x;
@@ -172,7 +175,8 @@ static bool check_host(struct head *h)
         x, API_FORBIDDEN_HOST, "Host must be localhost, 127.0.0.1 or [::1] while no API keys are set");
 }
 
-uint32_t gate_key_owner(const struct http_server *s, const char *presented, size_t n)
+/* Which of the keys this is, from 1; 0: none of them. */
+static uint32_t key_owner(const struct http_server *s, const char *presented, size_t n)
 {
     char padded[HTTP_KEY_BYTES] = {0};
     uint32_t owner = 0, fits = n > 0 && n < sizeof(padded);
@@ -196,7 +200,7 @@ static bool check_key(struct head *h, const char *path)
     const char *a = h->authorization;
     if (a && strncasecmp(a, "Bearer ", 7) == 0) {
         a += 7 + strspn(a + 7, " ");
-        if ((x->owner = gate_key_owner(x->server, a, strlen(a))))
+        if ((x->owner = key_owner(x->server, a, strlen(a))))
             return true;
     }
     http_error_set(&x->error, API_UNAUTHORIZED, "a valid API key is needed: Authorization: Bearer KEY");
@@ -207,7 +211,7 @@ static void take_correlation_id(struct head *h)
 {
     const char *id = h->correlation;
     size_t n = id ? strlen(id) : 0;
-    bool good = n >= 1 && n <= JOB_CORRELATION_MAX;
+    bool good = n >= 1 && n <= HTTP_CORRELATION_MAX;
     for (size_t i = 0; good && i < n; i++)
         good = isalnum((unsigned char)id[i]) || strchr("._-", id[i]);
     if (good)
@@ -325,7 +329,7 @@ void gate_head(struct exchange *x, const char *url, const char *method, const ch
 {
     const struct http_service *service = x->server->service;
     struct head h = {.x = x};
-    x->chunked = strcmp(version, "HTTP/1.1") == 0;
+    x->out.chunked = strcmp(version, "HTTP/1.1") == 0;
     x->error.shape = shape_of(service, x->uri);
     if (!check_head(&h, url, method, version))
         return;

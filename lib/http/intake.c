@@ -1,7 +1,9 @@
-/* A few threads that parse and tokenize large bodies, so that a loop never does. */
+#include "http/intake.h"
+
+#include <pthread.h>
 #include <stdlib.h>
 
-#include "http/internal.h"
+#include "http/exchange.h"
 
 #define MAX_THREADS 8
 

@@ -1,4 +1,5 @@
-/* Addresses and listening sockets. */
+#include "http/listen.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/util.h"
-#include "http/internal.h"
 
 static int parse_unix(struct listen_address *a, const char *path, struct orcd_error *err)
 {

@@ -1,8 +1,4 @@
-/*
- * One loop: an epoll set of the library's own epoll descriptor, the wake descriptor,
- * the listener and every client descriptor, the latter edge-triggered and only to see
- * data come and peers go. Nothing else touches the library.
- */
+#include "http/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +12,10 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "base/util.h"
-#include "http/internal.h"
+#include "http/direct.h"
+#include "http/exchange-internal.h"
+#include "http/refuse.h"
+#include "http/server-internal.h"
 
 #define RESUME_AT_ONCE 8
 #define ACCEPT_AT_ONCE 8            /* more come with the next turn */
@@ -112,10 +111,10 @@ static int timeout_ms(struct loop *l)
 
 static void left_wait(struct loop *l, struct exchange *x)
 {
-    if (!x->chunk_out)
-        x->sent_ns = clock_mono_ns();
-    x->left_waits = x->chunk_out = true;
-    loop_timer_at(l, x->sent_ns + l->server->params.write_stall_ms * NS_PER_MS);
+    if (!x->out.chunk_out)
+        x->out.sent_ns = clock_mono_ns();
+    x->out.left_waits = x->out.chunk_out = true;
+    loop_timer_at(l, x->out.sent_ns + l->server->params.write_stall_ms * NS_PER_MS);
     conn_watch_events(x->conn, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 }
 
@@ -128,8 +127,8 @@ static void run(struct loop *l, bool other, uint64_t now)
     for (int i = 0; i < RESUME_AT_ONCE && l->runnable; i++) {
         struct exchange *x = runnable_take(l);
         if (direct_loop_send(x)) {
-            exchange_park(x, stream_has_news);
-        } else if (x->left && !direct_finish(x)) {
+            exchange_park(x, x->ops->has_news);
+        } else if (x->out.left && !direct_finish(x)) {
             left_wait(l, x);
         } else {
             MHD_resume_connection(x->mhd);
@@ -168,9 +167,9 @@ static void drain_begin(struct loop *l)
     for (struct conn *c = l->conns; c; c = c->next) {
         struct exchange *x = c->x;
         if (x)
-            choices_abort(x, ABORT_SHUTDOWN, clock_mono_ns());
-        if (x && x->left_waits) {
-            x->left_waits = false;
+            exchange_drain(x);
+        if (x && x->out.left_waits) {
+            x->out.left_waits = false;
             runnable_add(l, x);
         } else if (x) {
             exchange_wake(x);

@@ -10,7 +10,10 @@
 
 #include "base/clock.h"
 #include "base/util.h"
-#include "http/internal.h"
+#include "http/intake.h"
+#include "http/listen.h"
+#include "http/server-internal.h"
+#include "http/wake.h"
 
 #define INTAKE_THREADS 2
 #define FLUSH_MS 250 /* for clients that are slow to take their terminal event */

@@ -15,7 +15,7 @@ struct http_params {
     const char *const *api_keys; /* copied */
     size_t n_api_keys;
     bool allow_unauthenticated;
-    uint32_t keep_alive_ms, write_stall_ms, ping_ms, metrics_event_ms, request_read_ms;
+    uint32_t keep_alive_ms, write_stall_ms, ping_ms, request_read_ms;
     uint32_t max_body_kb, max_connections;
     uint32_t deadline_default_ms, deadline_max_ms, deadline_min_remaining_ms;
 };

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "http/internal.h"
+#include "http/conn.h"
+#include "http/exchange.h"
+#include "http/loop.h"
 
 void wake_push(struct wake *w, struct exchange *x)
 {

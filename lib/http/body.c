@@ -1,0 +1,69 @@
+#include "http/body.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "base/util.h"
+#include "http/server-internal.h"
+
+bool body_take(struct body *b, struct http_server *s, const char *data, size_t n, struct http_error *error)
+{
+    size_t max = (size_t)s->params.max_body_kb * 1024;
+    if (n > max - b->n) {
+        http_error_set(error, API_PAYLOAD_TOO_LARGE, "the body may have %zu bytes", max);
+        return false;
+    }
+    if (!b->scanning) {
+        static const struct json_scan_limits limits = {
+            .max_values = 256 * 1024, .max_containers = 8192, .max_keys = 4096};
+        const uint64_t seed[2] = {random_u64(), random_u64()};
+        json_scan_init(&b->scan, &limits, seed);
+        b->scanning = true;
+    }
+    if (!json_scan_push(&b->scan, data, n)) {
+        http_error_set(error, API_INVALID_REQUEST, "the body is no sound JSON: %s at byte %llu",
+            b->scan.error, (unsigned long long)b->scan.offset);
+        return false;
+    }
+    if (n > b->cap - b->n) {
+        if (atomic_load(&s->body_bytes) > max_u64(HTTP_BODIES_BYTES, 4 * (uint64_t)max)) {
+            http_error_set(error, API_QUEUE_FULL, "too many large requests arrive at once");
+            error->retry_after_s = 1;
+            return false;
+        }
+        size_t cap = min_u64(max_u64(b->cap * 2, b->n + n + 1024), max);
+        char *bigger = realloc(b->text, cap);
+        if (!bigger) {
+            http_error_set(error, API_INTERNAL, "out of memory");
+            return false;
+        }
+        atomic_fetch_add(&s->body_bytes, cap - b->cap);
+        b->text = bigger;
+        b->cap = cap;
+    }
+    memcpy(b->text + b->n, data, n);
+    b->n += n;
+    return true;
+}
+
+void body_end(struct body *b, struct http_error *error)
+{
+    if (!b->n)
+        http_error_set(error, API_INVALID_REQUEST, "a JSON body is needed");
+    else if (!json_scan_finish(&b->scan))
+        http_error_set(error, API_INVALID_REQUEST, "the body is no sound JSON: %s", b->scan.error);
+}
+
+void body_free(struct body *b, struct http_server *s)
+{
+    atomic_fetch_sub(&s->body_bytes, b->cap);
+    free(b->text);
+    b->text = NULL;
+    b->n = b->cap = 0;
+}
+
+void body_release(struct body *b)
+{
+    json_scan_release(&b->scan);
+}

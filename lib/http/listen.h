@@ -1,0 +1,32 @@
+/*
+ * Addresses and listening sockets: listen_parse(), listen_open(), then listen_url() tells
+ * where it really listens (port 0 became a port). At start-up, on one thread; the caller
+ * closes what was opened and unlinks unix_path.
+ */
+#ifndef ORCD_HTTP_LISTEN_H
+#define ORCD_HTTP_LISTEN_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "base/error.h"
+
+struct listen_address {
+    struct sockaddr_storage addr;
+    socklen_t n;
+    char host[256];
+    char unix_path[108]; /* "": not a unix socket */
+    bool loopback;       /* other machines cannot reach it */
+};
+
+/* text: host:port, [v6]:port, a port, or unix:/path. INVALID. */
+int listen_parse(struct listen_address *a, const char *text, struct orcd_error *err);
+/* fds[n]: one listener per loop (unix sockets: the same one), -1 where there is none.
+ * user_timeout_ms: after which a vanished peer is given up, at least 1000.
+ * BUSY, PERMISSION, IO. */
+int listen_open(
+    struct listen_address *a, unsigned n, uint32_t user_timeout_ms, int *fds, struct orcd_error *err);
+/* "http://127.0.0.1:8001" or "unix:/path". */
+void listen_url(const struct listen_address *a, char *url, size_t size);
+
+#endif

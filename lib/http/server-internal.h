@@ -1,0 +1,44 @@
+/* What the loops share; server.c makes and frees it. Constant while they run, but for the
+ * atomics and what reserve_lock guards. */
+#ifndef ORCD_HTTP_SERVER_INTERNAL_H
+#define ORCD_HTTP_SERVER_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "http/conn.h"
+#include "http/limits.h"
+#include "http/loop.h"
+#include "http/server.h"
+
+struct hub;
+struct intake;
+
+struct http_server {
+    struct http_params params; /* pointers in it are ours or not used after start */
+    char **keys;               /* each HTTP_KEY_BYTES, zero-padded */
+    size_t n_keys;
+    bool check_host, strict_head;
+    char own_host[64]; /* literal address that it listens on, "" if none */
+    const struct http_service *service;
+    atomic_bool draining, stopping;
+    atomic_uint n_connections;
+    atomic_size_t body_bytes; /* held by bodies that arrive or wait to be parsed */
+    char url[300];
+    char unix_path[108]; /* to unlink; "" */
+    struct loop loops[HTTP_MAX_LOOPS];
+    unsigned n_loops;
+    struct hub *hub;
+    int reserve_fd; /* closed to accept and refuse when descriptors run out */
+    pthread_mutex_t reserve_lock;
+    struct intake *intake;
+};
+
+/* The first bytes of a request are there, or its connection is. Loop thread. */
+static inline void conn_reading(struct conn *c, uint64_t now)
+{
+    c->read_deadline_ns = now + c->loop->server->params.request_read_ms * NS_PER_MS;
+    loop_timer_at(c->loop, c->read_deadline_ns);
+}
+
+#endif
