@@ -8,5 +8,5 @@ include core/chat/local.mk
 include core/sample/local.mk
 include core/plugin/local.mk
 include core/engine/local.mk
-include core/http/local.mk
+include core/api/local.mk
 include core/config/local.mk

@@ -221,7 +221,7 @@ static void publish(struct worker *w)
     char sm[32] = "";
     if (d->compute_major)
         snprintf(sm, sizeof(sm), "%u.%u", d->compute_major, d->compute_minor);
-    struct http_model hm = {
+    struct api_model hm = {
         .tokenizer = w->tokenizer,
         .chat = w->chat,
         .name = name,

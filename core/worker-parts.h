@@ -8,7 +8,7 @@
 
 #include "chat/chat.h"
 #include "engine/engine.h"
-#include "http/api.h"
+#include "api/api.h"
 #include "http/server.h"
 #include "model/model.h"
 #include "health.h"

@@ -6,11 +6,11 @@
 #include "bench/micro/jobs.h"
 #include "json/scan.h"
 #include "http/json-in.h"
-#include "http/params.h"
+#include "api/params.h"
 
 #define PROMPT_BYTES (32u * 1024)
 
-static struct http_model served = {
+static struct api_model served = {
     .name = "m", .ref = "m", .quant_kind = "none", .arch = "bytes", .n_ctx = 65536, .n_vocab = 258};
 static char *body;
 static size_t n_body;

@@ -4,7 +4,7 @@
 
 #include "bench/micro/jobs.h"
 #include "engine/outtext.h"
-#include "http/sse.h"
+#include "api/sse.h"
 
 /* --- outtext ------------------------------------------------------------------------- */
 

@@ -1,3 +1,4 @@
+
 #include "http/body.h"
 
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include <orcd/plugin.h>
+#include "base/error.h" /* ORCD_PRINTF */
 
 /* Reads and unsets NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. */
 void notify_setup(void);

@@ -3,15 +3,15 @@
  * request. Made before the server, freed after it and after the engine. Handlers run on
  * HTTP loops and intake threads; api_set_model() may come from any thread, once.
  */
-#ifndef ORCD_HTTP_API_H
-#define ORCD_HTTP_API_H
+#ifndef ORCD_API_API_H
+#define ORCD_API_API_H
 
 #include "chat/chat.h"
 #include "engine/engine.h"
 #include "health.h"
 #include "http/exchange.h"
 
-struct http_model {
+struct api_model {
     const struct tokenizer *tokenizer;
     const struct chat_template *chat;
     const char *name, *ref, *quant_kind, *arch; /* copied */
@@ -31,7 +31,7 @@ struct api_params {
 
 struct api {
     struct api_params params;
-    _Atomic(struct http_model *) model; /* NULL: still loading */
+    _Atomic(struct api_model *) model; /* NULL: still loading */
     struct http_service service;
 };
 
@@ -39,11 +39,11 @@ struct api {
 int api_new(struct api **out, const struct api_params *params, struct orcd_error *err);
 void api_free(struct api *a); /* takes NULL */
 /* The model is loaded: requests for work are taken. The first call counts. */
-void api_set_model(struct api *a, const struct http_model *model);
+void api_set_model(struct api *a, const struct api_model *model);
 
 /* The exchange's own: valid while its server runs. */
 struct api *api_of(const struct exchange *x);
 /* NULL: x->error says that it is still loading. */
-const struct http_model *api_model(struct exchange *x);
+const struct api_model *api_model(struct exchange *x);
 
 #endif

@@ -1,6 +1,6 @@
 /* The handlers of the OpenAI-compatible API; see struct route. */
-#ifndef ORCD_HTTP_API_OPENAI_H
-#define ORCD_HTTP_API_OPENAI_H
+#ifndef ORCD_API_OPENAI_H
+#define ORCD_API_OPENAI_H
 
 struct exchange;
 

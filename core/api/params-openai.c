@@ -1,13 +1,14 @@
-#include "http/params-openai.h"
+
+#include "api/params-openai.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/params-internal.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/util.h"
-#include "http/params-internal.h"
 
 /* What OpenAI gives without max_tokens. */
 #define COMPLETION_MAX_TOKENS 16
@@ -223,7 +224,7 @@ bool openai_finish(struct openai_request *q, const char *id_prefix)
     return !x->error.code;
 }
 
-bool openai_begin(struct openai_request *q, struct generation *g, const struct http_model *model)
+bool openai_begin(struct openai_request *q, struct generation *g, const struct api_model *model)
 {
     struct exchange *x = g->x;
     *q = (struct openai_request){.g = g, .model = model, .n = 1};
@@ -327,7 +328,7 @@ static void read_prompt(struct json_in *in, const struct completion *d, struct c
         keep_echo(in, d, c, prompt);
 }
 
-bool params_read_completion(struct generation *g, const struct http_model *model)
+bool params_read_completion(struct generation *g, const struct api_model *model)
 {
     struct exchange *x = g->x;
     struct json_in in = {&x->error, ""};

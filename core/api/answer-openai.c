@@ -1,12 +1,13 @@
-#include "http/answer-openai.h"
+
+#include "api/answer-openai.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/error-openai.h"
 #include "base/util.h"
-#include "http/error-openai.h"
 
-static const struct http_model *model_of(const struct generation *g)
+static const struct api_model *model_of(const struct generation *g)
 {
     return atomic_load(&api_of(g->x)->model); /* there is one: it has jobs */
 }

@@ -11,12 +11,12 @@
  * Owner: the thread that has the exchange (lib/http/wake.h). Of what the engine's threads
  * may touch, `formatted` is atomic and the job itself says what is published.
  */
-#ifndef ORCD_HTTP_GENERATION_H
-#define ORCD_HTTP_GENERATION_H
+#ifndef ORCD_API_GENERATION_H
+#define ORCD_API_GENERATION_H
 
+#include "api/api.h"
 #include "chat/chat.h"
 #include "engine/job.h"
-#include "http/api.h"
 #include "http/exchange.h"
 
 #define GENERATION_MAX_CHOICES 16 /* jobs of one request */

@@ -1,23 +1,23 @@
 /* What the readers of the two APIs share: each field is checked, and the first problem
  * kept in in->error. */
-#ifndef ORCD_HTTP_PARAMS_INTERNAL_H
-#define ORCD_HTTP_PARAMS_INTERNAL_H
+#ifndef ORCD_API_PARAMS_INTERNAL_H
+#define ORCD_API_PARAMS_INTERNAL_H
 
+#include "api/params.h"
 #include "http/json-in.h"
-#include "http/params.h"
 
 /* A field that is a number or a boolean of the request. False: it is none of those. */
 bool params_simple(struct json_in *in, struct request *r, const char *name, json_object *v);
 void params_stop(struct json_in *in, struct request *r, json_object *v); /* an array */
 /* One more; the caller sees that there is room. */
 bool params_add_stop(struct json_in *in, struct request *r, json_object *v);
-void params_logit_bias(struct json_in *in, const struct http_model *model, struct request *r, json_object *v);
+void params_logit_bias(struct json_in *in, const struct api_model *model, struct request *r, json_object *v);
 void params_on_deadline(struct json_in *in, struct request *r, json_object *v);
-void params_model(struct json_in *in, const struct http_model *model, const char *field, json_object *v);
+void params_model(struct json_in *in, const struct api_model *model, const char *field, json_object *v);
 /* Both set r->tokens and n_tokens. flags: enum tokenizer_flags. */
-void params_tokens(struct json_in *in, const struct http_model *model, struct request *r, const char *field,
+void params_tokens(struct json_in *in, const struct api_model *model, struct request *r, const char *field,
     json_object *list);
-void params_prompt(struct json_in *in, const struct http_model *model, struct request *r, json_object *prompt,
+void params_prompt(struct json_in *in, const struct api_model *model, struct request *r, json_object *prompt,
     unsigned flags);
 void params_too_long(struct http_error *error, uint64_t tokens, uint32_t n_ctx);
 uint64_t params_seed(void); /* drawn */

@@ -1,14 +1,14 @@
 /* The JSON of a job request, checked field by field. */
-#ifndef ORCD_HTTP_PARAMS_H
-#define ORCD_HTTP_PARAMS_H
+#ifndef ORCD_API_PARAMS_H
+#define ORCD_API_PARAMS_H
 
+#include "api/api.h"
 #include "http/error.h"
-#include "http/api.h"
 
 /* Fills in *r but for ids of the head, arrival and deadline. False: error is set (r may
  * hold memory; request_release frees it). Any thread. */
 bool params_read_job(
-    struct request *r, const struct http_model *model, const char *body, size_t n, struct http_error *error);
+    struct request *r, const struct api_model *model, const char *body, size_t n, struct http_error *error);
 
 /* {"job_id": ...} */
 bool params_read_job_id(char job_id[JOB_ID_MAX + 1], const char *body, size_t n, struct http_error *error);

@@ -1,6 +1,6 @@
 /* The shape of errors under /v1/, which is OpenAI's. Constant; any thread. */
-#ifndef ORCD_HTTP_ERROR_OPENAI_H
-#define ORCD_HTTP_ERROR_OPENAI_H
+#ifndef ORCD_API_ERROR_OPENAI_H
+#define ORCD_API_ERROR_OPENAI_H
 
 #include "http/error.h"
 

@@ -1,4 +1,5 @@
-#include "http/error-openai.h"
+
+#include "api/error-openai.h"
 
 #include <ctype.h>
 

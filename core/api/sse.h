@@ -1,10 +1,10 @@
 /* The events of a stream as text; one duty: bytes. */
-#ifndef ORCD_HTTP_SSE_H
-#define ORCD_HTTP_SSE_H
+#ifndef ORCD_API_SSE_H
+#define ORCD_API_SSE_H
 
-#include "json/out.h"
 #include "chat/chat.h"
 #include "engine/job.h"
+#include "json/out.h"
 
 void sse_started(struct json_out *o, const struct job *j, const char *model);
 /* Entry `index` of the job. */

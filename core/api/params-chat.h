@@ -1,9 +1,9 @@
 /* The conversation of a request, from its JSON to tokens. */
-#ifndef ORCD_HTTP_PARAMS_CHAT_H
-#define ORCD_HTTP_PARAMS_CHAT_H
+#ifndef ORCD_API_PARAMS_CHAT_H
+#define ORCD_API_PARAMS_CHAT_H
 
+#include "api/params-internal.h"
 #include "chat/chat.h"
-#include "http/params-internal.h"
 
 /* Both of a request's body; those that are not known are ignored. */
 void params_template_kwargs(struct json_in *in, struct chat_options *o, json_object *v);
@@ -16,7 +16,7 @@ bool params_kwargs_known(struct json_in *in, json_object *v);
 
 /* Renders the messages, an array of {role, content}: sets r->tokens and n_tokens, and adds
  * the stop strings of the model's family. */
-void params_messages(struct json_in *in, const struct http_model *model, struct request *r,
+void params_messages(struct json_in *in, const struct api_model *model, struct request *r,
     const struct chat_options *o, json_object *messages);
 
 #endif

@@ -1,6 +1,6 @@
 /* The native API's handlers; see struct route. */
-#ifndef ORCD_HTTP_API_NATIVE_H
-#define ORCD_HTTP_API_NATIVE_H
+#ifndef ORCD_API_NATIVE_H
+#define ORCD_API_NATIVE_H
 
 struct exchange;
 

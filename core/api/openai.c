@@ -1,13 +1,12 @@
 /* The handlers of the OpenAI-compatible API. */
-#include "http/api.h"
-#include "http/api-openai.h"
+#include "api/openai.h"
 
 #include <string.h>
 
-#include "http/dialect.h"
-#include "http/params-openai.h"
+#include "api/dialect.h"
+#include "api/params-openai.h"
 
-static void put_model(struct json_out *o, const struct http_model *m)
+static void put_model(struct json_out *o, const struct api_model *m)
 {
     json_out_open(o, NULL, '{');
     json_out_text(o, "id", m->ref);
@@ -20,7 +19,7 @@ static void put_model(struct json_out *o, const struct http_model *m)
 
 void openai_models(struct exchange *x)
 {
-    const struct http_model *m = api_model(x);
+    const struct api_model *m = api_model(x);
     struct json_out o;
     if (!m)
         return;
@@ -36,7 +35,7 @@ void openai_models(struct exchange *x)
 
 void openai_model(struct exchange *x)
 {
-    const struct http_model *m = api_model(x);
+    const struct api_model *m = api_model(x);
     char id[HTTP_URI_BYTES + 1];
     struct json_out o;
     size_t n;
@@ -53,7 +52,7 @@ void openai_model(struct exchange *x)
 
 void openai_completions_parse(struct exchange *x)
 {
-    const struct http_model *m = exchange_takes_work(x) ? api_model(x) : NULL;
+    const struct api_model *m = exchange_takes_work(x) ? api_model(x) : NULL;
     struct generation *g = m ? generation_new(x, &dialect_completions) : NULL;
     if (g)
         params_read_completion(g, m);
@@ -61,7 +60,7 @@ void openai_completions_parse(struct exchange *x)
 
 void openai_chat_parse(struct exchange *x)
 {
-    const struct http_model *m = exchange_takes_work(x) ? api_model(x) : NULL;
+    const struct api_model *m = exchange_takes_work(x) ? api_model(x) : NULL;
     struct generation *g = m ? generation_new(x, &dialect_chat) : NULL;
     if (g)
         params_read_chat(g, m);

@@ -1,10 +1,11 @@
-#include "http/generation.h"
+
+#include "api/generation.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/dialect.h"
 #include "base/clock.h"
-#include "http/dialect.h"
 
 static const struct http_work generation_work;
 

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/answer-openai.h"
 #include "base/util.h"
-#include "http/answer-openai.h"
 
 /* --- logprobs ---------------------------------------------------------------------------- */
 

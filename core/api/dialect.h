@@ -5,10 +5,10 @@
  * Formatters write whole events (or nothing: there is none then) and change nothing but
  * the cursor they are given. They run on whichever thread has the exchange.
  */
-#ifndef ORCD_HTTP_DIALECT_H
-#define ORCD_HTTP_DIALECT_H
+#ifndef ORCD_API_DIALECT_H
+#define ORCD_API_DIALECT_H
 
-#include "http/generation.h"
+#include "api/generation.h"
 
 struct dialect {
     /* Before the jobs of a stream are submitted; may refuse by g->x->error. NULL: nothing. */

@@ -1,14 +1,13 @@
 /* The handlers of the native API. */
-#include "http/api.h"
-#include "http/api-native.h"
+#include "api/native.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/dialect.h"
+#include "api/dialect.h"
+#include "api/params.h"
 #include "http/json-in.h"
-#include "http/params.h"
 #include "metrics.h"
 
 #define JSON_TYPE "application/json"
@@ -48,7 +47,7 @@ void native_metrics(struct exchange *x)
 
 void native_model(struct exchange *x)
 {
-    const struct http_model *m = api_model(x);
+    const struct api_model *m = api_model(x);
     if (!m)
         return;
     struct json_out o;
@@ -82,7 +81,7 @@ void native_execute_parse(struct exchange *x)
 {
     if (!exchange_takes_work(x))
         return;
-    const struct http_model *m = api_model(x);
+    const struct api_model *m = api_model(x);
     struct generation *g = m ? generation_new(x, &dialect_native) : NULL;
     if (!g || !choices_new(g, 1))
         return;
@@ -175,7 +174,7 @@ static void read_text_request(struct exchange *x, json_object *root, struct text
 
 void native_tokenize(struct exchange *x)
 {
-    const struct http_model *m = api_model(x);
+    const struct api_model *m = api_model(x);
     json_object *root = m ? json_in_parse(x->body.text, x->body.n, &x->error) : NULL;
     if (!root)
         return;
@@ -204,7 +203,7 @@ void native_tokenize(struct exchange *x)
 }
 
 /* The ids of {"tokens":[...]}, malloc'ed. */
-static int32_t *read_ids(struct exchange *x, const struct http_model *m, json_object *root, size_t *n)
+static int32_t *read_ids(struct exchange *x, const struct api_model *m, json_object *root, size_t *n)
 {
     struct json_in in = {&x->error, ""};
     json_object *list = NULL;
@@ -236,7 +235,7 @@ static int32_t *read_ids(struct exchange *x, const struct http_model *m, json_ob
 
 void native_detokenize(struct exchange *x)
 {
-    const struct http_model *m = api_model(x);
+    const struct api_model *m = api_model(x);
     json_object *root = m ? json_in_parse(x->body.text, x->body.n, &x->error) : NULL;
     if (!root)
         return;

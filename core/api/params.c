@@ -1,13 +1,14 @@
-#include "http/params.h"
+
+#include "api/params.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/params-chat.h"
+#include "api/params-internal.h"
 #include "base/random.h"
 #include "base/util.h"
-#include "http/params-chat.h"
-#include "http/params-internal.h"
 
 /* Without max_tokens: what is left of the context, at most this. */
 #define DEFAULT_MAX_TOKENS 1024
@@ -15,7 +16,7 @@
 /* What the fields of one request amount to before it is tokenized. */
 struct draft {
     struct request *r;
-    const struct http_model *model;
+    const struct api_model *model;
     json_object *prompt, *tokens, *messages;
     struct chat_options chat;
     bool has_max_tokens, has_seed, has_kwargs, add_special, parse_special;
@@ -133,7 +134,7 @@ static bool read_token_key(const char *key, uint32_t n_vocab, int32_t *id)
     return (uint32_t)*id < n_vocab;
 }
 
-void params_logit_bias(struct json_in *in, const struct http_model *model, struct request *r, json_object *v)
+void params_logit_bias(struct json_in *in, const struct api_model *model, struct request *r, json_object *v)
 {
     if (!json_in_type(in, "logit_bias", v, json_type_object, "an object of token ids"))
         return;
@@ -225,7 +226,7 @@ void params_too_long(struct http_error *error, uint64_t tokens, uint32_t n_ctx)
     http_error_detail_numbers(error, "tokens", tokens, "context_length", n_ctx);
 }
 
-void params_tokens(struct json_in *in, const struct http_model *model, struct request *r, const char *field,
+void params_tokens(struct json_in *in, const struct api_model *model, struct request *r, const char *field,
     json_object *list)
 {
     if (!json_in_type(in, field, list, json_type_array, "an array of token ids"))
@@ -249,8 +250,8 @@ void params_tokens(struct json_in *in, const struct http_model *model, struct re
     r->n_tokens = (uint32_t)n;
 }
 
-void params_prompt(struct json_in *in, const struct http_model *model, struct request *r, json_object *prompt,
-    unsigned flags)
+void params_prompt(
+    struct json_in *in, const struct api_model *model, struct request *r, json_object *prompt, unsigned flags)
 {
     const char *text;
     size_t n, n_ids = 0, longest = tokenizer_max_piece_bytes(model->tokenizer);
@@ -310,7 +311,7 @@ static void read_input(struct http_error *error, struct draft *d)
 
 /* --- the whole ----------------------------------------------------------------------------------- */
 
-void params_model(struct json_in *in, const struct http_model *model, const char *field, json_object *v)
+void params_model(struct json_in *in, const struct api_model *model, const char *field, json_object *v)
 {
     const char *s;
     size_t n;
@@ -367,7 +368,7 @@ uint64_t params_seed(void)
 }
 
 bool params_read_job(
-    struct request *r, const struct http_model *model, const char *body, size_t n, struct http_error *error)
+    struct request *r, const struct api_model *model, const char *body, size_t n, struct http_error *error)
 {
     struct draft d = {.r = r, .model = model, .add_special = true, .chat = CHAT_OPTIONS_INIT};
     json_object *root = json_in_parse(body, n, error);

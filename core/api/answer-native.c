@@ -2,12 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/dialect.h"
-#include "http/sse.h"
+#include "api/dialect.h"
+#include "api/sse.h"
 
 static const char *model_ref(const struct generation *g)
 {
-    const struct http_model *m = atomic_load(&api_of(g->x)->model);
+    const struct api_model *m = atomic_load(&api_of(g->x)->model);
     return m ? m->ref : "";
 }
 

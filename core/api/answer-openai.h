@@ -1,8 +1,8 @@
 /* What OpenAI's two dialects share: chunks, ends, usage, tokens as text. */
-#ifndef ORCD_HTTP_ANSWER_OPENAI_H
-#define ORCD_HTTP_ANSWER_OPENAI_H
+#ifndef ORCD_API_ANSWER_OPENAI_H
+#define ORCD_API_ANSWER_OPENAI_H
 
-#include "http/dialect.h"
+#include "api/dialect.h"
 
 /* What every chunk of this answer begins with, kept in g->head. NOMEM: g->x->error. */
 void openai_head(struct generation *g, const char *object);

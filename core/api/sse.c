@@ -1,4 +1,5 @@
-#include "http/sse.h"
+
+#include "api/sse.h"
 
 #include <stdio.h>
 #include <string.h>

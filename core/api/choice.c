@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/generation.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/direct.h"
-#include "http/generation.h"
 
 bool choices_new(struct generation *g, uint32_t n)
 {
@@ -85,7 +85,7 @@ static void job_release(void *consumer)
 
 /* --- submitting -------------------------------------------------------------------------- */
 
-static bool make_job(struct choice *c, const struct http_model *m)
+static bool make_job(struct choice *c, const struct api_model *m)
 {
     struct exchange *x = c->g->x;
     struct request *r = &c->request;
@@ -145,7 +145,7 @@ void choices_abort(struct generation *g, enum abort_reason reason, uint64_t noti
 void choices_submit(struct generation *g)
 {
     struct exchange *x = g->x;
-    const struct http_model *m = api_model(x);
+    const struct api_model *m = api_model(x);
     struct engine_refusal refusal;
     if (!m || !exchange_takes_work(x))
         return;

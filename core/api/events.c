@@ -3,9 +3,9 @@
  * token counts as handed on when the kernel has it: the library asks for more as soon as
  * the chunk before was taken, and the short way knows by itself.
  */
+#include "api/dialect.h"
+#include "api/generation.h"
 #include "base/clock.h"
-#include "http/dialect.h"
-#include "http/generation.h"
 #include "metrics.h"
 
 static bool has_started(const struct choice *c)

@@ -1,4 +1,5 @@
-#include "http/params-chat.h"
+
+#include "api/params-chat.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,7 +184,7 @@ static void add_stops(struct request *r, const struct chat_template *t)
     }
 }
 
-static void render(struct json_in *in, const struct http_model *model, struct request *r,
+static void render(struct json_in *in, const struct api_model *model, struct request *r,
     const struct chat_options *o, const struct conversation *t)
 {
     size_t n_ids = 0, longest = tokenizer_max_piece_bytes(model->tokenizer);
@@ -204,7 +205,7 @@ static void render(struct json_in *in, const struct http_model *model, struct re
         r->n_tokens = (uint32_t)n_ids;
 }
 
-void params_messages(struct json_in *in, const struct http_model *model, struct request *r,
+void params_messages(struct json_in *in, const struct api_model *model, struct request *r,
     const struct chat_options *o, json_object *messages)
 {
     struct conversation t = {0};

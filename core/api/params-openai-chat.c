@@ -1,8 +1,8 @@
 /* The JSON of /v1/chat/completions. */
 #include <string.h>
 
-#include "http/params-chat.h"
-#include "http/params-openai.h"
+#include "api/params-chat.h"
+#include "api/params-openai.h"
 
 struct chat_request {
     struct openai_request q;
@@ -66,7 +66,7 @@ static void read_conversation(struct json_in *in, struct chat_request *d)
         g->choices[i].cursor.split = d->q.r.answer;
 }
 
-bool params_read_chat(struct generation *g, const struct http_model *model)
+bool params_read_chat(struct generation *g, const struct api_model *model)
 {
     struct exchange *x = g->x;
     struct json_in in = {&x->error, ""};

@@ -1,14 +1,15 @@
-#include "http/api.h"
+
+#include "api/api.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/error-openai.h"
+#include "api/native.h"
+#include "api/openai.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "http/api-native.h"
-#include "http/api-openai.h"
-#include "http/error-openai.h"
 #include "metrics.h"
 
 static const struct route routes[] = {
@@ -60,7 +61,7 @@ int api_new(struct api **out, const struct api_params *params, struct orcd_error
     return 0;
 }
 
-static void model_free(struct http_model *m)
+static void model_free(struct api_model *m)
 {
     if (!m)
         return;
@@ -79,9 +80,9 @@ void api_free(struct api *a)
     free(a);
 }
 
-void api_set_model(struct api *a, const struct http_model *model)
+void api_set_model(struct api *a, const struct api_model *model)
 {
-    struct http_model *m = malloc(sizeof(*m)), *none = NULL;
+    struct api_model *m = malloc(sizeof(*m)), *none = NULL;
     if (!m) {
         log_error("out of memory for the model's description");
         return;
@@ -102,9 +103,9 @@ struct api *api_of(const struct exchange *x)
     return x->daemon;
 }
 
-const struct http_model *api_model(struct exchange *x)
+const struct api_model *api_model(struct exchange *x)
 {
-    const struct http_model *m = atomic_load(&api_of(x)->model);
+    const struct api_model *m = atomic_load(&api_of(x)->model);
     if (!m) {
         http_error_set(&x->error, API_MODEL_LOADING, "the model is still loading");
         x->error.retry_after_s = 1;
