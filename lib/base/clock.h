@@ -1,4 +1,7 @@
-/* Time: monotonic nanoseconds everywhere inside, RFC 3339 at the border. */
+/*
+ * Time: monotonic nanoseconds everywhere inside, RFC 3339 at the border. Pure functions;
+ * any thread may call them at any time.
+ */
 #ifndef ORCD_BASE_CLOCK_H
 #define ORCD_BASE_CLOCK_H
 
@@ -10,8 +13,8 @@
 
 uint64_t clock_mono_ns(void);
 uint64_t clock_real_ns(void); /* since the epoch, UTC */
-/* The one minus the other, real minus monotonic, exact to well under a microsecond. It
- * changes when the system's clock is set. */
+/* Real time minus monotonic time, exact to well under a microsecond. It changes when the
+ * system's clock is set. */
 int64_t clock_real_offset_ns(void);
 
 /* Since the process started. */

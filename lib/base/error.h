@@ -1,4 +1,11 @@
-/* Filling in struct orcd_error, the one error type of the core and of plugins. */
+/*
+ * Filling in struct orcd_error, the one error type of the daemons and of plugins (its
+ * definition is the plugin contract's: include/orcd/plugin.h).
+ *
+ * The caller owns it, usually on its stack: ORCD_ERROR_INIT, then a pointer to it goes
+ * down the calls. A function that fails fills it in and returns its code (negative); one
+ * that succeeds leaves it alone. One thread at a time.
+ */
 #ifndef ORCD_BASE_ERROR_H
 #define ORCD_BASE_ERROR_H
 

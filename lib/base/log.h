@@ -1,5 +1,9 @@
-/* One structured line per event to standard error. Any thread. A line is written
- * with one write(2), so lines never mix. Library code logs at debug only. */
+/*
+ * One structured line per event to standard error. log_setup() once, before other threads
+ * start; without it, text at level info. Then any thread may log at any time: a line is
+ * written with one write(2), so lines never mix. Code in lib/ logs at debug, warn where an
+ * administrator should act.
+ */
 #ifndef ORCD_BASE_LOG_H
 #define ORCD_BASE_LOG_H
 

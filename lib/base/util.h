@@ -1,4 +1,4 @@
-/* Small inline helpers without a policy. */
+/* Small inline helpers without state or policy. Any thread. */
 #ifndef ORCD_BASE_UTIL_H
 #define ORCD_BASE_UTIL_H
 

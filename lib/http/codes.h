@@ -1,5 +1,7 @@
-/* Error codes of the API: one list, from which HTTP answers, terminal events, docs and
- * tests are made. Stable; append only. */
+/*
+ * Error codes of the API: one list for all daemons, from which HTTP answers, terminal
+ * events, docs and tests are made. Stable; append only. Constant data; any thread.
+ */
 #ifndef ORCD_HTTP_CODES_H
 #define ORCD_HTTP_CODES_H
 

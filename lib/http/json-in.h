@@ -1,6 +1,11 @@
 /*
  * Typed access to parsed JSON, every value checked: type, range, finite. The first
- * problem is kept as an HTTP error that names the field; later calls do nothing.
+ * problem is kept as an error of the API that names the field; later calls do nothing, so
+ * a reader of fields needs no checks between them. It lies here and not in lib/json
+ * because it fills in a struct http_error.
+ *
+ * json_in_parse() after json_scan has passed the text; the accessors; json_object_put().
+ * One thread at a time.
  */
 #ifndef ORCD_HTTP_JSON_IN_H
 #define ORCD_HTTP_JSON_IN_H

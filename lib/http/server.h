@@ -1,6 +1,10 @@
 /*
- * The HTTP side of a worker: K loops, each owning one libmicrohttpd daemon (external
- * epoll), an eventfd and its client descriptors. docs/http.md has the design.
+ * The HTTP side of a daemon: K loops, each a thread that owns one libmicrohttpd daemon
+ * (external epoll), an eventfd and its client descriptors. docs/http.md has the design.
+ *
+ * Main thread: http_server_start(), http_server_drain() when the end is near,
+ * http_server_stop(), which returns when the loops have ended. http_kick() is for the
+ * threads that have news for exchanges, at any time.
  */
 #ifndef ORCD_HTTP_SERVER_H
 #define ORCD_HTTP_SERVER_H
@@ -20,8 +24,9 @@ struct http_params {
     uint32_t deadline_default_ms, deadline_max_ms, deadline_min_remaining_ms;
 };
 
-/* Binds, listens and starts the loops, which answer at once. PERMISSION: bind without a key beyond loopback;
- * BUSY: port in use (also by another process of the same user); INVALID: address. */
+/* Binds, listens and starts the loops, which answer at once. PERMISSION: an address that
+ * other machines reach, without keys; BUSY: port in use (also by another process of the
+ * same user); INVALID: address or key; IO, NOMEM. */
 int http_server_start(struct http_server **out, const struct http_params *params,
     const struct http_service *service, struct orcd_error *err);
 /* "http://127.0.0.1:8001" or "unix:/run/x.sock": where it really listens. */
@@ -32,7 +37,7 @@ const char *http_server_url(const struct http_server *s);
 void http_kick(void *hub);
 void *http_server_hub(const struct http_server *s);
 
-/* New jobs get SHUTTING_DOWN; health and metrics go on. */
+/* New work is refused with SHUTTING_DOWN; everything else goes on. */
 void http_server_drain(struct http_server *s);
 /* Flushes terminal events, closes; bounded by timeout_ms. Frees s. */
 void http_server_stop(struct http_server *s, uint64_t timeout_ms);

@@ -1,5 +1,12 @@
-/* Writes JSON into a fixed buffer or one that grows. Text comes out as valid UTF-8
- * whatever it holds; commas are the writer's business. */
+/*
+ * Writes JSON into a fixed buffer or one that grows. Text comes out as valid UTF-8
+ * whatever it holds; the writer sets the commas.
+ *
+ * A struct json_out is a plain value of one thread: json_out_fixed() or
+ * json_out_growing(), the parts in the order of the text, json_out_take(). Nothing is
+ * checked on the way: what did not fit, or ran out of memory, sets `failed`, and
+ * json_out_take() then returns NULL.
+ */
 #ifndef ORCD_JSON_OUT_H
 #define ORCD_JSON_OUT_H
 

@@ -2,6 +2,10 @@
  * A reader of JSON text by pulling: the caller says what it expects next and nothing is
  * built in between, so that a file of 30 MB takes no memory besides its own. Strings are
  * unescaped in place: what was read once can't be read again; what was skipped can.
+ * Why it exists beside scan and http/json-in: scan.h.
+ *
+ * A struct json_reader is a plain value of one thread; the caller owns the text, which must
+ * be writable and outlive every json_text.
  *
  * The text is not trusted. Errors stick: after the first one every call fails, r->error
  * says why (static text) and r->p where. No recursion, nesting is bounded.

@@ -3,6 +3,15 @@
  * objects of it: RFC 8259 grammar, valid UTF-8, no NUL (raw or \u0000), no lone
  * surrogate, bounded depth and counts, integers that fit 64 bits, no duplicate keys,
  * nothing after the value. Memory is bounded by max_keys.
+ *
+ * One thread at a time: json_scan_init(), json_scan_push() for each piece,
+ * json_scan_finish(), json_scan_release(). The text is not kept.
+ *
+ * Three readers exist, each for what the others can't do. scan judges hostile bytes as
+ * they arrive and builds nothing, so that a body is refused at its first bad byte.
+ * http/json-in reads fields of a small body that scan has passed, from json-c's tree, and
+ * names the field at fault. read pulls values out of a file of tens of megabytes
+ * (tokenizer.json) in place, without a tree.
  */
 #ifndef ORCD_JSON_SCAN_H
 #define ORCD_JSON_SCAN_H

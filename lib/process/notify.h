@@ -1,5 +1,8 @@
-/* systemd's notification protocol: datagrams to $NOTIFY_SOCKET. Without one every
- * call does nothing. Any thread after notify_setup. */
+/*
+ * systemd's notification protocol: datagrams to $NOTIFY_SOCKET. notify_setup() once, on
+ * the main thread before others start; then any thread may call notify(). Without a
+ * socket every call does nothing.
+ */
 #ifndef ORCD_PROCESS_NOTIFY_H
 #define ORCD_PROCESS_NOTIFY_H
 
