@@ -7,7 +7,7 @@
 #include <sysexits.h>
 
 #include "base/error.h"
-#include "config/config.h"
+#include "config-table.h"
 
 struct cli_option {
     const char *name; /* "listen" for --listen */

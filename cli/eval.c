@@ -262,6 +262,6 @@ int verb_eval(const struct cli_args *a)
     model_close(e.model);
     tokenizer_free(e.tokenizer);
     free(e.ids);
-    config_release(&c);
+    config_release(&c.head);
     return rc;
 }

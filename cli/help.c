@@ -1,7 +1,6 @@
 #include <string.h>
 
 #include "cli.h"
-#include "config/config-table.h"
 
 static void print_option(const struct cli_option *o, FILE *out)
 {
@@ -83,8 +82,11 @@ void cli_bash_completion(FILE *out)
           "    case $prev in\n"
           "    --set)\n        compopt -o nospace 2>/dev/null\n        COMPREPLY=($(compgen -S = -W '",
         out);
-    for (size_t i = 0; i < config_n_keys; i++)
-        fprintf(out, "%s%s", i ? " " : "", config_keys[i].name);
+    for (size_t i = 0; i < worker_config_table.n_keys; i++) {
+        const struct config_key *k = &worker_config_table.keys[i];
+        if (k->type != CONFIG_OPEN)
+            fprintf(out, "%s%s", i ? " " : "", k->name);
+    }
     fputs(
         "' -- \"$cur\"))\n        return ;;\n"
         "    --plugin|-p)\n"

@@ -110,6 +110,6 @@ int verb_plugins(const struct cli_args *a)
         return rc;
     const char *dir = c.plugin.dir ? c.plugin.dir : plugin_default_dir(), *name = cli_positional(a, 0);
     rc = name ? describe(dir, name, &c) : list(dir);
-    config_release(&c);
+    config_release(&c.head);
     return rc;
 }

@@ -388,7 +388,7 @@ static int choose_model(const struct cli_args *a, const char **model)
         return rc;
     if (!c.model.path)
         *model = cli_demo_model();
-    config_release(&c);
+    config_release(&c.head);
     return 0;
 }
 

@@ -30,7 +30,7 @@ int cli_worker_url(const struct cli_args *a, char *buf, size_t size)
     if (*host)
         rest = strrchr(rest, ':');
     snprintf(buf, size, "%s%s%s", is_unix ? "" : "http://", host, rest);
-    config_release(&c);
+    config_release(&c.head);
     return 0;
 }
 

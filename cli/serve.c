@@ -47,6 +47,6 @@ int verb_serve(const struct cli_args *a)
             progress_clear();
         cli_fail(status, "%s", err.msg);
     }
-    config_release(&config);
+    config_release(&config.head);
     return status;
 }

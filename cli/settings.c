@@ -13,7 +13,7 @@ extern char **environ;
 static int set_option(struct config *c, const char *key, const char *value, const char *origin)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
-    return config_set(c, key, value, origin, &err) ? cli_fail(EX_USAGE, "%s", err.msg) : 0;
+    return config_set(&c->head, key, value, origin, &err) ? cli_fail(EX_USAGE, "%s", err.msg) : 0;
 }
 
 static int set_pair(struct config *c, const char *pair)
@@ -67,19 +67,19 @@ int cli_config(const struct cli_args *a, const char *model, struct config *c)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
     const char *path = cli_value(a, "config");
-    config_init(c);
+    config_init(&c->head, &worker_config_table);
     path = path ? path : config_default_path();
-    int rc = path ? config_load_file(c, path, &err) : 0;
-    rc = rc ? rc : config_load_environment(c, environ, &err);
+    int rc = path ? config_load_file(&c->head, path, &err) : 0;
+    rc = rc ? rc : config_load_environment(&c->head, environ, &err);
     int status = rc ? cli_fail(config_status(rc), "%s", err.msg) : 0;
     status = status ? status : apply_options(a, c);
     if (status == 0 && model)
         status = set_option(c, "model.path", model, "command line");
-    rc = status ? 0 : config_validate(c, &err);
+    rc = status ? 0 : config_validate(&c->head, &err);
     if (rc)
         status = cli_fail(EX_CONFIG, "%s", err.msg);
     if (status) {
-        config_release(c);
+        config_release(&c->head);
         return status;
     }
     log_setup(log_level(c->log.level), c->log.format[0] == 't'   ? LOG_FORMAT_TEXT

@@ -10,3 +10,10 @@ include core/plugin/local.mk
 include core/engine/local.mk
 include core/api/local.mk
 include core/config/local.mk
+
+libcore_a_SOURCES += \
+	core/config-table.c core/config-table.h core/config-options.c \
+	core/health.c core/health.h \
+	core/metrics.c core/metrics.h core/metrics-table.h \
+	core/worker.c core/worker.h core/worker-parts.h \
+	core/worker-load.c core/worker-stop.c core/worker-callback.c

@@ -2,7 +2,7 @@
 #ifndef ORCD_WORKER_H
 #define ORCD_WORKER_H
 
-#include "config/config.h"
+#include "config-table.h"
 
 struct worker_hooks {
     /* The address is known, loading goes on. Main thread. NULL: none. */

@@ -1,10 +1,13 @@
 # tests: configuration, the client and the command line
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test-config
-TESTS += tests/unit/test-config
+check_PROGRAMS += tests/unit/test-config tests/unit/test-config-given
+TESTS += tests/unit/test-config tests/unit/test-config-given
 tests_unit_test_config_SOURCES = tests/unit/test-config.c
 tests_unit_test_config_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_config_LDADD = $(TEST_LIBS)
+tests_unit_test_config_given_SOURCES = tests/unit/test-config-given.c
+tests_unit_test_config_given_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_config_given_LDADD = $(TEST_LIBS)
 endif
 
 EXTRA_DIST += tests/cli/harness.py

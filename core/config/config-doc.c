@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "config/config-table.h"
+#define NAME_BYTES 160
 
 static const char *fallback(const struct config_key *k)
 {
@@ -22,34 +22,41 @@ static const char *type_text(const struct config_key *k, char *buf, size_t size)
     case CONFIG_CHOICE:
         return k->choices;
     case CONFIG_STRING:
+    case CONFIG_OPEN:
         break;
     }
     return "text";
 }
 
-void config_list(FILE *out)
+/* The name of a row as listings have it; returns buf. */
+static const char *listed_name(const struct config_key *k, char *buf, size_t size)
 {
-    char buf[64];
-    for (size_t i = 0; i < config_n_keys; i++) {
-        const struct config_key *k = &config_keys[i];
-        fprintf(out, "%-28s %-22s %-16s %s\n", k->name, type_text(k, buf, sizeof(buf)), fallback(k), k->help);
-    }
-    fprintf(out, "%-28s %-22s %-16s %s\n", "plugin.options.NAME", "text", "the plugin's",
-        "an option of the plugin (orcd plugins NAME lists them)");
+    bool open = k->type == CONFIG_OPEN;
+    snprintf(buf, size, "%s%s%s", k->name, open ? "." : "", open ? k->open->stands_for : "");
+    return buf;
 }
 
-void config_list_pod(FILE *out)
+void config_list(const struct config_table *t, FILE *out)
 {
-    char buf[64];
-    fprintf(out, "=over 4\n\n");
-    for (size_t i = 0; i < config_n_keys; i++) {
-        const struct config_key *k = &config_keys[i];
-        const char *type = type_text(k, buf, sizeof(buf));
-        fprintf(out, "=item B<%s> (%s; default: %s)\n\n", k->name, type, fallback(k));
-        fprintf(out, "%s.\n\n", k->help);
+    char type[64], name[NAME_BYTES];
+    for (size_t i = 0; i < t->n_keys; i++) {
+        const struct config_key *k = &t->keys[i];
+        fprintf(out, "%-28s %-22s %-16s %s\n", listed_name(k, name, sizeof(name)),
+            type_text(k, type, sizeof(type)), fallback(k), k->help);
     }
-    fprintf(out, "=item B<plugin.options.NAME> (text; default: the plugin's)\n\n");
-    fprintf(out, "an option of the plugin; C<orcd plugins NAME> lists them.\n\n=back\n");
+}
+
+void config_list_pod(const struct config_table *t, FILE *out)
+{
+    char type[64], name[NAME_BYTES];
+    fprintf(out, "=over 4\n\n");
+    for (size_t i = 0; i < t->n_keys; i++) {
+        const struct config_key *k = &t->keys[i];
+        fprintf(out, "=item B<%s> (%s; default: %s)\n\n", listed_name(k, name, sizeof(name)),
+            type_text(k, type, sizeof(type)), fallback(k));
+        fprintf(out, "%s.\n\n", k->type == CONFIG_OPEN ? k->open->help_pod : k->help);
+    }
+    fprintf(out, "=back\n");
 }
 
 /* Whether text must be quoted to stay a string in YAML. */
@@ -70,37 +77,61 @@ static void print_value(FILE *out, const char *text)
     putc('\'', out);
 }
 
-void config_annotated(FILE *out)
+static void indent(FILE *out, unsigned depth)
+{
+    fprintf(out, "%*s", (int)(2 * depth), "");
+}
+
+/* The heads of the sections that name lies in and the row before it (previous) does not.
+ * Returns how deep name's own line is. */
+static unsigned print_heads(FILE *out, const char *previous, const char *name)
+{
+    size_t common = 0;
+    unsigned depth = 0;
+    for (size_t i = 0; name[i] && name[i] == previous[i]; i++)
+        if (name[i] == '.') {
+            common = i + 1;
+            depth++;
+        }
+    for (const char *dot; (dot = strchr(name + common, '.')); common = (size_t)(dot + 1 - name)) {
+        indent(out, depth++);
+        fprintf(out, "%.*s:\n", (int)(dot - name - (ptrdiff_t)common), name + common);
+    }
+    return depth;
+}
+
+static void print_row(FILE *out, const struct config_key *k, unsigned depth)
 {
     char buf[64];
-    fputs("# orcd.yaml: configuration of an orcd worker; orcd.yaml(5) says more.\n"
-          "# Every key is shown with its default. The command line goes before the environment\n"
-          "# (ORCD_HTTP_LISTEN is http.listen), that before this file. Check: orcd config --check FILE\n",
-        out);
-    for (size_t s = 0; s < config_n_sections; s++) {
-        const char *section = config_sections[s].name;
+    bool open = k->type == CONFIG_OPEN;
+    indent(out, depth);
+    fprintf(out, "# %s", open ? k->open->help_annotated : k->help);
+    if (!open && k->type != CONFIG_STRING)
+        fprintf(out, " (%s)", type_text(k, buf, sizeof(buf)));
+    putc('\n', out);
+    indent(out, depth);
+    fprintf(out, "%s: ", strrchr(k->name, '.') + 1);
+    if (open)
+        fputs(k->open->empty, out);
+    else
+        print_value(out, fallback(k));
+    putc('\n', out);
+}
+
+void config_annotated(const struct config_table *t, FILE *out)
+{
+    fputs(t->annotated_head, out);
+    for (size_t s = 0; s < t->n_sections; s++) {
+        const char *section = t->sections[s].name, *previous = "";
         size_t n = strlen(section);
-        bool in_tls = false;
-        fprintf(out, "\n# %s\n%s:\n", config_sections[s].help, section);
-        for (size_t i = 0; i < config_n_keys; i++) {
-            const struct config_key *k = &config_keys[i];
+        fprintf(out, "\n# %s\n", t->sections[s].help);
+        for (size_t i = 0; i < t->n_keys; i++) {
+            const struct config_key *k = &t->keys[i];
             if (strncmp(k->name, section, n) != 0 || k->name[n] != '.')
                 continue;
-            const char *leaf = k->name + n + 1;
-            bool tls = strncmp(leaf, "tls.", 4) == 0;
-            if (tls && !in_tls)
-                fputs("  tls:\n", out);
-            in_tls = tls;
-            const char *indent = tls ? "    " : "  ";
-            fprintf(out, "%s# %s", indent, k->help);
-            if (k->type != CONFIG_STRING)
-                fprintf(out, " (%s)", type_text(k, buf, sizeof(buf)));
-            fprintf(out, "\n%s%s: ", indent, tls ? leaf + 4 : leaf);
-            print_value(out, fallback(k));
-            putc('\n', out);
+            print_row(out, k, print_heads(out, previous, k->name));
+            previous = k->name;
         }
-        if (strcmp(section, "plugin") == 0)
-            fputs("  # the plugin's own options; orcd plugins NAME lists them\n  options: {}\n", out);
     }
 }
 
@@ -111,13 +142,28 @@ static void show_line(FILE *out, const char *key, const char *value, const char 
     fprintf(out, "  # %s\n", origin ? origin : "default");
 }
 
-void config_show(const struct config *c, FILE *out)
+static void show_open(const struct config_head *c, const struct config_key *k, FILE *out)
 {
-    for (size_t i = 0; i < config_n_keys; i++) {
-        const struct config_key *k = &config_keys[i];
+    struct config_setting s;
+    char key[NAME_BYTES];
+    for (size_t i = 0; k->open->at(c, i, &s); i++) {
+        snprintf(key, sizeof(key), "%s.%s", k->name, s.name);
+        show_line(out, key, s.value, s.origin);
+    }
+}
+
+void config_show(const struct config_head *c, FILE *out)
+{
+    const struct config_table *t = c->table;
+    for (size_t i = 0; i < t->n_keys; i++) {
+        const struct config_key *k = &t->keys[i];
         const char *at = (const char *)c + k->offset;
         char number[32];
         const char *value;
+        if (k->type == CONFIG_OPEN) {
+            show_open(c, k, out);
+            continue;
+        }
         if (k->type == CONFIG_INT) {
             snprintf(number, sizeof(number), "%lld", (long long)*(const int64_t *)(const void *)at);
             value = number;
@@ -126,11 +172,6 @@ void config_show(const struct config *c, FILE *out)
         } else {
             value = *(char *const *)(const void *)at;
         }
-        show_line(out, k->name, value ? value : "null", c->origins ? c->origins->key[i] : NULL);
-    }
-    for (size_t i = 0; i < c->plugin.n_options; i++) {
-        char key[96];
-        snprintf(key, sizeof(key), CONFIG_OPTIONS_PREFIX "%s", c->plugin.options[i].key);
-        show_line(out, key, c->plugin.options[i].value, c->origins->option[i]);
+        show_line(out, k->name, value ? value : "null", c->origins ? c->origins[i] : NULL);
     }
 }

@@ -7,71 +7,79 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "config/config-table.h"
 
 #define PREFIX "ORCD_"
-#define OPTIONS_PREFIX "ORCD_PLUGIN_OPTIONS_"
 
-/* Variables that are not keys but ours all the same. */
+/* Variables that are not keys but ours all the same, whichever program reads them. */
 static const char *const others[] = {"ORCD_CONFIG", "ORCD_API_KEY"};
 
-/* name[0..n) is the key's variable. */
-static bool names_key(const char *name, size_t n, const char *key)
+/* How many bytes of name[0..n) spell key; 0: it does not begin with key's variable. */
+static size_t spells(const char *name, size_t n, const char *key)
 {
     size_t k = strlen(PREFIX);
-    if (n != k + strlen(key))
-        return false;
+    if (n < k + strlen(key))
+        return 0;
     for (size_t i = 0; key[i]; i++) {
         char want = key[i] == '.' ? '_' : (char)toupper((unsigned char)key[i]);
         if (name[k + i] != want)
-            return false;
+            return 0;
     }
-    return true;
+    return k + strlen(key);
 }
 
-static int set_option(struct config *c, const char *name, size_t n, const char *value, struct orcd_error *err)
+/* The row whose variable name[0..n) is; NULL: none. */
+static const struct config_key *find_row(const struct config_table *t, const char *name, size_t n)
 {
-    char key[128] = CONFIG_OPTIONS_PREFIX, origin[128];
-    size_t at = strlen(key);
-    for (size_t i = strlen(OPTIONS_PREFIX); i < n && at + 1 < sizeof(key); i++)
-        key[at++] = (char)tolower((unsigned char)name[i]);
+    const struct config_key *found = NULL;
+    for (size_t i = 0; i < t->n_keys; i++) {
+        const struct config_key *k = &t->keys[i];
+        size_t at = spells(name, n, k->name);
+        if (at && k->type == CONFIG_OPEN && at < n && name[at] == '_')
+            return k; /* goes before keys */
+        if (at == n && k->type != CONFIG_OPEN && !found)
+            found = k;
+    }
+    return found;
+}
+
+/* ORCD_PLUGIN_OPTIONS_TOKEN_MS is token_ms of plugin.options. */
+static int set_open(struct config_head *c, const struct config_key *k, const char *origin, const char *value,
+    struct orcd_error *err)
+{
+    char key[256];
+    size_t at = (size_t)snprintf(key, sizeof(key), "%s.", k->name);
+    for (const char *p = origin + strlen(PREFIX) + at; *p && at + 1 < sizeof(key); p++)
+        key[at++] = (char)tolower((unsigned char)*p);
     key[at] = 0;
-    snprintf(origin, sizeof(origin), "%.*s", (int)n, name);
     return config_set(c, key, value, origin, err);
 }
 
-int config_load_environment(struct config *c, char *const *envp, struct orcd_error *err)
+static int set_variable(
+    struct config_head *c, const char *name, size_t n, const char *value, struct orcd_error *err)
+{
+    char origin[128];
+    snprintf(origin, sizeof(origin), "%.*s", (int)n, name);
+    const struct config_key *k = find_row(c->table, name, n);
+    if (k && k->type == CONFIG_OPEN)
+        return set_open(c, k, origin, value, err);
+    if (k) /* Empty means null where null is allowed. */
+        return config_set(c, k->name, *value || k->fallback ? value : NULL, origin, err);
+    for (size_t j = 0; j < ARRAY_LEN(others); j++)
+        if (strcmp(origin, others[j]) == 0)
+            return 0;
+    log_debug("%s is not a key; ignored", origin);
+    return 0;
+}
+
+int config_load_environment(struct config_head *c, char *const *envp, struct orcd_error *err)
 {
     for (; *envp; envp++) {
         const char *name = *envp, *equals = strchr(name, '=');
         if (!equals || strncmp(name, PREFIX, strlen(PREFIX)) != 0 || equals - name > 100)
             continue;
-        size_t n = (size_t)(equals - name);
-        const char *value = equals + 1;
-        if (strncmp(name, OPTIONS_PREFIX, strlen(OPTIONS_PREFIX)) == 0) {
-            int rc = set_option(c, name, n, value, err);
-            if (rc)
-                return rc;
-            continue;
-        }
-        size_t i = 0;
-        while (i < config_n_keys && !names_key(name, n, config_keys[i].name))
-            i++;
-        char origin[128];
-        snprintf(origin, sizeof(origin), "%.*s", (int)n, name);
-        if (i < config_n_keys) {
-            /* Empty means null where null is allowed. */
-            const char *v = *value || config_keys[i].fallback ? value : NULL;
-            int rc = config_set(c, config_keys[i].name, v, origin, err);
-            if (rc)
-                return rc;
-            continue;
-        }
-        bool known = false;
-        for (size_t j = 0; j < ARRAY_LEN(others); j++)
-            known = known || strcmp(origin, others[j]) == 0;
-        if (!known)
-            log_debug("%s is not a key; ignored", origin);
+        int rc = set_variable(c, name, (size_t)(equals - name), equals + 1, err);
+        if (rc)
+            return rc;
     }
     return 0;
 }

@@ -1,7 +1,7 @@
 /*
- * orcd.yaml through libyaml's event interface. Only mappings and scalars are taken:
- * no lists, aliases, anchors, tags, duplicate keys or second document, at most 64 KB
- * and 16 levels.
+ * orcd.yaml through libyaml's event interface. Only mappings and scalars are taken, and
+ * lists below a free-form row: no aliases, anchors, tags, duplicate keys or second
+ * document, at most 64 KB and 16 levels. Sections of other programs are skipped.
  */
 #include "config/config.h"
 
@@ -10,7 +10,6 @@
 #include <yaml.h>
 
 #include "base/util.h"
-#include "config/config-table.h"
 #include "config/read-file.h"
 
 #define DEPTH_MAX 16
@@ -18,12 +17,15 @@
 #define SEEN_MAX 512
 
 struct reader {
-    struct config *config;
+    struct config_head *config;
     const char *path;
     struct orcd_error *err;
     char key[DEPTH_MAX][KEY_BYTES]; /* the dotted key at each depth; [0] is "" */
     size_t line[DEPTH_MAX];         /* of that key */
-    unsigned depth;                 /* open mappings */
+    bool list[DEPTH_MAX];           /* a list is open at that depth, not a mapping */
+    unsigned items[DEPTH_MAX];      /* of that list, so far */
+    unsigned depth;                 /* open mappings and lists */
+    unsigned skipped;               /* open ones inside a section of another program */
     bool have_key;                  /* a key was read, its value comes next */
     char *seen[SEEN_MAX];
     size_t n_seen;
@@ -50,11 +52,16 @@ static int remember(struct reader *r, const yaml_event_t *e, const char *key)
     return 0;
 }
 
-static int take_key(struct reader *r, const yaml_event_t *e)
+static bool is_free_form(const struct reader *r, const char *key)
 {
-    const char *name = (const char *)e->data.scalar.value, *above = r->key[r->depth - 1];
-    if (strlen(name) != e->data.scalar.length || strchr(name, '.'))
-        return fail(r, e, above, "a key here has no dots; sections are indented");
+    const struct config_key *k = config_open_find(r->config->table, key);
+    return k && k->open->free_form;
+}
+
+/* The value that comes next is that of name, in the open mapping or list. */
+static int enter_key(struct reader *r, const yaml_event_t *e, const char *name)
+{
+    const char *above = r->key[r->depth - 1];
     char key[KEY_BYTES];
     int n = snprintf(key, sizeof(key), "%s%s%s", above, *above ? "." : "", name);
     if (n < 0 || (size_t)n >= sizeof(key))
@@ -63,6 +70,22 @@ static int take_key(struct reader *r, const yaml_event_t *e)
     r->line[r->depth] = e->start_mark.line + 1;
     r->have_key = true;
     return remember(r, e, r->key[r->depth]);
+}
+
+static int take_key(struct reader *r, const yaml_event_t *e)
+{
+    const char *name = (const char *)e->data.scalar.value, *above = r->key[r->depth - 1];
+    if (strlen(name) != e->data.scalar.length || (strchr(name, '.') && !is_free_form(r, above)))
+        return fail(r, e, above, "a key here has no dots; sections are indented");
+    return enter_key(r, e, name);
+}
+
+/* Items of a list are keys by their number. */
+static int take_item(struct reader *r, const yaml_event_t *e)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "%u", r->items[r->depth]++);
+    return enter_key(r, e, name);
 }
 
 static bool is_null(const yaml_event_t *e)
@@ -86,35 +109,82 @@ static int take_value(struct reader *r, const yaml_event_t *e)
     if (strlen(value) != e->data.scalar.length)
         return fail(r, e, key, "a value with a NUL");
     if (is_null(e)) {
-        if (config_section_find(key)) /* a section whose keys are all commented out */
+        if (config_section_find(r->config->table, key)) /* a section whose keys are all commented out */
             return 0;
         value = NULL;
     }
     return set(r, value);
 }
 
-static int take_mapping(struct reader *r, const yaml_event_t *e)
+static int descend(struct reader *r, const yaml_event_t *e, bool list)
 {
     if (r->depth + 1 >= DEPTH_MAX)
         return fail(r, e, r->key[r->depth], "nested too deep");
+    r->have_key = false;
+    r->depth++;
+    r->list[r->depth] = list;
+    r->items[r->depth] = 0;
+    return 0;
+}
+
+static int take_mapping(struct reader *r, const yaml_event_t *e)
+{
+    const struct config_table *t = r->config->table;
+    const char *key = r->key[r->depth];
     if (r->depth == 0) {
         r->key[0][0] = 0;
     } else if (!r->have_key) {
         return fail(r, e, r->key[r->depth - 1], "a mapping is no key");
-    } else if (!config_section_find(r->key[r->depth])) {
-        const char *key = r->key[r->depth];
-        if (config_key_find(key) >= 0 ||
-            strncmp(key, CONFIG_OPTIONS_PREFIX, strlen(CONFIG_OPTIONS_PREFIX)) == 0)
+    } else if (!config_section_find(t, key) && !is_free_form(r, key)) {
+        if (config_key_find(t, key) || config_open_find(t, key))
             return fail(r, e, key, "takes a value, not a section");
         return set(r, NULL); /* says that it is unknown */
     }
+    return descend(r, e, false);
+}
+
+static int take_list(struct reader *r, const yaml_event_t *e)
+{
+    const char *key = r->depth ? r->key[r->have_key ? r->depth : r->depth - 1] : "";
+    if (!r->have_key || !is_free_form(r, key))
+        return fail(r, e, key, "lists are not taken");
+    if (e->data.sequence_start.anchor)
+        return fail(r, e, key, "anchors are not taken");
+    if (e->data.sequence_start.tag)
+        return fail(r, e, key, "tags are not taken");
+    return descend(r, e, true);
+}
+
+/* Inside the value of a section of another program, or at its beginning. */
+static bool is_foreign(const struct reader *r)
+{
+    return r->skipped ||
+           (r->depth == 1 && r->have_key && config_section_is_foreign(r->config->table, r->key[1]));
+}
+
+static int skip(struct reader *r, const yaml_event_t *e)
+{
+    if (e->type == YAML_MAPPING_START_EVENT || e->type == YAML_SEQUENCE_START_EVENT)
+        r->skipped++;
+    else if (e->type == YAML_MAPPING_END_EVENT || e->type == YAML_SEQUENCE_END_EVENT)
+        r->skipped--;
     r->have_key = false;
-    r->depth++;
     return 0;
+}
+
+static bool begins_value(const yaml_event_t *e)
+{
+    return e->type == YAML_SCALAR_EVENT || e->type == YAML_MAPPING_START_EVENT ||
+           e->type == YAML_SEQUENCE_START_EVENT;
 }
 
 static int take_event(struct reader *r, const yaml_event_t *e)
 {
+    if (is_foreign(r))
+        return skip(r, e);
+    int rc = r->list[r->depth] && !r->have_key && begins_value(e) ? take_item(r, e) : 0;
+    if (rc)
+        return rc;
     const char *key = r->depth ? r->key[r->have_key ? r->depth : r->depth - 1] : "";
     switch (e->type) {
     case YAML_DOCUMENT_START_EVENT:
@@ -126,13 +196,14 @@ static int take_event(struct reader *r, const yaml_event_t *e)
     case YAML_ALIAS_EVENT:
         return fail(r, e, key, "aliases are not taken");
     case YAML_SEQUENCE_START_EVENT:
-        return fail(r, e, key, "lists are not taken");
+        return take_list(r, e);
     case YAML_MAPPING_START_EVENT:
         if (e->data.mapping_start.anchor)
             return fail(r, e, key, "anchors are not taken");
         if (e->data.mapping_start.tag)
             return fail(r, e, key, "tags are not taken");
         return take_mapping(r, e);
+    case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
         r->depth--;
         r->have_key = false;
@@ -174,7 +245,7 @@ static int parse(struct reader *r, const char *text, size_t n)
     return rc;
 }
 
-int config_load_file(struct config *c, const char *path, struct orcd_error *err)
+int config_load_file(struct config_head *c, const char *path, struct orcd_error *err)
 {
     char *text = NULL;
     size_t n = 0;

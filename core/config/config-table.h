@@ -1,49 +1,88 @@
-/* The table of keys behind config.h: one row a key. */
-#ifndef ORCD_CONFIG_CONFIG_TABLE_H
-#define ORCD_CONFIG_CONFIG_TABLE_H
+/*
+ * The table that a program brings: its part of orcd.yaml, one row a key. Parser,
+ * environment, listings and the annotated file come from the table; nothing else knows
+ * a key.
+ *
+ * A table is constant data and lives as long as the process. Any thread may read it.
+ */
+#ifndef ORCD_CONFIG_TABLE_H
+#define ORCD_CONFIG_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum config_type { CONFIG_STRING, CONFIG_CHOICE, CONFIG_INT, CONFIG_BOOL };
+#include "base/error.h"
+
+struct config_head;
+
+enum config_type { CONFIG_STRING, CONFIG_CHOICE, CONFIG_INT, CONFIG_BOOL, CONFIG_OPEN };
 
 struct config_key {
     const char *name; /* "http.listen" */
     enum config_type type;
     int64_t min, max;     /* INT: the range; STRING: bytes */
     const char *choices;  /* CHOICE: "a|b|c" */
-    const char *fallback; /* as text; NULL: null, and null is allowed */
+    const char *fallback; /* as text; NULL: null, and null is allowed. OPEN: only shown */
     const char *unit;     /* "" when it has none */
     const char *help;
-    size_t offset; /* into struct config: char *, int64_t or bool */
+    size_t offset;                  /* into the struct: char *, int64_t or bool. OPEN: not used */
+    const struct config_open *open; /* OPEN alone */
 };
 
-/* Sections in the order of the file, each with a line of text. */
+/* One setting below an open row. */
+struct config_setting {
+    const char *name; /* what follows the row's name and a dot */
+    const char *value, *origin;
+};
+
+/* An open row: users name what lies below it ("plugin.options.device"). The program
+ * keeps these settings. */
+struct config_open {
+    /* Lists, sections and names with dots may lie below it. They arrive as dotted keys, items of a
+     * list with their number: "pool.start.0.plugin". False: names with values alone. */
+    bool free_form;
+    const char *stands_for; /* in listings, for what users name: "NAME" */
+    const char *empty;      /* in the annotated file: "{}" or "[]" */
+    const char *help_pod, *help_annotated;
+    /* Checks one value and keeps a copy. key is the whole dotted key; value NULL: null. A later
+     * value of the same key replaces the earlier one. */
+    int (*set)(struct config_head *c, const char *key, const char *value, const char *origin,
+        struct orcd_error *err);
+    bool (*at)(const struct config_head *c, size_t i, struct config_setting *out); /* false: there are i */
+    void (*release)(struct config_head *c);
+};
+
+/* Sections as the annotated file has them, each with a line of text. A section that
+ * several tables have rows in is listed by one of them. */
 struct config_section {
     const char *name, *help;
 };
 
-extern const struct config_key config_keys[];
-extern const size_t config_n_keys;
-extern const struct config_section config_sections[];
-extern const size_t config_n_sections;
+struct config_table {
+    size_t size; /* of the struct that the rows fill; it begins with a struct config_head */
+    const struct config_key *keys;
+    size_t n_keys;
+    const struct config_section *sections;
+    size_t n_sections;
+    /* Sections that other programs alone have in the same file. They are skipped unread. Ended by
+     * NULL; NULL: none. */
+    const char *const *foreign;
+    const char *annotated_head; /* the first lines of the annotated file */
+    /* What involves several keys; values alone were checked before. NULL: nothing. */
+    int (*validate)(const struct config_head *c, struct orcd_error *err);
+};
 
-#define CONFIG_MAX_OPTIONS 64 /* plugin.options.* */
-#define CONFIG_OPTIONS_PREFIX "plugin.options."
-
-/* Index of a key, or -1. */
-int config_key_find(const char *name);
-bool config_section_find(const char *name); /* also "plugin.options" and "http.tls" */
+/* The row of a key; NULL: none. An open row has no value of its own and is never it. */
+const struct config_key *config_key_find(const struct config_table *t, const char *name);
+/* The open row that name is or lies below; NULL: none. */
+const struct config_key *config_open_find(const struct config_table *t, const char *name);
+/* Something lies below it: "http", "http.tls", or an open row ("plugin.options"). */
+bool config_section_find(const struct config_table *t, const char *name);
+bool config_section_is_foreign(const struct config_table *t, const char *name);
 /* "an integer from 1 to 1024 (tokens)"; returns buf. */
 const char *config_key_allowed(const struct config_key *k, char *buf, size_t size);
 /* The known key nearest to name, or NULL when none is near. */
-const char *config_key_nearest(const char *name);
-
-/* Where each value came from; NULL: a default. */
-struct config_origin {
-    char *option[CONFIG_MAX_OPTIONS];
-    char *key[]; /* config_n_keys */
-};
+const char *config_key_nearest(const struct config_table *t, const char *name);
 
 #endif

@@ -1,7 +1,24 @@
 /*
- * Configuration: defaults < file < environment < command line, merged, then
- * validated. Every key is one row of config-table.c; parser, listing, documentation
- * and the annotated default file are made from that table.
+ * Configuration: defaults < file < environment < command line, merged, then validated.
+ * A program brings a table of its keys (config/table.h) and the struct that they fill.
+ * Several programs read one and the same file; each reads its own sections.
+ *
+ * The struct begins with a struct config_head, which all calls take:
+ *
+ *     struct pool_config {
+ *         struct config_head head;
+ *         char *listen;
+ *         int64_t kill_ms;
+ *     };
+ *
+ * 1. config_init sets the defaults.
+ * 2. config_load_file, config_load_environment and config_set, in this order: a later
+ *    value of a key replaces the earlier one.
+ * 3. config_validate; afterwards the program reads the fields of the struct.
+ * 4. config_release, whatever failed before.
+ *
+ * One thread at a time; after config_validate any thread may read. The text of a field
+ * lives until its key is set again or config_release.
  */
 #ifndef ORCD_CONFIG_CONFIG_H
 #define ORCD_CONFIG_CONFIG_H
@@ -11,68 +28,39 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "plugin/host.h"
+#include "config/config-table.h"
 
-struct config {
-    struct {
-        char *name, *dir;               /* dir NULL: plugin_default_dir() */
-        struct plugin_setting *options; /* plugin.options.* as text, in order */
-        size_t n_options;
-    } plugin;
-    struct {
-        char *path, *ref, *tokenizer, *chat_template;
-        int64_t context, slots, max_step_rows, max_batch_tokens;
-    } model;
-    struct {
-        int64_t default_ms, max_ms, min_remaining_ms;
-        char *admission;
-        int64_t probe_percent;
-    } deadlines;
-    struct {
-        int64_t every_tokens, every_ms, prefill_slice_ms;
-    } checks;
-    struct {
-        int64_t refresh_ms, residency_ms, stall_ms;
-    } health;
-    struct {
-        char *listen, *api_keys_file;
-        int64_t threads;
-        bool allow_unauthenticated;
-        int64_t keep_alive_ms, write_stall_ms, ping_ms, metrics_event_ms, max_body_kb, max_connections,
-            request_read_ms;
-        char *tls_cert, *tls_key;
-    } http;
-    struct {
-        int64_t capacity;
-    } queue;
-    struct {
-        int64_t drain_ms, grace_ms;
-    } shutdown;
-    struct {
-        char *id, *callback_url, *callback_secret_file;
-    } worker;
-    struct {
-        char *level, *format;
-    } log;
-    struct config_origin *origins; /* where each value came from; see config_show */
+struct config_head {
+    const struct config_table *table;
+    char **origins; /* where the value of each row came from; NULL: a default */
 };
 
-void config_init(struct config *c); /* defaults */
-void config_release(struct config *c);
-/* key is dotted ("http.listen", "plugin.options.device"); origin is shown to users
- * ("--set", "ORCD_HTTP_LISTEN", "/etc/orcd.yaml:12"). */
+void config_init(struct config_head *c, const struct config_table *t);
+void config_release(struct config_head *c); /* clears the struct; takes one that was released */
+/* key is dotted ("http.listen", "plugin.options.device"); value NULL: null; origin is
+ * shown to users ("--set", "ORCD_HTTP_LISTEN", "/etc/orcd.yaml:12"). */
 int config_set(
-    struct config *c, const char *key, const char *value, const char *origin, struct orcd_error *err);
-int config_load_file(struct config *c, const char *path, struct orcd_error *err);
-int config_load_environment(struct config *c, char *const *envp, struct orcd_error *err);
+    struct config_head *c, const char *key, const char *value, const char *origin, struct orcd_error *err);
+int config_load_file(struct config_head *c, const char *path, struct orcd_error *err);
+int config_load_environment(struct config_head *c, char *const *envp, struct orcd_error *err);
 /* The file that is used without --config: ORCD_CONFIG, sysconfdir, /etc; NULL: none. */
 const char *config_default_path(void);
 /* Ranges were checked by config_set; this checks what involves several keys. */
-int config_validate(const struct config *c, struct orcd_error *err);
+int config_validate(const struct config_head *c, struct orcd_error *err);
 
-void config_list(FILE *out);                         /* every key: type, range, default, text */
-void config_list_pod(FILE *out);                     /* the same for orcd.yaml(5) */
-void config_annotated(FILE *out);                    /* the annotated default file */
-void config_show(const struct config *c, FILE *out); /* merged values and their origins */
+void config_list(const struct config_table *t, FILE *out);      /* every key: type, range, default, text */
+void config_list_pod(const struct config_table *t, FILE *out);  /* the same for orcd.yaml(5) */
+void config_annotated(const struct config_table *t, FILE *out); /* the annotated default file */
+void config_show(const struct config_head *c, FILE *out);       /* merged values and their origins */
+
+/* For a table's own checks: */
+
+/* Where the value of a key came from, "default" included. */
+const char *config_origin(const struct config_head *c, const char *key);
+/* 1 to max bytes without control characters. */
+bool config_is_text(const char *value, int64_t max);
+/* "ORIGIN: KEY: 'VALUE': must be ALLOWED" */
+int config_refuse(
+    const char *origin, const char *key, const char *value, const char *allowed, struct orcd_error *err);
 
 #endif

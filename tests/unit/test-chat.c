@@ -12,7 +12,7 @@
 
 #include "base/util.h"
 #include "chat/chat.h"
-#include "config/config-table.h"
+#include "config-table.h"
 #include "tests/lib/vocab-writer.h"
 
 static struct orcd_error err = ORCD_ERROR_INIT;
@@ -241,7 +241,7 @@ static void test_settings(void **state)
 static void test_setting_names(void **state)
 {
     (void)state;
-    const char *p = config_keys[config_key_find("model.chat_template")].choices;
+    const char *p = config_key_find(&worker_config_table, "model.chat_template")->choices;
     const char *const *name = chat_family_names();
     assert_int_equal(strncmp(p, "auto|none|", 10), 0);
     for (p += 10; *p; name++) {

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "base/util.h"
-#include "config/config-table.h"
-#include "config/config.h"
+#include "config-table.h"
 #include "config/secrets.h"
 
+static const struct config_table *const table = &worker_config_table;
 static char path[64];
 
 static void write_file(const char *text, size_t n)
@@ -30,7 +30,7 @@ static void write_file(const char *text, size_t n)
 static int load(const char *text, struct config *c, struct orcd_error *err)
 {
     write_file(text, strlen(text));
-    int rc = config_load_file(c, path, err);
+    int rc = config_load_file(&c->head, path, err);
     unlink(path);
     return rc;
 }
@@ -40,10 +40,10 @@ static void refused(const char *text, const char *part)
 {
     struct config c;
     struct orcd_error err = ORCD_ERROR_INIT;
-    config_init(&c);
+    config_init(&c.head, table);
     int rc = load(text, &c, &err);
-    rc = rc ? rc : config_validate(&c, &err);
-    config_release(&c);
+    rc = rc ? rc : config_validate(&c.head, &err);
+    config_release(&c.head);
     if (rc == 0)
         fail_msg("accepted: %s", text);
     if (!strstr(err.msg, part))
@@ -55,24 +55,25 @@ static void test_defaults_fit_the_table(void **state)
     (void)state;
     struct config c;
     struct orcd_error err = ORCD_ERROR_INIT;
-    config_init(&c);
-    for (size_t i = 0; i < config_n_keys; i++)
-        if (config_set(&c, config_keys[i].name, config_keys[i].fallback, "test", &err))
+    config_init(&c.head, table);
+    for (size_t i = 0; i < table->n_keys; i++)
+        if (table->keys[i].type != CONFIG_OPEN &&
+            config_set(&c.head, table->keys[i].name, table->keys[i].fallback, "test", &err))
             fail_msg("%s", err.msg);
-    assert_int_equal(config_validate(&c, &err), 0);
+    assert_int_equal(config_validate(&c.head, &err), 0);
     assert_string_equal(c.http.listen, "127.0.0.1:8001");
     assert_int_equal(c.shutdown.grace_ms, 5000);
     assert_null(c.model.path);
-    config_release(&c);
+    config_release(&c.head);
 }
 
 static void test_every_key_is_a_field_of_its_own(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < config_n_keys; i++)
+    for (size_t i = 0; i < table->n_keys; i++)
         for (size_t j = 0; j < i; j++) {
-            assert_int_not_equal(config_keys[i].offset, config_keys[j].offset);
-            assert_string_not_equal(config_keys[i].name, config_keys[j].name);
+            assert_int_not_equal(table->keys[i].offset, table->keys[j].offset);
+            assert_string_not_equal(table->keys[i].name, table->keys[j].name);
         }
 }
 
@@ -83,7 +84,7 @@ static void test_file_sets_values_and_origins(void **state)
     struct orcd_error err = ORCD_ERROR_INIT;
     char *text;
     size_t n;
-    config_init(&c);
+    config_init(&c.head, table);
     assert_int_equal(load("# comment\nmodel: {slots: 7, path: 'a b.gguf'}\nhttp:\nplugin:\n  name: mock\n"
                           "  options:\n    token_ms: 2.5\n    word: \"x: y\"\n",
                          &c, &err),
@@ -96,13 +97,13 @@ static void test_file_sets_values_and_origins(void **state)
     assert_string_equal(c.plugin.options[0].value, "2.5");
     assert_string_equal(c.plugin.options[1].value, "x: y");
     FILE *out = open_memstream(&text, &n);
-    config_show(&c, out);
+    config_show(&c.head, out);
     fclose(out);
     char want[128];
     snprintf(want, sizeof(want), "# %s:2\n", path);
     assert_non_null(strstr(text, want));
     free(text);
-    config_release(&c);
+    config_release(&c.head);
 }
 
 static void test_bad_files(void **state)
@@ -159,9 +160,9 @@ static void test_size_and_depth_are_bounded(void **state)
     text[65536] = 0;
     struct config c;
     struct orcd_error err = ORCD_ERROR_INIT;
-    config_init(&c);
+    config_init(&c.head, table);
     assert_int_equal(load(text, &c, &err), 0);
-    config_release(&c);
+    config_release(&c.head);
     memset(text, '[', 60000);
     text[60000] = 0;
     refused(text, "lists");
@@ -177,19 +178,19 @@ static void test_environment(void **state)
     struct orcd_error err = ORCD_ERROR_INIT;
     const char *good[] = {"PATH=/bin", "ORCD_HTTP_LISTEN=[::1]:0", "ORCD_MODEL_PATH=", "ORCD_UNKNOWN=1",
         "ORCD_PLUGIN_OPTIONS_TOKEN_MS=3", "ORCD_HTTP_TLS_CERT=", "ORCD_", "ORCD_CONFIG=/x", NULL};
-    config_init(&c);
-    assert_int_equal(config_load_environment(&c, (char *const *)(uintptr_t)good, &err), 0);
+    config_init(&c.head, table);
+    assert_int_equal(config_load_environment(&c.head, (char *const *)(uintptr_t)good, &err), 0);
     assert_string_equal(c.http.listen, "[::1]:0");
     assert_null(c.model.path);
     assert_int_equal(c.plugin.n_options, 1);
     assert_string_equal(c.plugin.options[0].key, "token_ms");
     const char *bad[] = {"ORCD_MODEL_SLOTS=many", NULL};
-    assert_int_equal(config_load_environment(&c, (char *const *)(uintptr_t)bad, &err), ORCD_E_INVALID);
+    assert_int_equal(config_load_environment(&c.head, (char *const *)(uintptr_t)bad, &err), ORCD_E_INVALID);
     assert_string_equal(err.msg, "ORCD_MODEL_SLOTS: model.slots: 'many': must be an integer from 1 to 1024");
     /* A later source wins. */
-    assert_int_equal(config_set(&c, "http.listen", "unix:/x", "--listen", &err), 0);
+    assert_int_equal(config_set(&c.head, "http.listen", "unix:/x", "--listen", &err), 0);
     assert_string_equal(c.http.listen, "unix:/x");
-    config_release(&c);
+    config_release(&c.head);
 }
 
 static void test_annotated_file_is_the_defaults(void **state)
@@ -198,30 +199,32 @@ static void test_annotated_file_is_the_defaults(void **state)
     char *text, *shown;
     size_t n;
     FILE *out = open_memstream(&text, &n);
-    config_annotated(out);
+    config_annotated(table, out);
     fclose(out);
     struct config c;
     struct orcd_error err = ORCD_ERROR_INIT;
-    config_init(&c);
+    config_init(&c.head, table);
     if (load(text, &c, &err))
         fail_msg("%s", err.msg);
     free(text);
     out = open_memstream(&shown, &n);
-    config_show(&c, out);
+    config_show(&c.head, out);
     fclose(out);
     assert_null(strstr(shown, "# default\n")); /* it names every key */
-    for (size_t i = 0; i < config_n_keys; i++) {
-        const struct config_key *k = &config_keys[i];
+    for (size_t i = 0; i < table->n_keys; i++) {
+        const struct config_key *k = &table->keys[i];
         const char *at = (const char *)&c + k->offset;
         if (k->type == CONFIG_INT)
             assert_int_equal(*(const int64_t *)(const void *)at, strtoll(k->fallback, NULL, 10));
+        else if (k->type == CONFIG_OPEN)
+            assert_int_equal(c.plugin.n_options, 0);
         else if (k->type != CONFIG_BOOL && k->fallback)
             assert_string_equal(*(char *const *)(const void *)at, k->fallback);
         else if (k->type != CONFIG_BOOL)
             assert_null(*(char *const *)(const void *)at);
     }
     free(shown);
-    config_release(&c);
+    config_release(&c.head);
 }
 
 static int read_secrets(const char *text, mode_t mode, char ***list, size_t *n, struct orcd_error *err)

@@ -21,7 +21,7 @@ MAY = {
     "core/sample": "lib/base",
     "core/chat": "lib/base core/model",
     "core/plugin": "include/orcd lib/base core/sample",
-    "core/config": "lib/base core/plugin",
+    "core/config": "lib/base",
     "core/metrics": "lib/base lib/http/codes.h lib/metrics",
     "core/engine": "lib/base lib/http/codes.h core/metrics core/chat core/model core/plugin core/sample",
     "core/health": "lib/base lib/json core/metrics core/engine",

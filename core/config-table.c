@@ -1,32 +1,35 @@
-#include "config/config-table.h"
+#include "config-table.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/util.h"
-#include "config/config.h"
 
 #define AT(field) offsetof(struct config, field)
 #define TEXT(name, fallback, help, field)                                                                    \
     {                                                                                                        \
-        name, CONFIG_STRING, 0, 4096, NULL, fallback, "", help, AT(field)                                    \
+        name, CONFIG_STRING, 0, 4096, NULL, fallback, "", help, AT(field), NULL                              \
     }
 #define CHOICE(name, choices, fallback, help, field)                                                         \
     {                                                                                                        \
-        name, CONFIG_CHOICE, 0, 0, choices, fallback, "", help, AT(field)                                    \
+        name, CONFIG_CHOICE, 0, 0, choices, fallback, "", help, AT(field), NULL                              \
     }
 #define INT(name, min, max, fallback, unit, help, field)                                                     \
     {                                                                                                        \
-        name, CONFIG_INT, min, max, NULL, fallback, unit, help, AT(field)                                    \
+        name, CONFIG_INT, min, max, NULL, fallback, unit, help, AT(field), NULL                              \
     }
 #define BOOL(name, fallback, help, field)                                                                    \
     {                                                                                                        \
-        name, CONFIG_BOOL, 0, 0, NULL, fallback, "", help, AT(field)                                         \
+        name, CONFIG_BOOL, 0, 0, NULL, fallback, "", help, AT(field), NULL                                   \
+    }
+
+#define OPEN(name, fallback, help, open)                                                                     \
+    {                                                                                                        \
+        name, CONFIG_OPEN, 0, 0, NULL, fallback, "", help, 0, open                                           \
     }
 
 #define DAY_MS 86400000
 
-const struct config_section config_sections[] = {
+static const struct config_section sections[] = {
     {"plugin", "Which backend runs the model."},
     {"model", "What is served."},
     {"deadlines", "What a request may ask for, and what is refused at once."},
@@ -38,9 +41,8 @@ const struct config_section config_sections[] = {
     {"worker", "How a supervisor knows this worker."},
     {"log", "Lines on standard error."},
 };
-const size_t config_n_sections = ARRAY_LEN(config_sections);
 
-const struct config_key config_keys[] = {
+static const struct config_key keys[] = {
     TEXT("plugin.name", "auto",
         "cuda, cpu, mock or any plugin in plugin.dir; auto: cuda if it is there and finds a device, else cpu",
         plugin.name),
@@ -133,101 +135,58 @@ const struct config_key config_keys[] = {
     CHOICE("log.level", "error|warn|info|debug", "info", "lines of this level and above", log.level),
     CHOICE("log.format", "auto|text|json", "auto", "auto: text on a terminal or under journald, else JSON",
         log.format),
+
+    OPEN(CONFIG_OPTIONS, "the plugin's", "an option of the plugin (orcd plugins NAME lists them)",
+        &config_plugin_options),
 };
-const size_t config_n_keys = ARRAY_LEN(config_keys);
 
-int config_key_find(const char *name)
+static int validate(const struct config_head *head, struct orcd_error *err)
 {
-    for (size_t i = 0; i < config_n_keys; i++)
-        if (strcmp(config_keys[i].name, name) == 0)
-            return (int)i;
-    return -1;
+    const struct config *c = (const struct config *)head;
+    const char *tls = c->http.tls_cert ? "http.tls.cert" : c->http.tls_key ? "http.tls.key" : NULL;
+    if (tls)
+        return error_set(err, ORCD_E_UNSUPPORTED,
+            "%s: %s: TLS is not in this version; must be null, with a proxy that speaks TLS in front",
+            config_origin(head, tls), tls);
+    if (c->shutdown.drain_ms >= c->shutdown.grace_ms)
+        return error_set(err, ORCD_E_INVALID,
+            "%s: shutdown.drain_ms: '%lld': must be less than shutdown.grace_ms (%lld)",
+            config_origin(head, "shutdown.drain_ms"), (long long)c->shutdown.drain_ms,
+            (long long)c->shutdown.grace_ms);
+    if (c->deadlines.default_ms > c->deadlines.max_ms)
+        return error_set(err, ORCD_E_INVALID,
+            "%s: deadlines.default_ms: '%lld': must be at most deadlines.max_ms (%lld)",
+            config_origin(head, "deadlines.default_ms"), (long long)c->deadlines.default_ms,
+            (long long)c->deadlines.max_ms);
+    if (c->deadlines.min_remaining_ms > c->deadlines.max_ms)
+        return error_set(err, ORCD_E_INVALID,
+            "%s: deadlines.min_remaining_ms: '%lld': must be at most deadlines.max_ms (%lld)",
+            config_origin(head, "deadlines.min_remaining_ms"), (long long)c->deadlines.min_remaining_ms,
+            (long long)c->deadlines.max_ms);
+    if (c->model.max_batch_tokens < c->model.slots)
+        return error_set(err, ORCD_E_INVALID,
+            "%s: model.max_batch_tokens: '%lld': must be at least model.slots (%lld)",
+            config_origin(head, "model.max_batch_tokens"), (long long)c->model.max_batch_tokens,
+            (long long)c->model.slots);
+    if (c->worker.callback_secret_file && !c->worker.callback_url)
+        return error_set(err, ORCD_E_INVALID,
+            "%s: worker.callback_secret_file: '%s': means nothing without worker.callback_url",
+            config_origin(head, "worker.callback_secret_file"), c->worker.callback_secret_file);
+    if (c->worker.callback_url && strncmp(c->worker.callback_url, "http://", 7) != 0)
+        return error_set(err, ORCD_E_INVALID, "%s: worker.callback_url: '%s': must begin with http://",
+            config_origin(head, "worker.callback_url"), c->worker.callback_url);
+    return 0;
 }
 
-/* A section is whatever some key lies in. */
-bool config_section_find(const char *name)
-{
-    size_t n = strlen(name);
-    if (strcmp(name, "plugin.options") == 0)
-        return true;
-    for (size_t i = 0; n && i < config_n_keys; i++)
-        if (strncmp(config_keys[i].name, name, n) == 0 && config_keys[i].name[n] == '.')
-            return true;
-    return false;
-}
-
-const char *config_key_allowed(const struct config_key *k, char *buf, size_t size)
-{
-    const char *or_null = k->fallback ? "" : ", or null";
-    switch (k->type) {
-    case CONFIG_INT:
-        snprintf(buf, size, "an integer from %lld to %lld%s%s%s", (long long)k->min, (long long)k->max,
-            *k->unit ? " (" : "", k->unit, *k->unit ? ")" : "");
-        break;
-    case CONFIG_BOOL:
-        snprintf(buf, size, "true or false");
-        break;
-    case CONFIG_CHOICE: {
-        size_t n = (size_t)snprintf(buf, size, "one of ");
-        for (const char *p = k->choices; *p && n + 3 < size; p++) {
-            if (*p == '|')
-                buf[n++] = ',';
-            buf[n++] = *p == '|' ? ' ' : *p;
-        }
-        buf[n < size ? n : size - 1] = 0;
-        break;
-    }
-    case CONFIG_STRING:
-        snprintf(
-            buf, size, "text of 1 to %lld bytes without control characters%s", (long long)k->max, or_null);
-        break;
-    }
-    return buf;
-}
-
-/* Levenshtein distance, at most 63 characters of each. */
-static unsigned distance(const char *a, const char *b)
-{
-    unsigned row[64];
-    size_t n = strnlen(b, ARRAY_LEN(row) - 1), m = strnlen(a, ARRAY_LEN(row) - 1);
-    for (size_t j = 0; j <= n; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= m; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= n; j++) {
-            unsigned up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-            if (up + 1 < best)
-                best = up + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            diagonal = up;
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
-static const char *leaf(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot ? dot + 1 : name;
-}
-
-const char *config_key_nearest(const char *name)
-{
-    const char *best = NULL;
-    unsigned best_at = (unsigned)strlen(name) / 3 + 1;
-    for (size_t i = 0; i < config_n_keys; i++) {
-        unsigned d = distance(name, config_keys[i].name);
-        if (d < best_at) {
-            best_at = d;
-            best = config_keys[i].name;
-        }
-    }
-    /* The right key in the wrong section. */
-    for (size_t i = 0; !best && i < config_n_keys; i++)
-        if (strcmp(leaf(name), leaf(config_keys[i].name)) == 0)
-            best = config_keys[i].name;
-    return best;
-}
+const struct config_table worker_config_table = {
+    .size = sizeof(struct config),
+    .keys = keys,
+    .n_keys = ARRAY_LEN(keys),
+    .sections = sections,
+    .n_sections = ARRAY_LEN(sections),
+    .annotated_head =
+        "# orcd.yaml: configuration of an orcd worker; orcd.yaml(5) says more.\n"
+        "# Every key is shown with its default. The command line goes before the environment\n"
+        "# (ORCD_HTTP_LISTEN is http.listen), that before this file. Check: orcd config --check FILE\n",
+    .validate = validate,
+};
