@@ -9,7 +9,6 @@ include core/sample/local.mk
 include core/plugin/local.mk
 include core/engine/local.mk
 include core/api/local.mk
-include core/config/local.mk
 
 libcore_a_SOURCES += \
 	core/config-table.c core/config-table.h core/config-options.c \

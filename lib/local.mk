@@ -8,4 +8,5 @@ include lib/json/local.mk
 include lib/http/local.mk
 include lib/metrics/local.mk
 include lib/client/local.mk
+include lib/config/local.mk
 include lib/process/local.mk

@@ -7,7 +7,7 @@ tests_unit_test_config_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_config_LDADD = $(TEST_LIBS)
 tests_unit_test_config_given_SOURCES = tests/unit/test-config-given.c
 tests_unit_test_config_given_CFLAGS = $(TEST_CFLAGS)
-tests_unit_test_config_given_LDADD = $(TEST_LIBS)
+tests_unit_test_config_given_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 endif
 
 EXTRA_DIST += tests/cli/harness.py

@@ -1,4 +1,5 @@
-/* Configuration over a table of its own, as a program beside the worker brings one. */
+/* lib/config over a table of its own, as a program beside the worker brings one. It links
+ * without the worker. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "config/config-table.h"
+#include "config/table.h"
 
 #include <stdio.h>
 #include <string.h>

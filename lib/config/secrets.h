@@ -1,4 +1,4 @@
-/* Files that hold secrets: API keys, the callback's secret. */
+/* Files that hold secrets: API keys, the callback's secret. No state: any thread. */
 #ifndef ORCD_CONFIG_SECRETS_H
 #define ORCD_CONFIG_SECRETS_H
 

@@ -28,7 +28,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "config/config-table.h"
+#include "config/table.h"
 
 struct config_head {
     const struct config_table *table;

@@ -1,4 +1,4 @@
-/* Small files from outside, whole and bounded. */
+/* Small files from outside, whole and bounded. No state: any thread. */
 #ifndef ORCD_CONFIG_READ_FILE_H
 #define ORCD_CONFIG_READ_FILE_H
 
