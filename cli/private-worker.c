@@ -9,6 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/util.h"
+#include "process/spawn.h"
+
 #define LIFELINE_FD 3
 #define MAX_WORDS (2 * CLI_MAX_GIVEN + 32)
 
@@ -63,22 +66,6 @@ static void build_command(const struct private_worker *w, const struct cli_args 
     words[n] = NULL;
 }
 
-static _Noreturn void become_worker(int lifeline_fd, int output_fd, const char **words)
-{
-    setpgid(0, 0); /* the terminal's Ctrl-C is the client's: it decides what to do */
-    int in = open("/dev/null", O_RDONLY);
-    int a = fcntl(lifeline_fd, F_DUPFD, 10), b = fcntl(output_fd, F_DUPFD, 10);
-    if (in < 0 || a < 0 || b < 0 || dup2(in, 0) < 0 || dup2(b, 1) < 0 || dup2(a, LIFELINE_FD) < 0)
-        _exit(EX_OSERR);
-    close(a);
-    close(b);
-    if (in > LIFELINE_FD)
-        close(in);
-    signal(SIGINT, SIG_DFL);
-    execv("/proc/self/exe", (char *const *)(uintptr_t)words);
-    _exit(EX_OSERR);
-}
-
 /* Reads the worker's lines until "orcd: ready"; its end is a failure. */
 static int wait_ready(struct private_worker *w, int wake_fd)
 {
@@ -103,8 +90,7 @@ static int wait_ready(struct private_worker *w, int wake_fd)
             have = 0;
     }
     int status = 0;
-    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    spawn_wait(w->pid, &status);
     w->pid = 0;
     if (WIFSIGNALED(status))
         return cli_fail(EX_SOFTWARE, "the worker died of signal %d while loading", WTERMSIG(status));
@@ -115,6 +101,7 @@ int private_worker_start(struct private_worker *w, const struct cli_args *a, con
 {
     static const char *words[MAX_WORDS];
     char lifeline[32];
+    struct orcd_error err = ORCD_ERROR_INIT;
     int life[2], out[2];
     memset(w, 0, sizeof(*w));
     w->lifeline_fd = w->output_fd = -1;
@@ -124,19 +111,20 @@ int private_worker_start(struct private_worker *w, const struct cli_args *a, con
     build_command(w, a, model, words, lifeline, sizeof(lifeline));
     if (pipe2(life, O_CLOEXEC) || pipe2(out, O_CLOEXEC))
         return cli_fail(EX_OSERR, "pipe: %s", strerror(errno));
-    fflush(NULL);
-    w->pid = fork();
-    if (w->pid == 0)
-        become_worker(life[0], out[1], words);
+    const int fds[] = {SPAWN_NULL, out[1], SPAWN_KEEP, [LIFELINE_FD] = life[0]};
+    /* In a group of its own: the terminal's Ctrl-C is the client's, which decides what to do. */
+    const struct spawn_params p = {
+        .path = "/proc/self/exe",
+        .words = words,
+        .fds = fds,
+        .n_fds = ARRAY_LEN(fds),
+    };
+    rc = spawn_child(&p, &w->pid, &err);
     close(life[0]);
     close(out[1]);
     w->lifeline_fd = life[1];
     w->output_fd = out[0];
-    if (w->pid < 0) {
-        w->pid = 0;
-        return cli_fail(EX_OSERR, "fork: %s", strerror(errno));
-    }
-    return wait_ready(w, wake_fd);
+    return rc ? cli_fail(EX_OSERR, "%s", err.msg) : wait_ready(w, wake_fd);
 }
 
 void private_worker_stop(struct private_worker *w)
@@ -146,9 +134,9 @@ void private_worker_stop(struct private_worker *w)
     if (w->output_fd >= 0)
         close(w->output_fd);
     w->lifeline_fd = w->output_fd = -1;
+    int status;
     if (w->pid > 0) /* it ends within its own grace */
-        while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+        spawn_wait(w->pid, &status);
     w->pid = 0;
     if (*w->dir) {
         unlink(w->url + strlen("unix:"));

@@ -6,10 +6,13 @@
 #ifndef ORCD_CLI_PRIVATE_WORKER_H
 #define ORCD_CLI_PRIVATE_WORKER_H
 
+#include <sys/types.h>
+
 #include "cli.h"
 
 struct private_worker {
-    int pid, lifeline_fd, output_fd;
+    pid_t pid;
+    int lifeline_fd, output_fd;
     char dir[128], url[160];
 };
 

@@ -9,15 +9,15 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "process/notify.h"
 #include "metrics.h"
+#include "process/notify.h"
+#include "process/signals.h"
 #include "worker-parts.h"
 
 #define TICK_MS 250
@@ -39,18 +39,11 @@ static void on_shutdown_request(void *arg)
 
 static int setup_signals(struct worker *w, struct orcd_error *err)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    signal(SIGPIPE, SIG_IGN);
-    pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: all inherit it */
-    w->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    int rc = signals_open(&w->signal_fd, err);
+    if (rc)
+        return rc;
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (w->signal_fd < 0 || w->wake_fd < 0)
-        return error_set_errno(err, ORCD_E_IO, errno, "signalfd or eventfd");
-    return 0;
+    return w->wake_fd < 0 ? error_set_errno(err, ORCD_E_IO, errno, "eventfd") : 0;
 }
 
 /* Connections, files and devices: as many descriptors as http.max_connections needs. */
@@ -183,13 +176,14 @@ static void keep_supervisor_patient(struct worker *w, uint64_t *next_ns)
 /* True when a signal asks for the end. */
 static bool read_signals(struct worker *w)
 {
-    struct signalfd_siginfo info;
-    while (read(w->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-        if (info.ssi_signo == SIGHUP) {
+    int sig;
+    pid_t from;
+    while ((sig = signals_next(w->signal_fd, &from))) {
+        if (sig == SIGHUP) {
             log_info("SIGHUP ignored: a worker does not reload; restart it");
             continue;
         }
-        log_info("%s from pid %u", strsignal((int)info.ssi_signo), info.ssi_pid);
+        log_info("%s from pid %u", strsignal(sig), (unsigned)from);
         return true;
     }
     return false;

@@ -32,6 +32,7 @@ include tests/cuda-w.mk
 include tests/oracle.mk
 include tests/engine.mk
 include tests/http.mk
+include tests/process.mk
 include tests/cli.mk
 include tests/bench.mk
 

@@ -21,9 +21,9 @@ struct target {
     char *log;
 };
 
-/* Forks and executes: words is ended by NULL. A server of ours gets a pipe for its
+/* Starts the program: words is ended by NULL. A server of ours gets a pipe for its
  * standard output; everything else goes to the log. */
-int target_fork(struct target *t, const char *path, char *const *words, struct orcd_error *err);
+int target_exec(struct target *t, const char *path, const char *const *words, struct orcd_error *err);
 /* From here on its log may not grow, unless it is to be kept. */
 void target_log_seal(struct target *t);
 /* Ended? Then its status is known afterwards. timeout_ms -1: wait. */

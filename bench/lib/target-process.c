@@ -1,14 +1,12 @@
-/* The process of a target: fork, end, log, and what /proc and /metrics say of it. */
+/* The process of a target: start, end, log, and what /proc and /metrics say of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,8 +14,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/util.h"
 #include "client/client.h"
 #include "lib/target-internal.h"
+#include "process/spawn.h"
 
 #define LOG_MAX (1 << 20)
 #define METRICS_MAX (16u << 20)
@@ -37,52 +37,34 @@ static char **clean_environment(void)
     return e;
 }
 
-/* After fork: only calls that are safe there. Nothing of the server may outlive us. */
-static _Noreturn void become(
-    const char *path, char *const *words, char *const *env, int out_fd, int log_fd, pid_t parent)
-{
-    sigset_t none;
-    sigemptyset(&none);
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGPIPE, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (getppid() == parent && in >= 0 && dup2(in, 0) >= 0 && dup2(out_fd, 1) >= 0 && dup2(log_fd, 2) >= 0)
-        execvpe(path, words, env);
-    static const char text[] = "the program cannot be started\n";
-    (void)!write(log_fd, text, sizeof(text) - 1);
-    _exit(127);
-}
-
-int target_fork(struct target *t, const char *path, char *const *words, struct orcd_error *err)
+int target_exec(struct target *t, const char *path, const char *const *words, struct orcd_error *err)
 {
     int out[2] = {-1, -1};
     char **env = clean_environment();
-    pid_t parent = getpid();
     t->log_fd = memfd_create("log", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (!env || t->log_fd < 0 || fcntl(t->log_fd, F_SETFL, O_APPEND) ||
         (t->kind.plugin && pipe2(out, O_CLOEXEC))) {
         free(env);
         return error_set_errno(err, ORCD_E_IO, errno, "%s cannot be started", t->kind.name);
     }
-    fflush(NULL);
+    const int fds[] = {SPAWN_NULL, out[1] >= 0 ? out[1] : t->log_fd, t->log_fd};
+    const struct spawn_params p = {
+        .path = path,
+        .words = words,
+        .environment = env,
+        .fds = fds,
+        .n_fds = ARRAY_LEN(fds),
+        .dies_with_thread = true, /* nothing of the server may outlive us */
+    };
     t->times.spawned_ns = clock_mono_ns();
-    pid_t pid = fork();
-    if (pid == 0)
-        become(path, words, env, out[1] >= 0 ? out[1] : t->log_fd, t->log_fd, parent);
-    int why = errno;
+    int rc = spawn_child(&p, &t->pid, err);
     free(env);
     if (out[1] >= 0)
         close(out[1]);
     t->out_fd = out[0];
-    if (pid < 0)
-        return error_set_errno(err, ORCD_E_IO, why, "fork");
-    setpgid(pid, pid); /* whoever is first */
-    t->pid = pid;
-    t->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (rc)
+        return rc;
+    t->pid_fd = (int)syscall(SYS_pidfd_open, t->pid, 0);
     return t->pid_fd < 0 ? error_set_errno(err, ORCD_E_UNSUPPORTED, errno, "pidfd_open") : 0;
 }
 
@@ -102,9 +84,8 @@ bool target_ended(struct target *t, int timeout_ms)
         if (rc == 0 && left >= 0 && clock_mono_ns() >= until)
             return false;
     }
-    while (waitpid(t->pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return t->gone = true;
+    if (!spawn_wait(t->pid, &status))
+        return t->gone = true;
     t->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     return t->gone = true;
 }

@@ -138,7 +138,7 @@ static int spawn_peer(struct target *t, const struct target_params *p, struct or
     }
     if (rc == 0 && n == 0)
         rc = error_set(err, ORCD_E_INVALID, "target %s: the command is empty", t->kind.name);
-    rc = rc ? rc : target_fork(t, words[0], words, err);
+    rc = rc ? rc : target_exec(t, words[0], (const char *const *)words, err);
     for (int i = 0; i < n; i++)
         free(words[i]);
     return rc;
@@ -159,7 +159,7 @@ static int spawn_ours(struct target *t, const struct target_params *p, struct or
         words[n++] = "--";
         words[n++] = p->model;
     }
-    return target_fork(t, "/proc/self/exe", (char *const *)(uintptr_t)words, err);
+    return target_exec(t, "/proc/self/exe", words, err);
 }
 
 int target_spawn(struct target **out, const struct target_kind *kind, const struct target_params *p,

@@ -28,7 +28,7 @@ MAY = {
     "core/api": "lib/base lib/json lib/http core/metrics core/health core/engine core/chat core/model",
     "core": "lib/base lib/http lib/client lib/process core/metrics core/health lib/config core/engine core/api "
             "core/model core/chat core/plugin",
-    "cli": "include/orcd lib/base lib/client core core/metrics lib/config core/model core/chat core/plugin bench",
+    "cli": "include/orcd lib/base lib/client lib/process core core/metrics lib/config core/model core/chat core/plugin bench",
     "plugins/mock": "include/orcd lib/base core/sample",
     "plugins/cpu": "include/orcd core/model tests/lib/simde-avx512.h",
     "plugins/cuda": "include/orcd core/model plugins/cpu",

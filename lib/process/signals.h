@@ -1,0 +1,20 @@
+/*
+ * The signals of a daemon, read from a descriptor instead of caught.
+ *
+ * 1. signals_open, on the main thread before there is another: SIGTERM, SIGINT and SIGHUP
+ *    are blocked, and all threads inherit that. SIGPIPE is ignored.
+ * 2. signals_next when the descriptor is readable, by one thread at a time.
+ * 3. close, when the process is about to end. The signals stay blocked.
+ */
+#ifndef ORCD_PROCESS_SIGNALS_H
+#define ORCD_PROCESS_SIGNALS_H
+
+#include <sys/types.h>
+
+#include "base/error.h"
+
+int signals_open(int *fd, struct orcd_error *err);
+/* The next signal that came; 0: none has. *from (NULL: not wanted) is its sender. */
+int signals_next(int fd, pid_t *from);
+
+#endif
