@@ -62,8 +62,8 @@ static enum admission admission(const char *text)
     return *text == 'p' ? ADMISSION_PREDICTIVE : *text == 's' ? ADMISSION_SIMPLE : ADMISSION_OFF;
 }
 
-/* One loop hands tokens on no sooner than the engine thread does, more loops do. */
-#define FEW_BESIDE_ONE_LOOP 64
+/* One loop sends tokens no sooner than the engine thread does, more loops do. */
+#define SEND_NOW_ROWS_ONE_LOOP 64
 
 static int start_engine(struct worker *w, struct orcd_error *err)
 {
@@ -80,7 +80,7 @@ static int start_engine(struct worker *w, struct orcd_error *err)
         .min_remaining_ms = (uint32_t)c->deadlines.min_remaining_ms,
         .admission = admission(c->deadlines.admission),
         .probe_share = (double)c->deadlines.probe_percent / 100,
-        .few_beside = c->http.threads == 1 ? FEW_BESIDE_ONE_LOOP : 0,
+        .send_now_rows = c->http.threads == 1 ? SEND_NOW_ROWS_ONE_LOOP : 0,
     };
     int rc = engine_new(&w->engine, &params, err);
     if (rc)

@@ -65,7 +65,7 @@ static void choice_log(struct choice *c)
 
 /* --- what the engine calls -------------------------------------------------------------- */
 
-static void job_ready(struct job *job, bool few)
+static void job_ready(struct job *job, bool may_send_now)
 {
     struct choice *c = job->consumer;
     /* An answer in one piece needs no wake-up for each token. Nothing is asked of the
@@ -73,7 +73,7 @@ static void job_ready(struct job *job, bool few)
     if (!job_ended(job) &&
         !(job->request.stream && atomic_load_explicit(&job->has_started, memory_order_acquire)))
         return;
-    exchange_notify(c->g->x, few);
+    exchange_notify(c->g->x, may_send_now);
 }
 
 static void job_release(void *consumer)

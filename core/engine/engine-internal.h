@@ -43,9 +43,9 @@ struct slot {
 #define ENGINE_MAX_STEPS 2
 /* Sampled tokens wait for no more than this before the HTTP loops are woken. */
 #define ENGINE_FLUSH_NS 50000
-/* Jobs whose consumers may hand their tokens on at once while the device waits; while it
- * has a step to work on, engine_params.few_beside of them may. */
-#define ENGINE_FEW 4
+/* The consumers of a step of so many rows may send its tokens at once though the device waits
+ * meanwhile; while it has a step to work on, those of engine_params.send_now_rows rows may. */
+#define ENGINE_SEND_NOW_ROWS 4
 
 /* One step in the making or in flight; arrays of max_rows and max_batch_tokens. */
 struct step {
@@ -97,7 +97,7 @@ struct engine {
     uint64_t next_ticket;
     uint32_t turn; /* the slot whose decode row comes first */
     uint64_t flushed_ns;
-    bool few; /* the step that is collected has few rows */
+    bool may_send_now; /* of the step that is collected: what consumers are told, see job.h */
     struct pace pace;
 
     /* For engine_state(). */

@@ -24,9 +24,10 @@ struct engine_params {
     uint32_t min_remaining_ms;
     enum admission admission;
     double probe_share; /* 0 .. 1: of the jobs that a prediction refuses, those taken all the same */
-    /* Jobs whose tokens the engine thread lets their consumers hand on at once while the
-     * device is at work on the next step; 4 always may. */
-    uint32_t few_beside;
+    /* A step of at most so many rows lets consumers send their tokens on the engine thread
+     * while the device works on the next step (`may_send_now` in job.h). A step of at most 4
+     * rows always does. */
+    uint32_t send_now_rows;
 };
 
 int engine_new(struct engine **out, const struct engine_params *params, struct orcd_error *err);

@@ -124,9 +124,13 @@ struct job {
     /* Consumer. `ready` says that there is news (started, tokens, end) and must not
      * block or take a lock. It is called on the engine thread, or on the thread that
      * ended the job (a timer, a cancel, the consumer's own abort).
-     * few: on the engine thread, with tokens, and few jobs have some at this moment: the
-     * consumer may take tens of microseconds to hand them on at once. */
-    void (*ready)(struct job *job, bool few);
+     *
+     * may_send_now: true if the engine thread makes this call, a token is among the news, and
+     * the thread can spare some tens of microseconds: the step has few rows, or at most
+     * engine_params.send_now_rows while the device works on the next step. The consumer may
+     * then send the news within this call. If it is false, the consumer must return at once
+     * and have a thread of its own send the news, because others may wait for this thread. */
+    void (*ready)(struct job *job, bool may_send_now);
     /* The consumer's own object. `ready` may run until the last reference is gone, so
      * the object must live as long: release(consumer) is called then. NULL: nothing. */
     void *consumer;

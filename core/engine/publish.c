@@ -74,7 +74,7 @@ static void publish(struct engine *e, struct slot *s, const struct sample_result
     else if (s->n_sampled == j->request.max_tokens)
         finish(e, s, FINISH_LENGTH);
     else if (j->ready)
-        j->ready(j, e->few);
+        j->ready(j, e->may_send_now);
 }
 
 /* A token was sampled at sampled_ns, by the plugin or here. */

@@ -451,7 +451,8 @@ void step_collect(struct engine *e)
     }
     e->poisoned = false;
     e->flushed_ns = now;
-    e->few = st->n_rows <= ENGINE_FEW || (e->n_steps && st->n_rows <= e->params.few_beside);
+    e->may_send_now =
+        st->n_rows <= ENGINE_SEND_NOW_ROWS || (e->n_steps && st->n_rows <= e->params.send_now_rows);
     e->pace.from_ns = result.finished_ns;
     for (uint32_t r = 0; r < st->n_rows; r++)
         row_collect(e, st, r, now);

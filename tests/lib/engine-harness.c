@@ -21,7 +21,7 @@ bool harness_pipeline;
 static pthread_mutex_t news_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t news = PTHREAD_COND_INITIALIZER;
 
-atomic_uint harness_few, harness_many;
+atomic_uint harness_send_now, harness_send_later;
 
 struct watch {
     bool ended;
@@ -52,10 +52,10 @@ double harness_metric(const char *series)
     return value;
 }
 
-static void on_ready(struct job *j, bool few)
+static void on_ready(struct job *j, bool may_send_now)
 {
     if (job_published(j) && !job_ended(j))
-        atomic_fetch_add(few ? &harness_few : &harness_many, 1);
+        atomic_fetch_add(may_send_now ? &harness_send_now : &harness_send_later, 1);
     pthread_mutex_lock(&news_lock);
     void (*fn)(struct job * j, void *arg) = on_news;
     void *arg = on_news_arg;
@@ -84,7 +84,7 @@ void harness_start(struct harness *h, const struct harness_params *p)
         .prefill_slice_ms = 20,
         .min_remaining_ms = 0,
         .admission = ADMISSION_SIMPLE,
-        .few_beside = p->few_beside,
+        .send_now_rows = p->send_now_rows,
     };
     assert_int_equal(tokenizer_new_bytes(&h->tokenizer, &err), 0);
     h->backend = fake_backend_new(

@@ -13,7 +13,7 @@ struct harness {
 /* One thing to change per test; zeros mean: 4 slots, context 2048, 256 batch tokens,
  * queue of 16, KV for all. */
 struct harness_params {
-    uint32_t slots, ctx, batch, queue, step_rows, few_beside;
+    uint32_t slots, ctx, batch, queue, step_rows, send_now_rows;
     uint64_t kv_tokens;
 };
 
@@ -31,8 +31,8 @@ enum api_code harness_try(struct harness *h, struct request r, struct engine_ref
 
 /* Called on each news of any job, on the thread that brings it. NULL: nobody. */
 void harness_on_news(void (*fn)(struct job *j, void *arg), void *arg);
-/* News of tokens so far, by what the engine said of their number. */
-extern atomic_uint harness_few, harness_many;
+/* News of tokens so far that consumers might send at once, and that they had to send later. */
+extern atomic_uint harness_send_now, harness_send_later;
 /* A series' value now, from the exposition. */
 double harness_metric(const char *series);
 

@@ -78,13 +78,13 @@ static void who_samples_here_is_waited_for(void **state)
     harness_stop(&h);
 }
 
-static void news_of_six_jobs(uint32_t few_beside)
+static void news_of_six_jobs(uint32_t send_now_rows)
 {
     struct harness h;
     struct job *j[6];
-    atomic_store(&harness_few, 0);
-    atomic_store(&harness_many, 0);
-    harness_start(&h, &(struct harness_params){.slots = 6, .few_beside = few_beside});
+    atomic_store(&harness_send_now, 0);
+    atomic_store(&harness_send_later, 0);
+    harness_start(&h, &(struct harness_params){.slots = 6, .send_now_rows = send_now_rows});
     fake_gate_close(h.backend);
     for (int i = 0; i < 6; i++)
         j[i] = harness_submit(&h, harness_request((const char[]){(char)('a' + i), 0}, "alone", 20));
@@ -104,14 +104,14 @@ static void the_device_at_work_leaves_time_to_hand_on(void **state)
 {
     (void)state;
     news_of_six_jobs(6);
-    assert_int_not_equal(harness_few, 0);
-    assert_int_equal(harness_many, 0);
+    assert_int_not_equal(harness_send_now, 0);
+    assert_int_equal(harness_send_later, 0);
     news_of_six_jobs(5);
-    assert_int_not_equal(harness_many, 0);
+    assert_int_not_equal(harness_send_later, 0);
     harness_pipeline = false;
     news_of_six_jobs(6);
     harness_pipeline = true;
-    assert_int_not_equal(harness_many, 0);
+    assert_int_not_equal(harness_send_later, 0);
 }
 
 /* The slices of a prompt need nothing of each other's results. */
