@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "bench/micro/jobs.h"
 #include "engine/check.h"
+#include "engine/queue.h"
 
 /* Far enough that no deadline passes while this runs. */
 #define FAR_NS (3600 * NS_PER_S)

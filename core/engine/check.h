@@ -1,14 +1,20 @@
 /*
- * The look at a running job between steps: its deadline and its cancel flag, one load
- * and one compare each. The time is read once for all rows of a step: reading it costs
- * more than everything here. A late time only delays the answer, it never makes a job
- * late too early. Engine thread.
+ * The look at a running job between steps: its deadline and its cancel flag, one load and one compare
+ * each. Inline, because each step looks at every slot.
+ *
+ * The time is read once for all slots: reading it costs more than everything here. A late time only
+ * delays the answer, it never makes a job late too early.
+ *
+ * Life cycle: it has no state of its own; slot_begin() resets what belongs to a slot.
+ * Threads: the engine thread calls slot_check(). Any thread may look at a job.
+ * Order of calls: slot_check() for every slot with a job, once between two steps (reap.c).
  */
 #ifndef ORCD_ENGINE_CHECK_H
 #define ORCD_ENGINE_CHECK_H
 
 #include "base/clock.h"
-#include "engine/engine-internal.h"
+#include "engine/engine.h"
+#include "engine/slot.h"
 
 /* Nanoseconds until the deadline; 0: it passed; UINT64_MAX: there is none. */
 static inline uint64_t job_remaining_ns(const struct job *j, uint64_t now_ns)
@@ -23,6 +29,12 @@ static inline uint64_t job_remaining_ns(const struct job *j, uint64_t now_ns)
 static inline bool job_told_to_stop(const struct job *j)
 {
     return atomic_load(&j->abort_reason) != ABORT_NONE;
+}
+
+/* It gets no row any more. */
+static inline bool job_is_stopping(const struct job *j)
+{
+    return job_ended(j) || job_told_to_stop(j);
 }
 
 /* Its deadline passed, and nobody has told it yet. */

@@ -1,13 +1,14 @@
 /*
- * A cost that depends on a count: a step's time on its rows, a prompt token's time on
- * the tokens of its step. Learnt online, in buckets of the count (1, 2, 3, 4, then two an
- * octave), as shape x pace. A bucket's shape moves slowly; the pace is the mean of the
- * middle half of the last CURVE_RING samples over their shapes. So a few wild samples
- * change nothing, and a device that became slower shows in every bucket after
- * CURVE_RING steps, also in those that were not seen since.
+ * A cost that depends on a count: a step's time on its rows, a prompt token's time on the tokens of its
+ * step. It is learnt online, in buckets of the count (1, 2, 3, 4, then two an octave), as shape x pace.
+ * A bucket's shape moves slowly; the pace is the mean of the middle half of the last CURVE_RING samples
+ * over their shapes. So a few wild samples change nothing, and a device that became slower shows in
+ * every bucket after CURVE_RING steps, also in those that were not seen since.
  *
- * Learning: one thread. Reading: any; each number is one atomic, and they need not be of
- * the same step.
+ * Life cycle: all zeros is a curve that knows nothing; it needs no other beginning, and no end.
+ * Threads: the engine thread learns. Any thread reads; each number is one atomic, and they need not be
+ * of the same step.
+ * Order of calls: curve_learn() at any time; curve_read(), then curve_at() on what it gave.
  */
 #ifndef ORCD_ENGINE_CURVE_H
 #define ORCD_ENGINE_CURVE_H
@@ -30,7 +31,7 @@ struct curve {
     uint32_t ring_bucket[CURVE_RING];
 };
 
-/* All zeros is a curve that knows nothing. x > 0. */
+/* A sample: so many of them cost x > 0. */
 void curve_learn(struct curve *c, uint32_t count, double x);
 
 /* A curve at one moment, with its gaps filled: on a line between the neighbours, as the

@@ -4,21 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/thread.h"
+#include "engine/admit.h"
+#include "engine/reap.h"
+#include "engine/timer.h"
 #include "metrics.h"
-
-static void cond_init_monotonic(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
 
 int engine_new(struct engine **out, const struct engine_params *params, struct orcd_error *err)
 {
@@ -28,12 +20,8 @@ int engine_new(struct engine **out, const struct engine_params *params, struct o
     e->params = *params;
     e->rates.max_rows = params->max_step_rows;
     e->next_ticket = 1;
-    pthread_mutex_init(&e->lock, NULL);
-    cond_init_monotonic(&e->work);
-    cond_init_monotonic(&e->timer_wake);
-    cond_init_monotonic(&e->idle);
-    e->ids = ids_new();
-    if (!e->ids || queue_init(&e->queue, params->queue_capacity) || predict_init(e)) {
+    if (registry_init(&e->registry, params->queue_capacity) ||
+        predict_init(&e->predict, &e->params, &e->rates, &e->registry, &e->pending_since_ns)) {
         engine_free(e);
         return error_set(err, ORCD_E_NOMEM, "out of memory for the engine");
     }
@@ -47,53 +35,9 @@ void engine_on_flush(struct engine *e, void (*fn)(void *arg), void *arg)
     e->flush_arg = arg;
 }
 
-static int slots_new(struct engine *e, struct orcd_error *err)
-{
-    e->slots = calloc(e->params.n_slots, sizeof(*e->slots));
-    if (!e->slots)
-        return error_set(err, ORCD_E_NOMEM, "out of memory for %u slots", e->params.n_slots);
-    for (uint32_t i = 0; i < e->params.n_slots; i++) {
-        struct slot *s = &e->slots[i];
-        s->id = i;
-        s->next_token = -1;
-        s->history = malloc((size_t)e->params.n_ctx * sizeof(*s->history));
-        if (!s->history)
-            return error_set(err, ORCD_E_NOMEM, "out of memory for a slot of %u tokens", e->params.n_ctx);
-        int rc = sampler_new(&s->sampler, backend_model(e->backend)->n_vocab, err);
-        if (!rc)
-            rc = outtext_init(&s->text, e->tokenizer, err);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-/* True while no slot has a job and nothing waits. Under the lock. */
-static bool nothing_to_do(const struct engine *e)
-{
-    return e->queue.n == 0 && atomic_load(&e->slots_busy) == 0;
-}
-
-void engine_wake(struct engine *e)
-{
-    e->n_wakes++;
-    pthread_cond_signal(&e->work);
-}
-
-/* Until due_ns, or until there is something to look at that came after n_wakes. */
-static void listen_until(struct engine *e, uint64_t due_ns, uint64_t n_wakes)
-{
-    struct timespec until = {.tv_sec = (time_t)(due_ns / NS_PER_S), .tv_nsec = (long)(due_ns % NS_PER_S)};
-    pthread_mutex_lock(&e->lock);
-    while (e->n_wakes == n_wakes && !pthread_cond_timedwait(&e->work, &e->lock, &until)) {}
-    pthread_mutex_unlock(&e->lock);
-}
-
 bool engine_turn(struct engine *e)
 {
-    pthread_mutex_lock(&e->lock);
-    uint64_t n_wakes = e->n_wakes;
-    pthread_mutex_unlock(&e->lock);
+    uint64_t n_wakes = registry_wakes(&e->registry);
     engine_reap(e);
     engine_admit(e);
     engine_flush(e); /* heads of answers go out before their prompts are handed in */
@@ -105,7 +49,7 @@ bool engine_turn(struct engine *e)
     if (e->n_steps < e->max_steps && step_can_follow(e)) {
         uint64_t due_ns = e->steps[e->first_step].n_decode ? pace_due_ns(&e->pace) : 0;
         if (clock_mono_ns() < due_ns) {
-            listen_until(e, due_ns, n_wakes);
+            registry_listen(&e->registry, due_ns, n_wakes);
             return true; /* look again */
         }
         step_submit(e);
@@ -118,17 +62,8 @@ static void *engine_main(void *arg)
 {
     struct engine *e = arg;
     thread_wakes_early();
-    for (;;) {
-        if (engine_turn(e))
-            continue;
-        pthread_mutex_lock(&e->lock);
-        while (!e->stop && nothing_to_do(e))
-            pthread_cond_wait(&e->work, &e->lock);
-        bool stop = e->stop && nothing_to_do(e);
-        pthread_mutex_unlock(&e->lock);
-        if (stop)
-            return NULL;
-    }
+    while (engine_turn(e) || registry_wait_work(&e->registry)) {}
+    return NULL;
 }
 
 int engine_prepare(
@@ -161,10 +96,7 @@ int engine_start(struct engine *e, struct backend *backend, const struct tokeniz
     if (pthread_create(&e->thread, NULL, engine_main, e))
         return error_set(err, ORCD_E_NOMEM, "cannot start the engine thread");
     if (pthread_create(&e->timer, NULL, engine_timer_main, e)) {
-        pthread_mutex_lock(&e->lock);
-        e->stop = true;
-        engine_wake(e);
-        pthread_mutex_unlock(&e->lock);
+        registry_stop(&e->registry);
         pthread_join(e->thread, NULL);
         return error_set(err, ORCD_E_NOMEM, "cannot start the engine's timer thread");
     }
@@ -198,42 +130,27 @@ static enum api_code check_deadline(struct engine *e, struct job *j, struct engi
     }
     if (e->params.admission != ADMISSION_PREDICTIVE)
         return API_OK;
-    return predict_admit(e, j, refusal);
-}
-
-static void live_add(struct engine *e, struct job *j)
-{
-    j->live = true;
-    j->live_prev = NULL;
-    j->live_next = e->live;
-    if (e->live)
-        e->live->live_prev = j;
-    e->live = job_ref(j);
-    e->n_live++;
+    return predict_admit(&e->predict, j, refusal);
 }
 
 static enum api_code enqueue(struct engine *e, struct job *j, struct engine_refusal *refusal)
 {
-    bool finished;
-    if (e->broken)
-        return refuse(refusal, e->broken, "the device is lost; this worker is about to end");
-    if (e->draining || e->stop)
-        return refuse(refusal, API_SHUTTING_DOWN, "this worker is shutting down");
-    if (ids_find(e->ids, j->request.job_id, j->request.owner, &finished))
-        return refuse(refusal, API_DUPLICATE_JOB, "a job of this id is queued or running");
-    if (queue_full(&e->queue)) {
+    enum api_code code = registry_list(&e->registry, j);
+    switch (code) {
+    case API_OK:
+        return code;
+    case API_SHUTTING_DOWN:
+        return refuse(refusal, code, "this worker is shutting down");
+    case API_DUPLICATE_JOB:
+        return refuse(refusal, code, "a job of this id is queued or running");
+    case API_QUEUE_FULL:
         refusal->retry_after_s = 1;
-        return refuse(refusal, API_QUEUE_FULL, "%u jobs are waiting already", e->queue.n);
+        return refuse(refusal, code, "%u jobs are waiting already", e->params.queue_capacity);
+    case API_INTERNAL:
+        return refuse(refusal, code, "out of memory");
+    default:
+        return refuse(refusal, code, "the device is lost; this worker is about to end");
     }
-    if (ids_add(e->ids, j))
-        return refuse(refusal, API_INTERNAL, "out of memory");
-    queue_push(&e->queue, j);
-    live_add(e, j);
-    atomic_store(&e->queue_depth, e->queue.n);
-    engine_wake(e);
-    if (j->request.deadline_ns)
-        pthread_cond_signal(&e->timer_wake);
-    return API_OK;
 }
 
 enum api_code engine_submit(struct engine *e, struct job *job, struct engine_refusal *refusal)
@@ -254,12 +171,15 @@ enum api_code engine_submit(struct engine *e, struct job *job, struct engine_ref
     enum api_code code = check_deadline(e, job, refusal);
     if (code)
         return code;
-    pthread_mutex_lock(&e->lock);
     code = enqueue(e, job, refusal);
-    pthread_mutex_unlock(&e->lock);
     if (!code)
-        predict_arrived(e, job);
+        predict_arrived(&e->predict, job);
     return code;
+}
+
+bool engine_wait_idle(struct engine *e, uint64_t timeout_ms)
+{
+    return registry_wait_idle(&e->registry, timeout_ms);
 }
 
 void engine_free(struct engine *e)
@@ -269,29 +189,15 @@ void engine_free(struct engine *e)
     engine_drain(e);
     engine_abort_all(e, ABORT_SHUTDOWN);
     if (e->started) {
-        pthread_mutex_lock(&e->lock);
-        e->stop = true;
-        engine_wake(e);
-        pthread_cond_signal(&e->timer_wake);
-        pthread_mutex_unlock(&e->lock);
+        registry_stop(&e->registry);
         pthread_join(e->thread, NULL);
         pthread_join(e->timer, NULL);
     }
-    for (uint32_t i = 0; e->slots && i < e->params.n_slots; i++) {
-        free(e->slots[i].history);
-        sampler_free(e->slots[i].sampler);
-        outtext_release(&e->slots[i].text);
-    }
-    free(e->slots);
+    slots_free(e);
     for (uint32_t i = 0; i < ENGINE_MAX_STEPS; i++)
         step_release(&e->steps[i]);
-    ids_free(e->ids);
-    queue_release(&e->queue);
-    predict_release(e);
-    pthread_cond_destroy(&e->work);
-    pthread_cond_destroy(&e->timer_wake);
-    pthread_cond_destroy(&e->idle);
-    pthread_mutex_destroy(&e->lock);
+    registry_release(&e->registry);
+    predict_release(&e->predict);
     free(e);
 }
 
@@ -303,8 +209,8 @@ void engine_state(const struct engine *e, struct engine_state *out)
         .draining = atomic_load(&e->is_draining),
         .device_lost = atomic_load(&e->device_lost),
         .slots_total = e->params.n_slots,
-        .slots_busy = atomic_load(&e->slots_busy),
-        .queue_depth = atomic_load(&e->queue_depth),
+        .slots_busy = atomic_load(&e->registry.slots_busy),
+        .queue_depth = atomic_load(&e->registry.queue_depth),
         .last_step_ns = atomic_load(&e->last_step_ns),
         .work_pending = pending != 0,
         .pending_since_ns = pending,

@@ -1,9 +1,19 @@
 /*
- * The engine: one owner thread that admits jobs to slots, mixes prefill slices and
- * decode rows of all active jobs into steps, samples, and publishes tokens.
+ * The engine: one owner thread that admits jobs to slots, mixes prefill slices and decode rows of all
+ * active jobs into steps, samples, and publishes tokens. This header is all that the rest of the worker
+ * knows of it, besides job.h.
  *
- * engine_new .. engine_start: jobs are refused with MODEL_LOADING. All functions but
- * new, start and free may be called from any thread; none waits for the device.
+ * Life cycle: engine_new(), engine_start() when plugin and model are ready, engine_free(). Before
+ * engine_start() has returned, jobs are refused with MODEL_LOADING.
+ *
+ * Threads: engine_new(), engine_on_flush(), engine_start() and engine_free() belong to whoever owns the
+ * engine. Any thread may make the other calls; none of them waits for the device, and only
+ * engine_wait_idle() waits for jobs. The engine thread, the deadline timer, and any thread that ends a
+ * job call `ready` of that job and the flush function.
+ *
+ * Order of calls: engine_new(), engine_on_flush(), engine_start(); then engine_submit() and what may
+ * end a job, as it comes; engine_drain(), engine_wait_idle(), engine_abort_all(), engine_wait_idle();
+ * engine_free(), when no thread makes a call any more.
  */
 #ifndef ORCD_ENGINE_ENGINE_H
 #define ORCD_ENGINE_ENGINE_H

@@ -1,3 +1,4 @@
+
 #include "engine/ids.h"
 
 #include <stdlib.h>
@@ -8,8 +9,8 @@
 
 struct id_entry {
     struct id_entry *next;  /* of the bucket */
-    struct id_entry *later; /* of the finished, oldest first */
-    struct job *job;        /* NULL: finished */
+    struct id_entry *later; /* of those that ended, oldest first */
+    struct job *job;        /* NULL: it ended */
     uint32_t owner;
     char id[JOB_ID_MAX + 1];
 };
@@ -18,7 +19,7 @@ struct ids {
     uint64_t seed;
     struct id_entry *buckets[BUCKETS];
     struct id_entry *oldest, *newest;
-    size_t n_finished;
+    size_t n_ended;
 };
 
 struct ids *ids_new(void)
@@ -51,15 +52,15 @@ static struct id_entry **bucket(const struct ids *ids, const char *id, uint32_t 
     return (struct id_entry **)&ids->buckets[h % BUCKETS];
 }
 
-struct job *ids_find(const struct ids *ids, const char *id, uint32_t owner, bool *finished)
+struct job *ids_find(const struct ids *ids, const char *id, uint32_t owner, bool *ended)
 {
-    *finished = false;
+    *ended = false;
     for (const struct id_entry *e = *bucket(ids, id, owner); e; e = e->next) {
         if (e->owner != owner || strcmp(e->id, id))
             continue;
         if (e->job)
             return e->job;
-        *finished = true;
+        *ended = true;
     }
     return NULL;
 }
@@ -84,7 +85,7 @@ static void forget_oldest(struct ids *ids)
     ids->oldest = old->later;
     if (!ids->oldest)
         ids->newest = NULL;
-    ids->n_finished--;
+    ids->n_ended--;
     struct id_entry **p = bucket(ids, old->id, old->owner);
     while (*p != old)
         p = &(*p)->next;
@@ -92,7 +93,7 @@ static void forget_oldest(struct ids *ids)
     free(old);
 }
 
-void ids_finish(struct ids *ids, struct job *j)
+void ids_end(struct ids *ids, struct job *j)
 {
     struct id_entry *e = *bucket(ids, j->request.job_id, j->request.owner);
     while (e && e->job != j)
@@ -105,6 +106,6 @@ void ids_finish(struct ids *ids, struct job *j)
     else
         ids->oldest = e;
     ids->newest = e;
-    if (++ids->n_finished > IDS_FINISHED_KEPT)
+    if (++ids->n_ended > IDS_ENDED_KEPT)
         forget_oldest(ids);
 }

@@ -1,3 +1,4 @@
+
 #include "engine/job.h"
 
 #include <stdlib.h>

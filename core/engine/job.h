@@ -1,14 +1,24 @@
 /*
  * A job: one request from its arrival to its one terminal event.
  *
- * The engine thread is the only producer, one HTTP loop the only consumer. Tokens are
- * an append-only array sized for max_tokens at creation: the producer writes an entry
- * and its text, then publishes it (release); the consumer reads what lies below
- * job_published() (acquire). Nothing is ever overwritten, nothing allocated per token.
+ * Its tokens are an append-only array sized for max_tokens at creation: the producer writes an
+ * entry and its text, then publishes it (release); the consumer reads what lies below
+ * job_published() (acquire). Nothing is ever overwritten, nothing is allocated per token. A job's
+ * end closes the array and tells how many entries it has for good. So a terminal event never waits
+ * for a step, and no token can slip in behind it.
  *
- * Any thread may end a job: job_end_claim() closes the array and tells how many entries
- * it has for good (first caller wins), the winner fills in `end` and publishes it. So a
- * terminal event never waits for a step, and no token can slip in behind it.
+ * Life cycle: job_new() gives its caller one reference. The registry holds one from engine_submit()
+ * to the job's end, the job's slot holds one, and so does whoever looks at the job for a while. The
+ * last job_unref() counts what was wasted, calls `release` and frees.
+ *
+ * Threads: the engine thread is the only producer. One HTTP loop is the only consumer; the engine
+ * thread stands in for it within `ready`. Any thread may end a job: job_end_claim() says yes to the
+ * first one.
+ *
+ * Order of calls: job_new(), `ready` and `consumer` are set, engine_submit(). The producer calls
+ * job_publish() for each entry. Whoever ends the job calls job_end_claim(), fills in `end`, and calls
+ * job_end_publish() (end.c does). The consumer calls job_published() and job_ended() when `ready` was
+ * called, and job_unref() when it is done.
  */
 #ifndef ORCD_ENGINE_JOB_H
 #define ORCD_ENGINE_JOB_H

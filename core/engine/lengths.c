@@ -1,3 +1,4 @@
+
 #include "engine/lengths.h"
 
 #include <stdlib.h>

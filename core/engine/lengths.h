@@ -1,11 +1,12 @@
 /*
- * How long answers are, learnt from the last LENGTHS_RING of them. An answer that ended
- * by itself tells its length; one that was ended (max_tokens, deadline, cancel) tells
- * that it is longer. Both count, by the product-limit estimator, so that neither short
- * limits nor deadlines make answers look shorter than they are. No claim goes beyond the
- * longest answer that was seen.
+ * How long answers are, learnt from the last LENGTHS_RING of them. An answer that ended by itself tells
+ * its length; one that was ended (max_tokens, deadline, cancel) tells that it is longer. Both count, by
+ * the product-limit estimator, so that neither short limits nor deadlines make answers look shorter than
+ * they are. No claim goes beyond the longest answer that was seen.
  *
- * Learning: one thread. Reading: any; see curve.h.
+ * Life cycle: all zeros knows nothing; it needs no other beginning, and no end.
+ * Threads: the engine thread learns, in slot_release(). Any thread reads; see curve.h.
+ * Order of calls: lengths_learn() at any time; lengths_read(), then the other two on what it gave.
  */
 #ifndef ORCD_ENGINE_LENGTHS_H
 #define ORCD_ENGINE_LENGTHS_H

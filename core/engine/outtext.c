@@ -1,3 +1,4 @@
+
 #include "engine/outtext.h"
 
 #include <stdlib.h>
@@ -91,7 +92,7 @@ static void count_content(void *arg, enum chat_channel channel, const char *p, s
 
 /* The newest `fresh` bytes of buf, which token id made: how much of its end is the answer.
  * Content is all of them, or none, or all since the beginning of what was undecided. */
-static void take_apart(struct outtext *o, int32_t id, size_t fresh)
+static void split(struct outtext *o, int32_t id, size_t fresh)
 {
     size_t content = 0, open = o->undecided ? 0 : o->n_answer;
     chat_split_push(&o->split, id, o->buf + o->n - fresh, fresh, count_content, &content);
@@ -117,7 +118,7 @@ static size_t hold_undecided(const struct outtext *o)
 
 static size_t push_conversation(struct outtext *o, int32_t id, size_t fresh, char *out, bool *stopped)
 {
-    take_apart(o, id, fresh);
+    split(o, id, fresh);
     if (o->undecided)
         return show_answer(o, o->n - hold_undecided(o), out);
     size_t at = find_in_answer(o);

@@ -1,11 +1,17 @@
 /*
- * The text side of a generation: token ids in, text that may be shown out. Holds back
- * an incomplete character and whatever may yet become a stop string, so that a stop
- * string is never shown, not even in part. Engine thread; no allocation after init.
+ * The text side of a generation: token ids in, text that may be shown out. It holds back an incomplete
+ * character and whatever may yet become a stop string, so that a stop string is never shown, not even in
+ * part.
  *
- * In a conversation, stop strings are looked for in the answer only, whose text is told
- * apart from thoughts and headers as it comes. What may be either yet is held back too if
- * a stop string may begin in it, and up to JOB_STOP_BYTES - 1 bytes of it.
+ * In a conversation, stop strings are looked for in the answer only, whose text is split from thoughts
+ * and headers as it comes. What may be either yet is held back too if a stop string may begin in it, and
+ * up to JOB_STOP_BYTES - 1 bytes of it.
+ *
+ * Life cycle: outtext_init() allocates once for a slot, outtext_release() frees; one job after the other
+ * uses it in between, and nothing is allocated for them.
+ * Threads: the engine thread.
+ * Order of calls for a job: outtext_begin(); outtext_push() for each token, and outtext_peek() after any
+ * of them; outtext_flush() at most once, at an end that no stop string brought.
  */
 #ifndef ORCD_ENGINE_OUTTEXT_H
 #define ORCD_ENGINE_OUTTEXT_H
@@ -17,7 +23,7 @@ struct outtext {
     const struct request *request;
     char *buf; /* held back, then the newest text */
     size_t n, capacity;
-    struct chat_split split; /* how far the conversation's answer was taken apart */
+    struct chat_split split; /* how far the conversation's answer was split */
     bool splits;
     size_t n_answer; /* bytes at the end of buf that are the answer's, or may be */
     bool undecided;  /* they may be */

@@ -1,3 +1,4 @@
+
 #include "engine/pace.h"
 
 #include "base/util.h"

@@ -1,4 +1,5 @@
-#include "engine/engine-internal.h"
+
+#include "engine/predict.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -6,6 +7,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "engine/engine.h"
+#include "engine/registry.h"
 #include "metrics.h"
 
 /* Without a step for so long, the rates tell nothing: the next job is taken as it comes. */
@@ -20,23 +23,27 @@
 #define QUEUED 1024 /* that are looked at */
 #define GROUP 64    /* of expected arrivals */
 
-int predict_init(struct engine *e)
+int predict_init(struct predictor *p, const struct engine_params *params, const struct rates *rates,
+    struct registry *registry, const atomic_uint_fast64_t *pending_since_ns)
 {
-    struct predictor *p = &e->predict;
+    p->params = params;
+    p->rates = rates;
+    p->registry = registry;
+    p->pending_since_ns = pending_since_ns;
     pthread_mutex_init(&p->lock, NULL);
     atomic_store(&p->margin, MARGIN_FIRST);
-    p->stride = reuse_stride(e->params.n_ctx);
-    p->slots = calloc(e->params.n_slots, sizeof(*p->slots));
-    uint32_t queued = e->params.queue_capacity < QUEUED ? e->params.queue_capacity : QUEUED;
-    uint32_t n_jobs = e->params.n_slots + queued + 1 + PREDICT_ARRIVALS;
+    p->stride = reuse_stride(params->n_ctx);
+    p->slots = calloc(params->n_slots, sizeof(*p->slots));
+    uint32_t queued = params->queue_capacity < QUEUED ? params->queue_capacity : QUEUED;
+    uint32_t n_jobs = params->n_slots + queued + 1 + PREDICT_ARRIVALS;
     return p->slots && !sim_scratch_init(&p->scratch, n_jobs) ? 0 : -1;
 }
 
-void predict_release(struct engine *e)
+void predict_release(struct predictor *p)
 {
-    free(e->predict.slots);
-    sim_scratch_release(&e->predict.scratch);
-    pthread_mutex_destroy(&e->predict.lock);
+    free(p->slots);
+    sim_scratch_release(&p->scratch);
+    pthread_mutex_destroy(&p->lock);
 }
 
 /* --- slots ----------------------------------------------------------------------------- */
@@ -47,41 +54,32 @@ static bool is_exact(const struct request *r)
     return r->ignore_eos && r->n_stop == 0;
 }
 
-void predict_slot(struct engine *e, const struct slot *s)
+void predict_slot(
+    struct predictor *p, uint32_t slot, const struct job *j, uint32_t n_history, uint32_t n_sampled)
 {
-    struct predict_slot *v = &e->predict.slots[s->id];
-    const struct job *j = s->job;
+    struct predict_slot *v = &p->slots[slot];
     if (!j) {
         atomic_store_explicit(&v->max_tokens, 0, memory_order_relaxed);
         return;
     }
     const struct request *r = &j->request;
-    uint32_t left = s->n_sampled || s->n_history >= r->n_tokens ? 0 : r->n_tokens - s->n_history;
+    uint32_t left = n_sampled || n_history >= r->n_tokens ? 0 : r->n_tokens - n_history;
     atomic_store_explicit(&v->prompt_left, left, memory_order_relaxed);
-    atomic_store_explicit(&v->sampled, s->n_sampled, memory_order_relaxed);
+    atomic_store_explicit(&v->sampled, n_sampled, memory_order_relaxed);
     atomic_store_explicit(&v->exact, is_exact(r), memory_order_relaxed);
     atomic_store_explicit(&v->rank_ns, j->rank_ns, memory_order_relaxed);
     atomic_store_explicit(&v->deadline_ns, r->deadline_ns, memory_order_relaxed);
     atomic_store_explicit(&v->max_tokens, r->max_tokens, memory_order_relaxed);
 }
 
-void predict_slot_holds(struct engine *e, const struct slot *s)
+void predict_slot_holds(struct predictor *p, uint32_t slot, const int32_t *tokens, uint32_t n)
 {
-    struct reuse_marks *m = &e->predict.slots[s->id].holds;
-    if (s->job)
-        reuse_set(m, e->predict.stride, s->job->request.tokens, s->job->request.n_tokens);
-    else
-        reuse_set(m, e->predict.stride, s->history, s->n_history);
+    reuse_set(&p->slots[slot].holds, p->stride, tokens, n);
 }
 
-void predict_slots(struct engine *e)
+void predict_in_flight(struct predictor *p, uint32_t n_steps)
 {
-    /* With none left another is submitted at once; the one behind is composed late (pace.h),
-     * so that a job that comes now is in it. */
-    atomic_store_explicit(&e->predict.in_flight, e->n_steps ? e->n_steps : 1, memory_order_relaxed);
-    for (uint32_t i = 0; i < e->params.n_slots; i++)
-        if (e->slots[i].job)
-            predict_slot(e, &e->slots[i]);
+    atomic_store_explicit(&p->in_flight, n_steps, memory_order_relaxed);
 }
 
 static double until(uint64_t deadline_ns, uint64_t now)
@@ -90,11 +88,11 @@ static double until(uint64_t deadline_ns, uint64_t now)
 }
 
 static uint32_t snapshot_slots(
-    const struct engine *e, const struct lengths_view *lengths, uint64_t now, struct sim_job *out)
+    const struct predictor *p, const struct lengths_view *lengths, uint64_t now, struct sim_job *out)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < e->params.n_slots; i++) {
-        const struct predict_slot *v = &e->predict.slots[i];
+    for (uint32_t i = 0; i < p->params->n_slots; i++) {
+        const struct predict_slot *v = &p->slots[i];
         uint32_t max = atomic_load_explicit(&v->max_tokens, memory_order_relaxed);
         uint32_t sampled = atomic_load_explicit(&v->sampled, memory_order_relaxed);
         if (!max)
@@ -152,14 +150,14 @@ struct waiting {
 
 /* The lock is held for a few instructions a job. Of a queue that is longer than QUEUED,
  * its head and the new job: what is between is taken to be like the head. */
-static struct waiting snapshot_queue(
-    struct engine *e, const struct sim_job *new, const struct usual *usual, uint64_t now, struct sim_job *out)
+static struct waiting snapshot_queue(struct registry *r, const struct sim_job *new, const struct usual *usual,
+    uint64_t now, struct sim_job *out)
 {
     struct waiting w = {.at = UINT32_MAX};
-    pthread_mutex_lock(&e->lock);
-    uint32_t n = e->queue.n < QUEUED ? e->queue.n : QUEUED;
+    pthread_mutex_lock(&r->lock);
+    uint32_t n = r->queue.n < QUEUED ? r->queue.n : QUEUED;
     for (uint32_t i = 0; i < n; i++) {
-        const struct job *j = e->queue.jobs[e->queue.n - 1 - i];
+        const struct job *j = r->queue.jobs[r->queue.n - 1 - i];
         if (w.at == UINT32_MAX && j->rank_ns > new->rank_ns) {
             w.at = w.n;
             out[w.n++] = *new;
@@ -168,24 +166,24 @@ static struct waiting snapshot_queue(
     }
     if (w.at == UINT32_MAX) {
         if (n)
-            w.more = (double)(queue_ahead(&e->queue, new->rank_ns) - n) / n;
+            w.more = (double)(queue_ahead(&r->queue, new->rank_ns) - n) / n;
         w.at = w.n;
         out[w.n++] = *new;
     }
-    pthread_mutex_unlock(&e->lock);
+    pthread_mutex_unlock(&r->lock);
     return w;
 }
 
 /* Tokens of the prompt that the slot which the job gets will hold. Of several idle slots
  * it gets the best; if all are busy, any. */
-static uint32_t expect_cached(const struct engine *e, const struct request *r)
+static uint32_t expect_cached(const struct predictor *p, const struct request *r)
 {
     uint64_t hashes[REUSE_MARKS];
-    uint32_t stride = e->predict.stride, best = 0, worst = UINT32_MAX;
+    uint32_t stride = p->stride, best = 0, worst = UINT32_MAX;
     uint32_t n = reuse_hashes(stride, r->tokens, r->n_tokens, hashes);
     bool idle = false;
-    for (uint32_t i = 0; n && i < e->params.n_slots; i++) {
-        const struct predict_slot *v = &e->predict.slots[i];
+    for (uint32_t i = 0; n && i < p->params->n_slots; i++) {
+        const struct predict_slot *v = &p->slots[i];
         uint32_t shared = reuse_shared(&v->holds, stride, hashes, n);
         worst = shared < worst ? shared : worst;
         if (atomic_load_explicit(&v->max_tokens, memory_order_relaxed))
@@ -193,19 +191,18 @@ static uint32_t expect_cached(const struct engine *e, const struct request *r)
         idle = true;
         best = shared > best ? shared : best;
     }
-    return !n ? 0 : idle && !atomic_load(&e->queue_depth) ? best : worst;
+    return !n ? 0 : idle && !atomic_load(&p->registry->queue_depth) ? best : worst;
 }
 
 /* --- those that come later ---------------------------------------------------------------- */
 
-void predict_arrived(struct engine *e, const struct job *j)
+void predict_arrived(struct predictor *p, const struct job *j)
 {
-    struct predictor *p = &e->predict;
     struct lengths_view lengths;
-    if (e->params.admission != ADMISSION_PREDICTIVE)
+    if (p->params->admission != ADMISSION_PREDICTIVE)
         return;
     uint64_t now = clock_mono_ns(), rank = queue_rank(&j->request);
-    lengths_read(&e->rates.lengths, &lengths);
+    lengths_read(&p->rates->lengths, &lengths);
     struct usual usual = usual_lengths(&lengths);
     struct predict_arrival a = {
         .at_ns = now,
@@ -277,26 +274,25 @@ static double weigh(
 }
 
 /* Under the predictor's lock. False: too little is known. */
-static bool predict(struct engine *e, const struct job *j, uint64_t now, struct prediction *out)
+static bool predict(struct predictor *p, const struct job *j, uint64_t now, struct prediction *out)
 {
-    struct predictor *p = &e->predict;
     struct rates_view rates;
     struct lengths_view lengths;
-    rates_read(&e->rates, &rates);
-    uint64_t pending = atomic_load(&e->pending_since_ns);
+    rates_read(p->rates, &rates);
+    uint64_t pending = atomic_load(p->pending_since_ns);
     uint64_t quiet = now > rates.last_ns ? now - rates.last_ns : 0;
     if (!rates.known || quiet > STALE_NS)
         return false;
-    lengths_read(&e->rates.lengths, &lengths);
-    uint32_t n_running = snapshot_slots(e, &lengths, now, p->scratch.jobs);
+    lengths_read(&p->rates->lengths, &lengths);
+    uint32_t n_running = snapshot_slots(p, &lengths, now, p->scratch.jobs);
     struct usual usual = usual_lengths(&lengths);
     const struct sim_job mine = of_job(j, j->expected_cached, queue_rank(&j->request), now, &usual);
-    struct waiting queue = snapshot_queue(e, &mine, &usual, now, p->scratch.jobs + n_running);
+    struct waiting queue = snapshot_queue(p->registry, &mine, &usual, now, p->scratch.jobs + n_running);
     struct sim_params sim = {
         .rates = &rates,
-        .n_slots = e->params.n_slots,
-        .max_batch_tokens = e->params.max_batch_tokens,
-        .slice_ns = (double)(e->params.prefill_slice_ms * NS_PER_MS),
+        .n_slots = p->params->n_slots,
+        .max_batch_tokens = p->params->max_batch_tokens,
+        .slice_ns = (double)(p->params->prefill_slice_ms * NS_PER_MS),
         .in_flight = pending ? atomic_load(&p->in_flight) : 0,
         .elapsed_ns = pending && now > pending ? (double)(now - pending) : 0,
         .n_running = n_running,
@@ -315,10 +311,9 @@ static bool predict(struct engine *e, const struct job *j, uint64_t now, struct 
     return true;
 }
 
-static bool is_probe(struct engine *e)
+static bool is_probe(struct predictor *p)
 {
-    struct predictor *p = &e->predict;
-    p->probe_credit += e->params.probe_share;
+    p->probe_credit += p->params->probe_share;
     if (p->probe_credit < 1)
         return false;
     p->probe_credit -= 1;
@@ -349,15 +344,14 @@ static void refuse(
         out->decode_ms, out->margin_ms, out->remaining_ms);
 }
 
-enum api_code predict_admit(struct engine *e, struct job *j, struct engine_refusal *refusal)
+enum api_code predict_admit(struct predictor *p, struct job *j, struct engine_refusal *refusal)
 {
     const struct request *r = &j->request;
-    struct predictor *p = &e->predict;
     struct prediction got;
-    j->expected_cached = expect_cached(e, r);
+    j->expected_cached = expect_cached(p, r);
     pthread_mutex_lock(&p->lock);
     uint64_t now = clock_mono_ns();
-    bool known = predict(e, j, now, &got);
+    bool known = predict(p, j, now, &got);
     double left_ns = until(r->deadline_ns, now), needed_ns = 0, margin_ns = 0;
     if (known) {
         needed_ns = r->deadline_partial ? got.times.first_ns : got.times.end_ns;
@@ -365,7 +359,7 @@ enum api_code predict_admit(struct engine *e, struct job *j, struct engine_refus
                     atomic_load(&p->margin);
     }
     bool refused = known && needed_ns + margin_ns > left_ns;
-    j->probe = refused && is_probe(e);
+    j->probe = refused && is_probe(p);
     pthread_mutex_unlock(&p->lock);
     if (!known)
         return API_OK;
@@ -379,23 +373,24 @@ enum api_code predict_admit(struct engine *e, struct job *j, struct engine_refus
     return API_OK;
 }
 
-bool predict_is_doomed(struct engine *e, const struct job *j, uint32_t cached)
+bool predict_is_doomed(struct predictor *p, const struct job *j, uint32_t cached)
 {
     const struct request *r = &j->request;
     struct rates_view rates;
     struct lengths_view lengths;
-    if (!r->deadline_ns || j->probe || e->params.admission != ADMISSION_PREDICTIVE)
+    if (!r->deadline_ns || j->probe || p->params->admission != ADMISSION_PREDICTIVE)
         return false;
-    rates_read(&e->rates, &rates);
+    rates_read(p->rates, &rates);
     uint64_t now = clock_mono_ns();
     if (!rates.known || (now > rates.last_ns && now - rates.last_ns > STALE_NS))
         return false;
-    lengths_read(&e->rates.lengths, &lengths);
+    lengths_read(&p->rates->lengths, &lengths);
     struct usual usual = usual_lengths(&lengths);
     struct sim_job s = of_job(j, cached, 0, now, &usual);
     /* It is in the queue itself. */
-    bool crowded = atomic_load(&e->queue_depth) > 1 && atomic_load(&e->slots_busy) + 1 >= e->params.n_slots;
-    return sim_is_doomed(&rates, e->params.max_batch_tokens, crowded ? e->params.n_slots : 0, s.prompt,
+    bool crowded = atomic_load(&p->registry->queue_depth) > 1 &&
+                   atomic_load(&p->registry->slots_busy) + 1 >= p->params->n_slots;
+    return sim_is_doomed(&rates, p->params->max_batch_tokens, crowded ? p->params->n_slots : 0, s.prompt,
         s.least, s.deadline_ns);
 }
 
@@ -408,7 +403,7 @@ void predict_first_token(const struct job *j, uint64_t now)
             MH_PREDICTION_ERROR, fabs((double)now - (double)j->predicted_first_ns) / (double)NS_PER_S);
 }
 
-void predict_ended(struct engine *e, const struct job *j)
+void predict_ended(struct predictor *p, const struct job *j)
 {
     bool late = j->end.code == API_DEADLINE_EXCEEDED;
     if (!j->predicted_end_ns || (!late && j->end.code != API_OK))
@@ -418,10 +413,10 @@ void predict_ended(struct engine *e, const struct job *j)
         return;
     }
     double move = MARGIN_GAIN * (late ? 1 - LATE_SHARE : -LATE_SHARE);
-    double old = atomic_load(&e->predict.margin), new;
+    double old = atomic_load(&p->margin), new;
     do {
         new = old + move;
         new = new < MARGIN_LEAST ? MARGIN_LEAST : new > MARGIN_MOST ? MARGIN_MOST : new;
-    } while (!atomic_compare_exchange_weak(&e->predict.margin, &old, new));
+    } while (!atomic_compare_exchange_weak(&p->margin, &old, new));
     metric_set(MG_PREDICTION_MARGIN, new);
 }

@@ -1,9 +1,11 @@
-/* From logits to events. Engine thread only. */
-#include "engine/engine-internal.h"
+
+#include "engine/publish.h"
 
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/end.h"
+#include "engine/engine-internal.h"
 #include "metrics.h"
 
 static bool ends_generation(const struct engine *e, const struct slot *s, int32_t id)
@@ -30,27 +32,22 @@ static void slot_flush_text(struct slot *s)
     job_publish(j);
 }
 
-static void finish(struct engine *e, struct slot *s, enum finish_reason why)
+/* The answer is complete. */
+static void answer_finish(struct engine *e, struct slot *s, enum finish_reason why)
 {
     if (why != FINISH_STOP_SEQUENCE)
         slot_flush_text(s);
-    engine_finish(e, s->job, API_OK, why, "%s", "");
+    engine_end_job(e, s->job, API_OK, why, "%s", "");
     slot_doom(e, s);
 }
 
-void slot_doom(struct engine *e, struct slot *s)
-{
-    if (s->rows_in_flight)
-        backend_abort(e->backend, atomic_load(&s->job->ticket), &s->id, 1);
-}
-
 /* The drawn token becomes an event; ends the job where that was its last. */
-static void publish(struct engine *e, struct slot *s, const struct sample_result *drawn, uint64_t now)
+static void append(struct engine *e, struct slot *s, const struct sample_result *drawn, uint64_t now)
 {
     struct job *j = s->job;
     bool stopped = false;
     if (ends_generation(e, s, drawn->id)) {
-        finish(e, s, FINISH_STOP);
+        answer_finish(e, s, FINISH_STOP);
         return;
     }
     struct job_token *t = &j->tokens[job_published(j)];
@@ -70,15 +67,15 @@ static void publish(struct engine *e, struct slot *s, const struct sample_result
     if (!job_publish(j))
         return;
     if (stopped)
-        finish(e, s, FINISH_STOP_SEQUENCE);
+        answer_finish(e, s, FINISH_STOP_SEQUENCE);
     else if (s->n_sampled == j->request.max_tokens)
-        finish(e, s, FINISH_LENGTH);
+        answer_finish(e, s, FINISH_LENGTH);
     else if (j->ready)
         j->ready(j, e->may_send_now);
 }
 
 /* A token was sampled at sampled_ns, by the plugin or here. */
-static void take(struct engine *e, struct slot *s, const struct sample_result *drawn, uint64_t sampled_ns)
+static void publish(struct engine *e, struct slot *s, const struct sample_result *drawn, uint64_t sampled_ns)
 {
     struct job *j = s->job;
     uint64_t last = atomic_load(&j->last_token_ns);
@@ -94,7 +91,7 @@ static void take(struct engine *e, struct slot *s, const struct sample_result *d
     s->n_sampled++;
     metric_add(MC_GENERATION_TOKENS, 1);
     s->next_token = drawn->id;
-    publish(e, s, drawn, sampled_ns);
+    append(e, s, drawn, sampled_ns);
     uint64_t now = clock_mono_ns();
     if (now - e->flushed_ns > ENGINE_FLUSH_NS) {
         engine_flush(e);
@@ -102,18 +99,18 @@ static void take(struct engine *e, struct slot *s, const struct sample_result *d
     }
 }
 
-void slot_sample(struct engine *e, struct slot *s, const float *logits)
+void publish_logits(struct engine *e, struct slot *s, const float *logits)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
     struct sample_result drawn;
     if (sampler_draw(s->sampler, logits, s->n_history, &drawn, &err))
-        engine_finish(e, s->job, API_BACKEND_ERROR, FINISH_NONE, "%.140s", err.msg);
+        engine_end_job(e, s->job, API_BACKEND_ERROR, FINISH_NONE, "%.140s", err.msg);
     else
-        take(e, s, &drawn, clock_mono_ns());
+        publish(e, s, &drawn, clock_mono_ns());
 }
 
-void slot_sampled(struct engine *e, struct slot *s, int32_t token, uint64_t sampled_ns)
+void publish_token(struct engine *e, struct slot *s, int32_t token, uint64_t sampled_ns)
 {
     struct sample_result drawn = {.id = token};
-    take(e, s, &drawn, sampled_ns);
+    publish(e, s, &drawn, sampled_ns);
 }

@@ -1,3 +1,4 @@
+
 #include "engine/queue.h"
 
 #include <stdlib.h>

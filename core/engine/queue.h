@@ -1,6 +1,12 @@
-/* Waiting jobs, earliest deadline first; one without a deadline ranks as its arrival
- * + 300 s, so that it cannot starve. First come first served among equals. Guarded by
- * the engine's lock. */
+/*
+ * Waiting jobs, earliest deadline first; one without a deadline ranks as its arrival + 300 s, so that it
+ * cannot starve. First come first served among equals.
+ *
+ * Life cycle: queue_init(), any other call, queue_release() when it is empty.
+ * Threads: any thread, under the registry's lock; registry.c makes the calls, and predict.c reads it
+ * under the same lock. queue_rank() needs no lock.
+ * Order of calls: queue_push() where queue_full() says no; a job is in the queue until queue_remove().
+ */
 #ifndef ORCD_ENGINE_QUEUE_H
 #define ORCD_ENGINE_QUEUE_H
 

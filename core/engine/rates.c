@@ -1,3 +1,4 @@
+
 #include "engine/rates.h"
 
 #include "base/clock.h"

@@ -1,6 +1,12 @@
 /*
- * What this worker has learnt of its own speed. Written by the engine thread, read by
- * any (each number is one atomic; they need not agree to the last step).
+ * What this worker has learnt of its own speed: the costs of steps (curve.h) and the lengths of answers
+ * (lengths.h). Predictions and the size of prefill slices come of it.
+ *
+ * Life cycle: all zeros, with max_rows set before any other use; there is no end.
+ * Threads: the engine thread learns. Any thread reads; each number is one atomic, and they need not
+ * agree to the last step.
+ * Order of calls: rates_learn_step() after each step and rates_learn_length() after each answer;
+ * rates_read(), then the functions below it on what it gave.
  */
 #ifndef ORCD_ENGINE_RATES_H
 #define ORCD_ENGINE_RATES_H

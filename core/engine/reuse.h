@@ -1,10 +1,12 @@
 /*
- * How much of a prompt a slot's KV has already, told to other threads without the tokens:
- * a slot publishes hashes of its first 1, 2, .. strides. What is shared is told short by
- * less than a stride, and too long only if 64-bit hashes collide, which would make a
- * prediction wrong and nothing else.
+ * How much of a prompt a slot's KV has already, told to other threads without the tokens: a slot
+ * publishes hashes of its first 1, 2, .. strides. What is shared is told short by less than a stride,
+ * and too long only if 64-bit hashes collide, which would make a prediction wrong and nothing else.
  *
- * Setting: the engine thread. Comparing: any.
+ * Life cycle: all zeros shares nothing; it needs no other beginning, and no end.
+ * Threads: the engine thread sets. Any thread compares.
+ * Order of calls: reuse_stride() once, for all marks and prompts alike; reuse_set() whenever a slot's
+ * tokens change; reuse_hashes() of a prompt, then reuse_shared() with each slot's marks.
  */
 #ifndef ORCD_ENGINE_REUSE_H
 #define ORCD_ENGINE_REUSE_H

@@ -1,3 +1,4 @@
+
 #include "engine/simulate.h"
 
 #include <math.h>

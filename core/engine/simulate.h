@@ -1,11 +1,16 @@
 /*
- * The slots and the queue run ahead of time, by the learnt rates: when a job would get
- * its slot, its first token, its end. Pure computation, O((slots + queue) log slots):
- * equal steps are taken at once, up to the one in which a prompt or an answer ends.
+ * The slots and the queue run ahead of time, by the learnt rates: when a job would get its slot, its
+ * first token, its end. Pure computation, O((slots + queue) log slots): equal steps are taken at once, up
+ * to the one in which a prompt or an answer ends.
  *
- * What it mirrors: jobs take free slots in the order of the queue; a step has a row of
- * every decoding job, and prompt tokens of the most urgent others up to the budget;
- * the step that computes the last prompt token gives the first token.
+ * What it mirrors: jobs take free slots in the order of the queue; a step has a row of every decoding
+ * job, and prompt tokens of the most urgent others up to the budget; the step that computes the last
+ * prompt token gives the first token.
+ *
+ * Life cycle: sim_scratch_init() makes the memory once, sim_scratch_release() frees it; a run keeps
+ * nothing between calls.
+ * Threads: any thread; a scratch is used by one thread at a time (the predictor's lock sees to that).
+ * Order of calls: fill scratch->jobs, then sim_run(). sim_alone() and sim_is_doomed() need no scratch.
  */
 #ifndef ORCD_ENGINE_SIMULATE_H
 #define ORCD_ENGINE_SIMULATE_H

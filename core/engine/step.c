@@ -1,11 +1,15 @@
-/* One step: what goes into it, and what comes back. Engine thread only. */
-#include "engine/check.h"
+
+#include "engine/step.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/check.h"
+#include "engine/end.h"
+#include "engine/engine-internal.h"
+#include "engine/publish.h"
 #include "metrics.h"
 
 #define WARM_UP_TOKENS 8 /* enough for a first rate, little of a slow device's start-up */
@@ -152,76 +156,27 @@ int engine_warm_up(struct engine *e, struct orcd_error *err)
     return rc ? rc : closed;
 }
 
-/* Cancel flag and deadline of every running job, at least every so many tokens and
- * milliseconds. What the metric tells is a look's share of the pass, which reads the
- * time once. */
-static void check_rows(struct engine *e)
-{
-    uint64_t now = clock_mono_ns();
-    uint32_t looks = 0, late = 0;
-    for (uint32_t i = 0; i < e->params.n_slots; i++) {
-        struct slot *s = &e->slots[i];
-        if (s->job)
-            late += slot_check(s, &e->params, now, &looks);
-    }
-    if (looks)
-        metric_observe(MH_DEADLINE_CHECK, (double)(clock_mono_ns() - now) / 1e3 / looks);
-    for (uint32_t i = 0; late && i < e->params.n_slots; i++) {
-        struct slot *s = &e->slots[i];
-        if (s->job && job_is_late(s->job, now))
-            engine_job_abort(e, s->job, ABORT_DEADLINE);
-    }
-}
-
-/* A job that is to stop gets its end if it has none yet, and its slot becomes free once
- * its rows are through. */
-static void reap(struct engine *e, struct slot *s)
-{
-    struct job *j = s->job;
-    enum abort_reason reason = (enum abort_reason)atomic_load(&j->abort_reason);
-    if (reason == ABORT_NONE && !job_ended(j))
-        return;
-    s->seen_ns = s->seen_ns ? s->seen_ns : clock_mono_ns();
-    if (!job_ended(j) && !engine_finish_aborted(e, j))
-        return; /* another thread is about to publish its end: next time */
-    if (!s->rows_in_flight)
-        slot_release(e, s);
-}
-
-void engine_reap(struct engine *e)
-{
-    check_rows(e);
-    for (uint32_t i = 0; i < e->params.n_slots; i++)
-        if (e->slots[i].job)
-            reap(e, &e->slots[i]);
-}
-
 static bool is_prefilling(const struct slot *s)
 {
     return s->n_fed < s->job->request.n_tokens;
 }
 
-static bool is_stopping(const struct job *j)
-{
-    return job_ended(j) || job_told_to_stop(j);
-}
-
 /* The slot's next row cannot be told before its row in flight was sampled here. */
 static bool waits_for_host(const struct slot *s)
 {
-    return s->job && s->rows_in_flight && !s->chained && !is_prefilling(s) && !is_stopping(s->job);
+    return s->job && s->rows_in_flight && !s->chained && !is_prefilling(s) && !job_is_stopping(s->job);
 }
 
 /* Whether the slot may have a row in this step. The ticket is stored before the reason
  * is read: see engine_job_abort(). */
 static bool may_run(const struct step *st, struct slot *s)
 {
-    if (!s->job || is_stopping(s->job))
+    if (!s->job || job_is_stopping(s->job))
         return false;
     if (s->chained && s->n_sampled + 1 >= s->job->request.max_tokens)
         return false; /* its last token is in flight */
     atomic_store(&s->job->ticket, st->ticket);
-    return !is_stopping(s->job);
+    return !job_is_stopping(s->job);
 }
 
 static void row_add(struct step *st, struct slot *s, const int32_t *tokens, uint32_t n, bool last)
@@ -288,18 +243,8 @@ static void add_prefill_rows(struct engine *e)
 /* The device is lost: every job ends, and no plugin call but teardown follows. */
 static void device_lost(struct engine *e, const struct orcd_error *err)
 {
-    pthread_mutex_lock(&e->lock);
-    e->broken = API_DEVICE_LOST;
-    pthread_mutex_unlock(&e->lock);
-    for (;;) {
-        pthread_mutex_lock(&e->lock);
-        struct job *j = e->live ? job_ref(e->live) : NULL;
-        pthread_mutex_unlock(&e->lock);
-        if (!j)
-            break;
-        engine_finish(e, j, API_DEVICE_LOST, FINISH_NONE, "%.140s", err->msg);
-        job_unref(j);
-    }
+    registry_break(&e->registry, API_DEVICE_LOST);
+    engine_end_all(e, API_DEVICE_LOST, err->msg);
     for (uint32_t i = 0; i < e->params.n_slots; i++) {
         struct slot *s = &e->slots[i];
         s->open = s->chained = false;
@@ -345,7 +290,7 @@ static void step_failed(struct engine *e, const struct step *st, int rc, const s
         row_through(s);
         s->n_fed = s->rows_in_flight ? st->first_pos[r] : s->n_history;
         if (!again && rc != ORCD_E_DEVICE_LOST)
-            engine_finish(e, s->job, code_of(rc), FINISH_NONE, "%.140s", err->msg);
+            engine_end_job(e, s->job, code_of(rc), FINISH_NONE, "%.140s", err->msg);
     }
     if (rc == ORCD_E_DEVICE_LOST)
         device_lost(e, err);
@@ -361,7 +306,7 @@ bool step_can_follow(const struct engine *e)
         const struct slot *s = &e->slots[i];
         if (waits_for_host(s))
             return false;
-        wanted = wanted || (s->job && s->rows_in_flight && !is_stopping(s->job));
+        wanted = wanted || (s->job && s->rows_in_flight && !job_is_stopping(s->job));
     }
     return wanted && !e->poisoned;
 }
@@ -405,20 +350,30 @@ static void row_collect(struct engine *e, const struct step *st, uint32_t r, uin
         rc = ORCD_E_INTERNAL;
     bool wanted = !rc && st->want[r] == ORCD_WANT_LAST;
     s->next_token = wanted && s->on_device ? st->sampled[r] : -1;
-    if (is_stopping(j)) {
+    if (job_is_stopping(j)) {
         s->n_dropped += wanted;
         return; /* reaped before the next step */
     }
     if (rc) {
-        engine_finish(e, j, code_of(rc), FINISH_NONE, "the plugin ended this row with %s", error_name(rc));
+        engine_end_job(e, j, code_of(rc), FINISH_NONE, "the plugin ended this row with %s", error_name(rc));
         slot_doom(e, s);
         return;
     }
     s->unchecked += st->row_tokens[r];
     if (wanted && s->on_device)
-        slot_sampled(e, s, st->sampled[r], now);
+        publish_token(e, s, st->sampled[r], now);
     else if (wanted)
-        slot_sample(e, s, st->logits[r]);
+        publish_logits(e, s, st->logits[r]);
+}
+
+/* With none left another is submitted at once; the one behind is composed late (pace.h), so that
+ * a job that comes now is in it. */
+static void report_slots(struct engine *e)
+{
+    predict_in_flight(&e->predict, e->n_steps ? e->n_steps : 1);
+    for (uint32_t i = 0; i < e->params.n_slots; i++)
+        if (e->slots[i].job)
+            slot_report(e, &e->slots[i]);
 }
 
 static void learn(struct engine *e, const struct step *st, const struct orcd_result *result)
@@ -457,6 +412,6 @@ void step_collect(struct engine *e)
     for (uint32_t r = 0; r < st->n_rows; r++)
         row_collect(e, st, r, now);
     engine_flush(e);
-    predict_slots(e);
+    report_slots(e);
     learn(e, st, &result);
 }

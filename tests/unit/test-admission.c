@@ -212,8 +212,8 @@ static void a_queue_without_end(void **state)
         job_unref(harness_submit(&h, due_in(id, 20, 500, 1000000)));
     }
     h.engine->params.admission = ADMISSION_PREDICTIVE;
-    assert_int_equal(queue_ahead(&h.engine->queue, UINT64_MAX), 1500);
-    assert_int_equal(queue_ahead(&h.engine->queue, 0), 0);
+    assert_int_equal(queue_ahead(&h.engine->registry.queue, UINT64_MAX), 1500);
+    assert_int_equal(queue_ahead(&h.engine->registry.queue, 0), 0);
     struct request r = due_in("late", 20, 500, 1000001);
     r.deadline_ns += NS_PER_S;
     r.deadline_partial = true;
@@ -292,21 +292,21 @@ static void the_margin_learns(void **state)
     struct job j = {.predicted_end_ns = 1};
     j.end.code = API_DEADLINE_EXCEEDED;
     for (int i = 0; i < 5; i++)
-        predict_ended(e, &j);
+        predict_ended(&e->predict, &j);
     double after = atomic_load(&e->predict.margin);
     assert_true(after > 0.4 && after < 0.5);
     j.end.code = API_CANCELLED; /* tells nothing */
-    predict_ended(e, &j);
+    predict_ended(&e->predict, &j);
     assert_true(atomic_load(&e->predict.margin) == after);
     j.end.code = API_OK;
-    predict_ended(e, &j);
+    predict_ended(&e->predict, &j);
     assert_true(atomic_load(&e->predict.margin) < after);
     for (int i = 0; i < 10000; i++)
-        predict_ended(e, &j);
+        predict_ended(&e->predict, &j);
     assert_true(atomic_load(&e->predict.margin) == -0.2);
     j.end.code = API_DEADLINE_EXCEEDED;
     for (int i = 0; i < 10000; i++)
-        predict_ended(e, &j);
+        predict_ended(&e->predict, &j);
     assert_true(atomic_load(&e->predict.margin) == 1);
     /* And it counts. */
     teach(&h, 1);
@@ -328,7 +328,7 @@ static void a_long_job_needs_more_room(void **state)
     atomic_store(&h.engine->predict.margin, 0.5);
     struct job usual = {.request = due_in("u", 100, 500, 60000)};
     for (int i = 0; i < 300; i++) /* 290 ms each; more than are remembered */
-        predict_arrived(h.engine, &usual);
+        predict_arrived(&h.engine->predict, &usual);
     request_release(&usual.request);
     /* They are not expected again: that was long ago. */
     for (int i = 0; i < PREDICT_ARRIVALS; i++)

@@ -267,7 +267,7 @@ static void the_last_ended_ids_are_remembered(void **state)
     fake_gate_close(h.backend);
     struct job *running = harness_submit(&h, harness_request("running", "x", 2));
     fake_gate_reached(h.backend);
-    for (int i = 0; i <= IDS_FINISHED_KEPT; i++) {
+    for (int i = 0; i <= IDS_ENDED_KEPT; i++) {
         snprintf(id, sizeof(id), "j%d", i);
         struct job *j = harness_submit(&h, harness_request(id, "x", 1));
         assert_int_equal(engine_cancel(h.engine, id), CANCEL_CANCELLING);
@@ -275,7 +275,7 @@ static void the_last_ended_ids_are_remembered(void **state)
     }
     assert_int_equal(engine_cancel(h.engine, "j0"), CANCEL_UNKNOWN);
     assert_int_equal(engine_cancel(h.engine, "j1"), CANCEL_FINISHED);
-    snprintf(id, sizeof(id), "j%d", IDS_FINISHED_KEPT);
+    snprintf(id, sizeof(id), "j%d", IDS_ENDED_KEPT);
     assert_int_equal(engine_cancel(h.engine, id), CANCEL_FINISHED);
     fake_gate_open(h.backend);
     harness_wait_end(running);

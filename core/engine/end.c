@@ -1,13 +1,11 @@
-/* How jobs end: by the engine, by an abort from any thread, by the deadline timer. */
-#include "engine/engine-internal.h"
+
+#include "engine/end.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
-#include "base/thread.h"
+#include "engine/engine-internal.h"
 #include "metrics.h"
 
 static enum metric_outcome outcome_of(const struct job_end *end)
@@ -52,28 +50,6 @@ static void count(const struct job *j, uint64_t now)
             seconds_between(atomic_load(&j->noticed_ns), atomic_load(&j->abort_ns)) * 1e3);
 }
 
-/* True: it was still queued, and never gets a slot. */
-static bool unlist(struct engine *e, struct job *j)
-{
-    bool queued = j->queued;
-    if (queued) {
-        queue_remove(&e->queue, j);
-        atomic_store(&e->queue_depth, e->queue.n);
-    }
-    if (j->live_prev)
-        j->live_prev->live_next = j->live_next;
-    else
-        e->live = j->live_next;
-    if (j->live_next)
-        j->live_next->live_prev = j->live_prev;
-    j->live = false;
-    e->n_live--;
-    ids_finish(e->ids, j);
-    pthread_cond_broadcast(&e->idle);
-    engine_wake(e); /* its slot, if it has one, is to be freed */
-    return queued;
-}
-
 void engine_count_stopped(const struct job *j, uint64_t seen_ns)
 {
     uint64_t noticed = atomic_load(&j->noticed_ns), now = clock_mono_ns();
@@ -85,7 +61,7 @@ void engine_count_stopped(const struct job *j, uint64_t seen_ns)
     }
 }
 
-bool engine_finish(
+bool engine_end_job(
     struct engine *e, struct job *j, enum api_code code, enum finish_reason finish, const char *fmt, ...)
 {
     if (!job_end_claim(j))
@@ -109,43 +85,35 @@ bool engine_finish(
     va_start(args, fmt);
     vsnprintf(end->message, sizeof(end->message), fmt, args);
     va_end(args);
-    pthread_mutex_lock(&e->lock);
-    bool never_ran = unlist(e, j);
-    pthread_mutex_unlock(&e->lock);
+    bool never_ran = registry_unlist(&e->registry, j);
     count(j, now);
-    predict_ended(e, j);
+    predict_ended(&e->predict, j);
     if (never_ran)
         engine_count_stopped(j, now);
     job_end_publish(j);
     if (j->ready)
         j->ready(j, false);
-    job_unref(j); /* the live list's */
+    job_unref(j); /* the registry's */
     return true;
 }
 
-bool engine_finish_aborted(struct engine *e, struct job *j)
+bool engine_end_aborted(struct engine *e, struct job *j)
 {
     switch ((enum abort_reason)atomic_load(&j->abort_reason)) {
     case ABORT_CANCEL:
-        return engine_finish(e, j, API_CANCELLED, FINISH_NONE, "cancelled");
+        return engine_end_job(e, j, API_CANCELLED, FINISH_NONE, "cancelled");
     case ABORT_DISCONNECT:
-        return engine_finish(e, j, API_CLIENT_DISCONNECTED, FINISH_NONE, "the client is gone");
+        return engine_end_job(e, j, API_CLIENT_DISCONNECTED, FINISH_NONE, "the client is gone");
     case ABORT_DEADLINE:
         if (j->request.deadline_partial && atomic_load(&j->admitted_ns))
-            return engine_finish(e, j, API_OK, FINISH_DEADLINE, "%s", "");
-        return engine_finish(e, j, API_DEADLINE_EXCEEDED, FINISH_NONE, "the deadline passed");
+            return engine_end_job(e, j, API_OK, FINISH_DEADLINE, "%s", "");
+        return engine_end_job(e, j, API_DEADLINE_EXCEEDED, FINISH_NONE, "the deadline passed");
     case ABORT_SHUTDOWN:
-        return engine_finish(e, j, API_SHUTTING_DOWN, FINISH_NONE, "this worker is shutting down");
+        return engine_end_job(e, j, API_SHUTTING_DOWN, FINISH_NONE, "this worker is shutting down");
     case ABORT_NONE:
         break;
     }
-    return engine_finish(e, j, API_INTERNAL, FINISH_NONE, "aborted without a reason");
-}
-
-void engine_flush(struct engine *e)
-{
-    if (e->flush)
-        e->flush(e->flush_arg);
+    return engine_end_job(e, j, API_INTERNAL, FINISH_NONE, "aborted without a reason");
 }
 
 void engine_job_abort_noticed(struct engine *e, struct job *j, enum abort_reason reason, uint64_t noticed_ns)
@@ -164,11 +132,8 @@ void engine_job_abort_noticed(struct engine *e, struct job *j, enum abort_reason
     uint32_t seq = atomic_load(&j->slot);
     if (ticket && seq != UINT32_MAX)
         backend_abort(e->backend, ticket, &seq, 1);
-    engine_finish_aborted(e, j);
-    pthread_mutex_lock(&e->lock);
-    engine_wake(e);
-    pthread_cond_signal(&e->timer_wake);
-    pthread_mutex_unlock(&e->lock);
+    engine_end_aborted(e, j);
+    registry_wake(&e->registry);
     engine_flush(e);
 }
 
@@ -179,14 +144,10 @@ void engine_job_abort(struct engine *e, struct job *j, enum abort_reason reason)
 
 enum cancel_answer engine_cancel_of(struct engine *e, const char *job_id, uint32_t owner, uint64_t noticed_ns)
 {
-    bool finished;
-    pthread_mutex_lock(&e->lock);
-    struct job *j = ids_find(e->ids, job_id, owner, &finished);
-    if (j)
-        job_ref(j);
-    pthread_mutex_unlock(&e->lock);
+    bool ended;
+    struct job *j = registry_find(&e->registry, job_id, owner, &ended);
     if (!j)
-        return finished ? CANCEL_FINISHED : CANCEL_UNKNOWN;
+        return ended ? CANCEL_FINISHED : CANCEL_UNKNOWN;
     engine_job_abort_noticed(e, j, ABORT_CANCEL, noticed_ns);
     job_unref(j);
     return CANCEL_CANCELLING;
@@ -197,50 +158,37 @@ enum cancel_answer engine_cancel(struct engine *e, const char *job_id)
     return engine_cancel_of(e, job_id, 0, clock_mono_ns());
 }
 
-/* A reference to some live job that `pick` takes, or NULL. */
-static struct job *live_pick(struct engine *e, bool (*pick)(const struct job *j, uint64_t now), uint64_t now)
+static bool is_any(const struct job *j)
 {
-    for (struct job *j = e->live; j; j = j->live_next)
-        if (pick(j, now))
-            return job_ref(j);
-    return NULL;
+    (void)j;
+    return true;
 }
 
-static bool is_waiting(const struct job *j, uint64_t now)
+static bool is_queued(const struct job *j)
 {
-    (void)now;
     return j->queued;
 }
 
-static bool is_not_aborted(const struct job *j, uint64_t now)
+static bool is_not_aborted(const struct job *j)
 {
-    (void)now;
     return atomic_load(&j->abort_reason) == ABORT_NONE;
 }
 
-static void abort_picked(
-    struct engine *e, bool (*pick)(const struct job *j, uint64_t now), enum abort_reason reason)
+static void abort_picked(struct engine *e, bool (*pick)(const struct job *j), enum abort_reason reason)
 {
-    for (;;) {
-        pthread_mutex_lock(&e->lock);
-        struct job *j = live_pick(e, pick, 0);
-        pthread_mutex_unlock(&e->lock);
-        if (!j)
-            return;
+    for (struct job *j; (j = registry_pick(&e->registry, pick));) {
         engine_job_abort(e, j, reason);
         /* Another reason may have come first and be still on its way. */
-        engine_finish_aborted(e, j);
+        engine_end_aborted(e, j);
         job_unref(j);
     }
 }
 
 void engine_drain(struct engine *e)
 {
-    pthread_mutex_lock(&e->lock);
-    e->draining = true;
-    pthread_mutex_unlock(&e->lock);
+    registry_drain(&e->registry);
     atomic_store(&e->is_draining, true);
-    abort_picked(e, is_waiting, ABORT_SHUTDOWN);
+    abort_picked(e, is_queued, ABORT_SHUTDOWN);
     engine_flush(e);
 }
 
@@ -250,54 +198,10 @@ void engine_abort_all(struct engine *e, enum abort_reason reason)
     engine_flush(e);
 }
 
-bool engine_wait_idle(struct engine *e, uint64_t timeout_ms)
+void engine_end_all(struct engine *e, enum api_code code, const char *message)
 {
-    uint64_t end = clock_mono_ns() + timeout_ms * NS_PER_MS;
-    struct timespec until = {.tv_sec = (time_t)(end / NS_PER_S), .tv_nsec = (long)(end % NS_PER_S)};
-    pthread_mutex_lock(&e->lock);
-    int rc = 0;
-    while (!rc && (e->n_live || atomic_load(&e->slots_busy)))
-        rc = pthread_cond_timedwait(&e->idle, &e->lock, &until);
-    bool idle = !e->n_live && !atomic_load(&e->slots_busy);
-    pthread_mutex_unlock(&e->lock);
-    return idle;
-}
-
-/* When the timer has to look at a job next. Whoever told it to stop ends it. */
-static uint64_t due_ns(const struct job *j)
-{
-    bool told = atomic_load(&j->abort_reason) != ABORT_NONE;
-    return j->request.deadline_ns && !told ? j->request.deadline_ns : UINT64_MAX;
-}
-
-static bool is_due(const struct job *j, uint64_t now)
-{
-    return due_ns(j) <= now;
-}
-
-void *engine_timer_main(void *arg)
-{
-    struct engine *e = arg;
-    thread_wakes_early();
-    pthread_mutex_lock(&e->lock);
-    while (!e->stop) {
-        struct job *j = live_pick(e, is_due, clock_mono_ns());
-        if (j) {
-            pthread_mutex_unlock(&e->lock);
-            engine_job_abort(e, j, ABORT_DEADLINE);
-            job_unref(j);
-            pthread_mutex_lock(&e->lock);
-            continue;
-        }
-        uint64_t next = UINT64_MAX;
-        for (const struct job *k = e->live; k; k = k->live_next)
-            next = due_ns(k) < next ? due_ns(k) : next;
-        struct timespec until = {.tv_sec = (time_t)(next / NS_PER_S), .tv_nsec = (long)(next % NS_PER_S)};
-        if (next == UINT64_MAX)
-            pthread_cond_wait(&e->timer_wake, &e->lock);
-        else
-            pthread_cond_timedwait(&e->timer_wake, &e->lock, &until);
+    for (struct job *j; (j = registry_pick(&e->registry, is_any));) {
+        engine_end_job(e, j, code, FINISH_NONE, "%.140s", message);
+        job_unref(j);
     }
-    pthread_mutex_unlock(&e->lock);
-    return NULL;
 }

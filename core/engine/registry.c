@@ -1,0 +1,289 @@
+
+#include "engine/registry.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+static void cond_init_monotonic(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+int registry_init(struct registry *r, uint32_t queue_capacity)
+{
+    memset(r, 0, sizeof(*r));
+    pthread_mutex_init(&r->lock, NULL);
+    cond_init_monotonic(&r->work);
+    cond_init_monotonic(&r->timer_wake);
+    cond_init_monotonic(&r->idle);
+    r->ids = ids_new();
+    return r->ids && !queue_init(&r->queue, queue_capacity) ? 0 : -1;
+}
+
+void registry_release(struct registry *r)
+{
+    ids_free(r->ids);
+    queue_release(&r->queue);
+    pthread_cond_destroy(&r->work);
+    pthread_cond_destroy(&r->timer_wake);
+    pthread_cond_destroy(&r->idle);
+    pthread_mutex_destroy(&r->lock);
+}
+
+/* --- under the lock ---------------------------------------------------------------------- */
+
+static void wake_engine(struct registry *r)
+{
+    r->n_wakes++;
+    pthread_cond_signal(&r->work);
+}
+
+static void live_add(struct registry *r, struct job *j)
+{
+    j->live = true;
+    j->live_prev = NULL;
+    j->live_next = r->live;
+    if (r->live)
+        r->live->live_prev = j;
+    r->live = job_ref(j);
+    r->n_live++;
+}
+
+static void live_remove(struct registry *r, struct job *j)
+{
+    if (j->live_prev)
+        j->live_prev->live_next = j->live_next;
+    else
+        r->live = j->live_next;
+    if (j->live_next)
+        j->live_next->live_prev = j->live_prev;
+    j->live = false;
+    r->n_live--;
+}
+
+static bool dequeue(struct registry *r, struct job *j)
+{
+    bool queued = j->queued;
+    if (queued) {
+        queue_remove(&r->queue, j);
+        atomic_store(&r->queue_depth, r->queue.n);
+    }
+    return queued;
+}
+
+static enum api_code add(struct registry *r, struct job *j)
+{
+    bool ended;
+    if (r->broken)
+        return r->broken;
+    if (r->draining || r->stop)
+        return API_SHUTTING_DOWN;
+    if (ids_find(r->ids, j->request.job_id, j->request.owner, &ended))
+        return API_DUPLICATE_JOB;
+    if (queue_full(&r->queue))
+        return API_QUEUE_FULL;
+    if (ids_add(r->ids, j))
+        return API_INTERNAL;
+    queue_push(&r->queue, j);
+    live_add(r, j);
+    atomic_store(&r->queue_depth, r->queue.n);
+    wake_engine(r);
+    if (j->request.deadline_ns)
+        pthread_cond_signal(&r->timer_wake);
+    return API_OK;
+}
+
+/* --- what is listed, and what is queued of it -------------------------------------------- */
+
+enum api_code registry_list(struct registry *r, struct job *j)
+{
+    pthread_mutex_lock(&r->lock);
+    enum api_code code = add(r, j);
+    pthread_mutex_unlock(&r->lock);
+    return code;
+}
+
+struct job *registry_next(struct registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    struct job *j = queue_peek(&r->queue);
+    if (j)
+        job_ref(j);
+    pthread_mutex_unlock(&r->lock);
+    return j;
+}
+
+bool registry_take(struct registry *r, struct job *j)
+{
+    pthread_mutex_lock(&r->lock);
+    bool queued = dequeue(r, j);
+    if (queued)
+        atomic_fetch_add(&r->slots_busy, 1);
+    pthread_mutex_unlock(&r->lock);
+    return queued;
+}
+
+void registry_slot_freed(struct registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    atomic_fetch_sub(&r->slots_busy, 1);
+    pthread_cond_broadcast(&r->idle);
+    pthread_mutex_unlock(&r->lock);
+}
+
+bool registry_unlist(struct registry *r, struct job *j)
+{
+    pthread_mutex_lock(&r->lock);
+    bool queued = dequeue(r, j);
+    live_remove(r, j);
+    ids_end(r->ids, j);
+    pthread_cond_broadcast(&r->idle);
+    wake_engine(r); /* its slot, if it has one, is to be freed */
+    pthread_mutex_unlock(&r->lock);
+    return queued;
+}
+
+struct job *registry_find(struct registry *r, const char *id, uint32_t owner, bool *ended)
+{
+    pthread_mutex_lock(&r->lock);
+    struct job *j = ids_find(r->ids, id, owner, ended);
+    if (j)
+        job_ref(j);
+    pthread_mutex_unlock(&r->lock);
+    return j;
+}
+
+struct job *registry_pick(struct registry *r, bool (*pick)(const struct job *j))
+{
+    pthread_mutex_lock(&r->lock);
+    struct job *j = r->live;
+    while (j && !pick(j))
+        j = j->live_next;
+    if (j)
+        job_ref(j);
+    pthread_mutex_unlock(&r->lock);
+    return j;
+}
+
+/* --- the end of all ---------------------------------------------------------------------- */
+
+void registry_drain(struct registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->draining = true;
+    pthread_mutex_unlock(&r->lock);
+}
+
+void registry_break(struct registry *r, enum api_code code)
+{
+    pthread_mutex_lock(&r->lock);
+    r->broken = code;
+    pthread_mutex_unlock(&r->lock);
+}
+
+void registry_stop(struct registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->stop = true;
+    wake_engine(r);
+    pthread_cond_signal(&r->timer_wake);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* --- who waits for what ------------------------------------------------------------------ */
+
+void registry_wake(struct registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    wake_engine(r);
+    pthread_cond_signal(&r->timer_wake);
+    pthread_mutex_unlock(&r->lock);
+}
+
+uint64_t registry_wakes(struct registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    uint64_t n = r->n_wakes;
+    pthread_mutex_unlock(&r->lock);
+    return n;
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+}
+
+void registry_listen(struct registry *r, uint64_t due_ns, uint64_t n_wakes)
+{
+    struct timespec until = timespec_of(due_ns);
+    pthread_mutex_lock(&r->lock);
+    while (r->n_wakes == n_wakes && !pthread_cond_timedwait(&r->work, &r->lock, &until)) {}
+    pthread_mutex_unlock(&r->lock);
+}
+
+static bool has_work(const struct registry *r)
+{
+    return r->queue.n || atomic_load(&r->slots_busy);
+}
+
+bool registry_wait_work(struct registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    while (!r->stop && !has_work(r))
+        pthread_cond_wait(&r->work, &r->lock);
+    bool work = has_work(r) || !r->stop;
+    pthread_mutex_unlock(&r->lock);
+    return work;
+}
+
+/* The job whose time comes first. */
+static struct job *first_due(const struct registry *r, uint64_t (*due_ns)(const struct job *j), uint64_t *ns)
+{
+    struct job *first = NULL;
+    *ns = UINT64_MAX;
+    for (struct job *j = r->live; j; j = j->live_next) {
+        uint64_t due = due_ns(j);
+        if (due < *ns) {
+            *ns = due;
+            first = j;
+        }
+    }
+    return first;
+}
+
+struct job *registry_wait_due(struct registry *r, uint64_t (*due_ns)(const struct job *j))
+{
+    struct job *due = NULL;
+    pthread_mutex_lock(&r->lock);
+    while (!r->stop && !due) {
+        uint64_t ns;
+        struct job *first = first_due(r, due_ns, &ns);
+        struct timespec until = timespec_of(ns);
+        if (!first)
+            pthread_cond_wait(&r->timer_wake, &r->lock);
+        else if (ns <= clock_mono_ns())
+            due = job_ref(first);
+        else
+            pthread_cond_timedwait(&r->timer_wake, &r->lock, &until);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return due;
+}
+
+bool registry_wait_idle(struct registry *r, uint64_t timeout_ms)
+{
+    struct timespec until = timespec_of(clock_mono_ns() + timeout_ms * NS_PER_MS);
+    pthread_mutex_lock(&r->lock);
+    int rc = 0;
+    while (!rc && (r->n_live || atomic_load(&r->slots_busy)))
+        rc = pthread_cond_timedwait(&r->idle, &r->lock, &until);
+    bool idle = !r->n_live && !atomic_load(&r->slots_busy);
+    pthread_mutex_unlock(&r->lock);
+    return idle;
+}
