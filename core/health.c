@@ -119,11 +119,6 @@ static void check_residency(struct health *h, struct backend *b)
     atomic_store(&h->lost_residency, lost);
 }
 
-static struct timespec at(uint64_t mono_ns)
-{
-    return (struct timespec){.tv_sec = (time_t)(mono_ns / NS_PER_S), .tv_nsec = (long)(mono_ns % NS_PER_S)};
-}
-
 static void *health_main(void *arg)
 {
     struct health *h = arg;
@@ -141,7 +136,7 @@ static void *health_main(void *arg)
             }
         }
         atomic_store(&h->checked_ns, clock_mono_ns());
-        struct timespec until = at(now + h->params.refresh_ms * NS_PER_MS);
+        struct timespec until = clock_timespec(now + h->params.refresh_ms * NS_PER_MS);
         pthread_mutex_lock(&h->lock);
         if (!h->stop && h->backend == b)
             pthread_cond_timedwait(&h->wake, &h->lock, &until);
@@ -150,15 +145,6 @@ static void *health_main(void *arg)
     pthread_cond_broadcast(&h->ended);
     pthread_mutex_unlock(&h->lock);
     return NULL;
-}
-
-static void cond_init_monotonic(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
 }
 
 int health_start(
@@ -170,8 +156,8 @@ int health_start(
     h->params = *params;
     h->engine = engine;
     pthread_mutex_init(&h->lock, NULL);
-    cond_init_monotonic(&h->wake);
-    cond_init_monotonic(&h->ended);
+    clock_cond_init(&h->wake);
+    clock_cond_init(&h->ended);
     if (pthread_create(&h->thread, NULL, health_main, h)) {
         h->has_ended = true;
         health_free(h);
@@ -231,7 +217,7 @@ void health_set_draining(struct health *h)
 
 bool health_stop(struct health *h, uint64_t timeout_ms)
 {
-    struct timespec until = at(clock_mono_ns() + timeout_ms * NS_PER_MS);
+    struct timespec until = clock_timespec(clock_mono_ns() + timeout_ms * NS_PER_MS);
     pthread_mutex_lock(&h->lock);
     h->stop = true;
     pthread_cond_signal(&h->wake);

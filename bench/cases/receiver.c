@@ -85,16 +85,12 @@ int receiver_start(struct receiver **out, struct orcd_error *err)
     struct receiver *r = calloc(1, sizeof(*r));
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof(a);
-    pthread_condattr_t monotonic;
     if (!r)
         return error_set(err, ORCD_E_NOMEM, "out of memory");
     r->stop[0] = r->stop[1] = -1;
     r->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     pthread_mutex_init(&r->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&r->changed);
     bool ok = r->listen_fd >= 0 && bind(r->listen_fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
               listen(r->listen_fd, 8) == 0 && getsockname(r->listen_fd, (struct sockaddr *)&a, &size) == 0 &&
               pipe2(r->stop, O_CLOEXEC) == 0;
@@ -134,7 +130,7 @@ const char *receiver_url(const struct receiver *r)
 uint64_t receiver_wait(struct receiver *r, uint64_t timeout_ms)
 {
     uint64_t until = clock_mono_ns() + timeout_ms * NS_PER_MS;
-    struct timespec ts = {.tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S)};
+    struct timespec ts = clock_timespec(until);
     pthread_mutex_lock(&r->lock);
     while (!r->at_ns && pthread_cond_timedwait(&r->changed, &r->lock, &ts) == 0)
         ;

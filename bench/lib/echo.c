@@ -72,8 +72,7 @@ static void tick(struct echoer *e)
 
 static void arm(struct echoer *e)
 {
-    struct itimerspec at = {
-        .it_value = {.tv_sec = (time_t)(e->next_ns / NS_PER_S), .tv_nsec = (long)(e->next_ns % NS_PER_S)}};
+    struct itimerspec at = {.it_value = clock_timespec(e->next_ns)};
     timerfd_settime(e->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 

@@ -75,8 +75,7 @@ void timers_arm(struct load *l, uint64_t until_ns)
         at = max_u64(l->timers[0].at_ns, 1);
     if (at == l->armed_ns)
         return;
-    struct itimerspec spec = {
-        .it_value = {.tv_sec = (time_t)(at / NS_PER_S), .tv_nsec = (long)(at % NS_PER_S)}};
+    struct itimerspec spec = {.it_value = clock_timespec(at)};
     timerfd_settime(l->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
     l->armed_ns = at;
 }

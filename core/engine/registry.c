@@ -6,22 +6,13 @@
 
 #include "base/clock.h"
 
-static void cond_init_monotonic(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
 int registry_init(struct registry *r, uint32_t queue_capacity)
 {
     memset(r, 0, sizeof(*r));
     pthread_mutex_init(&r->lock, NULL);
-    cond_init_monotonic(&r->work);
-    cond_init_monotonic(&r->timer_wake);
-    cond_init_monotonic(&r->idle);
+    clock_cond_init(&r->work);
+    clock_cond_init(&r->timer_wake);
+    clock_cond_init(&r->idle);
     r->ids = ids_new();
     return r->ids && !queue_init(&r->queue, queue_capacity) ? 0 : -1;
 }
@@ -214,14 +205,9 @@ uint64_t registry_wakes(struct registry *r)
     return n;
 }
 
-static struct timespec timespec_of(uint64_t ns)
-{
-    return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
-}
-
 void registry_listen(struct registry *r, uint64_t due_ns, uint64_t n_wakes)
 {
-    struct timespec until = timespec_of(due_ns);
+    struct timespec until = clock_timespec(due_ns);
     pthread_mutex_lock(&r->lock);
     while (r->n_wakes == n_wakes && !pthread_cond_timedwait(&r->work, &r->lock, &until)) {}
     pthread_mutex_unlock(&r->lock);
@@ -264,7 +250,7 @@ struct job *registry_wait_due(struct registry *r, uint64_t (*due_ns)(const struc
     while (!r->stop && !due) {
         uint64_t ns;
         struct job *first = first_due(r, due_ns, &ns);
-        struct timespec until = timespec_of(ns);
+        struct timespec until = clock_timespec(ns);
         if (!first)
             pthread_cond_wait(&r->timer_wake, &r->lock);
         else if (ns <= clock_mono_ns())
@@ -278,7 +264,7 @@ struct job *registry_wait_due(struct registry *r, uint64_t (*due_ns)(const struc
 
 bool registry_wait_idle(struct registry *r, uint64_t timeout_ms)
 {
-    struct timespec until = timespec_of(clock_mono_ns() + timeout_ms * NS_PER_MS);
+    struct timespec until = clock_timespec(clock_mono_ns() + timeout_ms * NS_PER_MS);
     pthread_mutex_lock(&r->lock);
     int rc = 0;
     while (!rc && (r->n_live || atomic_load(&r->slots_busy)))

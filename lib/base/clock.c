@@ -35,6 +35,21 @@ int64_t clock_real_offset_ns(void)
     return offset;
 }
 
+struct timespec clock_timespec(uint64_t mono_ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(mono_ns / NS_PER_S), .tv_nsec = (long)(mono_ns % NS_PER_S)};
+}
+
+int clock_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    int rc = pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+    return rc;
+}
+
 static uint64_t process_began_ns;
 
 __attribute__((constructor)) static void process_began(void)

@@ -5,8 +5,10 @@
 #ifndef ORCD_BASE_CLOCK_H
 #define ORCD_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
@@ -16,6 +18,11 @@ uint64_t clock_real_ns(void); /* since the epoch, UTC */
 /* Real time minus monotonic time, exact to well under a microsecond. It changes when the
  * system's clock is set. */
 int64_t clock_real_offset_ns(void);
+
+/* The same moment, for calls that wait until one. */
+struct timespec clock_timespec(uint64_t mono_ns);
+/* A condition whose timed waits end at such a moment. 0, or an errno. */
+int clock_cond_init(pthread_cond_t *cond);
 
 /* Since the process started. */
 uint64_t clock_process_ns(void);

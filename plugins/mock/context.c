@@ -2,17 +2,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "mock.h"
-
-static int cond_init(pthread_cond_t *c)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    int rc = pthread_cond_init(c, &attr);
-    pthread_condattr_destroy(&attr);
-    return rc;
-}
 
 /* Floats for max_logits positions, each row's first one at a multiple of 64 bytes. */
 static size_t logits_floats(const struct orcd_ctx_params *p)
@@ -83,7 +74,7 @@ int32_t mock_ctx_new(struct orcd_model *model, const struct orcd_ctx_params *par
     for (uint32_t i = 0; i < MOCK_MAX_INFLIGHT; i++)
         ok = ok && step_init(&ctx->steps[i], params);
     ok = ok && pthread_mutex_init(&ctx->lock, NULL) == 0;
-    ok = ok && cond_init(&ctx->work) == 0 && cond_init(&ctx->done) == 0;
+    ok = ok && clock_cond_init(&ctx->work) == 0 && clock_cond_init(&ctx->done) == 0;
     ok = ok && pthread_create(&ctx->worker, NULL, mock_worker, ctx) == 0;
     if (!ok) {
         release(ctx);

@@ -9,7 +9,7 @@ MOCK_SOURCES = \
 	plugins/mock/submit.c \
 	plugins/mock/words.c \
 	plugins/mock/worker.c \
-	lib/base/error.c lib/base/thread.c \
+	lib/base/clock.c lib/base/error.c lib/base/thread.c \
 	core/sample/philox.c \
 	core/sample/sampler.c \
 	core/sample/select.c \
