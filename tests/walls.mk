@@ -3,6 +3,7 @@ check_PROGRAMS += tests/lib/clock-daemon
 tests_lib_clock_daemon_SOURCES = tests/lib/clock-daemon.c
 tests_lib_clock_daemon_LDADD = $(LIB_LIBS)
 
+EXTRA_DIST += tests/lib/tap.py
 WALL_TESTS = tests/walls/test-circles.py tests/walls/test-daemon.py tests/walls/test-includes.py
 dist_check_SCRIPTS += $(WALL_TESTS)
 if HAVE_PYTHON3

@@ -5,6 +5,9 @@ import re
 import subprocess
 import sys
 
+sys.path.insert(0, os.path.join(os.environ["ORCD_SRCDIR"], "tests/lib"))
+from tap import check, done  # noqa: E402
+
 src, build = os.environ["ORCD_SRCDIR"], os.environ["ORCD_BUILDDIR"]
 now = subprocess.run([build + "/tests/abi/print-abi"], capture_output=True, text=True, check=True).stdout.splitlines()
 with open(src + "/tests/abi/plugin-abi.txt") as f:
@@ -16,17 +19,6 @@ if "--update" in sys.argv:
     with open(src + "/tests/abi/plugin-abi.txt", "w") as f:
         f.write("\n".join(now) + "\n")
     sys.exit(0)
-
-print("1..4")
-n = 0
-
-
-def check(bad, text):
-    global n
-    n += 1
-    for line in bad:
-        print("# " + line)
-    print(("not ok" if bad else "ok") + " %d - %s" % (n, text))
 
 
 def table(lines):
@@ -60,3 +52,4 @@ check(missing, "every field of every struct is in the baseline")
 enums = re.findall(r"enum orcd_(?!error_code)\w+ \{(.*?)\}", header, flags=re.S)
 constants = [e.split("=")[0].strip() for body in enums for e in body.split(",")]
 check([e for e in constants if e and e not in new], "every constant of every enum is in the baseline")
+done()

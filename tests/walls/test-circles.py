@@ -3,6 +3,10 @@ does any file that it calls, in however many steps. What is called is read from 
 import os
 import shutil
 import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ["ORCD_SRCDIR"], "tests/lib"))
+from tap import check, done, skip, skip_all  # noqa: E402
 
 ROOMS = ["lib/http", "core/engine"]
 
@@ -69,22 +73,8 @@ def told(room, graph):
     return ["%s/%s.c calls %s.c: %s" % (room, a, b, ", ".join(graph[a][b])) for a, b in zip(files, files[1:])]
 
 
-n = 0
-
-
-def check(bad, text):
-    global n
-    n += 1
-    for line in bad:
-        print("# " + line)
-    print(("not ok" if bad else "ok") + " %d - %s" % (n, text))
-
-
 if not NM:
-    print("1..0 # SKIP there is no nm")
-    raise SystemExit(0)
-
-print("1..%d" % (1 + len(ROOMS)))
+    skip_all("there is no nm")
 one_way = {"a": {"b": ["f"], "c": ["g"]}, "b": {"c": ["g"]}, "c": {}}
 wrong = [] if circle(one_way) == [] else ["a circle in a -> b -> c"]
 for back in "a", "b":
@@ -94,7 +84,7 @@ check(wrong, "a circle of two files and one of three are found, and none where t
 for room in ROOMS:
     graph = calls(room)
     if not any(graph.values()):
-        n += 1
-        print("ok %d - %s # SKIP no objects in %s that nm reads" % (n, room, BUILD))
+        skip(room, "no objects in %s that nm reads" % BUILD)
         continue
     check(told(room, graph), "%s: %d files, no circle" % (room, len(graph)))
+done()

@@ -6,15 +6,12 @@ import re
 import signal
 import socket
 import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ["ORCD_SRCDIR"], "tests/lib"))
+from tap import check, done  # noqa: E402
 
 DAEMON = os.path.join(os.environ["ORCD_BUILDDIR"], "tests/lib/clock-daemon")
-checks = []
-
-
-def check(name, ok, more=""):
-    checks.append(ok)
-    print("%sok %d - %s%s" % ("" if ok else "not ", len(checks), name, "" if ok else ": %r" % (more,)), flush=True)
-
 
 def ask(port, head):
     s = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -34,25 +31,27 @@ def answer(s):
     return head.decode(), body
 
 
-print("1..6")
 p = subprocess.Popen([DAEMON], stdout=subprocess.PIPE, text=True)
 port = int(p.stdout.readline().rsplit(":", 1)[1])
 head, body = answer(ask(port, "GET /ping HTTP/1.1"))
-check("GET /ping", head.startswith("HTTP/1.1 200") and body == b"pong\n", head)
+check([] if head.startswith("HTTP/1.1 200") and body == b"pong\n" else [head], "GET /ping")
 head, body = answer(ask(port, "GET /pong HTTP/1.1"))
-check("no such route", head.startswith("HTTP/1.1 404") and json.loads(body)["error"]["code"] == "NOT_FOUND", body)
+check([] if head.startswith("HTTP/1.1 404") and json.loads(body)["error"]["code"] == "NOT_FOUND" else [body],
+      "no such route")
 head, body = answer(ask(port, "GET /clock HTTP/1.1\r\nX-Deadline: soon"))
-check("a deadline is read where work is asked for", head.startswith("HTTP/1.1 400") and b"X-Deadline" in body, body)
+check([] if head.startswith("HTTP/1.1 400") and b"X-Deadline" in body else [body],
+      "a deadline is read where work is asked for")
 s = ask(port, "GET /clock HTTP/1.1")
 got = b""
 while got.count(b"data: ") < 3:
     got += s.recv(4096) or exit("the clock stopped")
 times = [int(t) for t in re.findall(rb"data: (\d+)\n\n", got)]
-check("GET /clock ticks", b"text/event-stream" in got and times == sorted(set(times)), got)
+check([] if b"text/event-stream" in got and times == sorted(set(times)) else [got], "GET /clock ticks")
 p.send_signal(signal.SIGTERM)
-check("a stream does not hold up the end", p.wait(30) == 0)
+status = p.wait(30)
+check([status] if status else [], "a stream does not hold up the end")
 rest = b"."
 while rest:
     rest = s.recv(4096)
-check("its client sees the end", rest == b"")
-raise SystemExit(0 if all(checks) else 1)
+check([rest] if rest else [], "its client sees the end")
+done()

@@ -7,6 +7,10 @@ new room: give it a row, and docs/architecture.md a line.
 import collections
 import os
 import re
+import sys
+
+sys.path.insert(0, os.path.join(os.environ["ORCD_SRCDIR"], "tests/lib"))
+from tap import check, done  # noqa: E402
 
 TOP = os.environ["ORCD_SRCDIR"]
 MAY = {
@@ -37,16 +41,6 @@ MAY = {
 SMALL = {"core/metrics": r"core/metrics(-table)?\.[ch]", "core/health": r"core/health\.[ch]"}
 # In lib/ two headers know the plugin's contract: the type of errors, and the levels of the log.
 ONLY = {("lib/base", "include/orcd"): {"lib/base/error.h", "lib/base/log.h"}}
-
-checks = []
-
-
-def check(name, bad):
-    checks.append(not bad)
-    for line in bad:
-        print("# " + line)
-    print("%sok %d - %s" % ("not " if bad else "", len(checks), name), flush=True)
-
 
 def sources():
     for top in ("include", "lib", "core", "cli", "plugins"):
@@ -100,10 +94,10 @@ for path in files:
 
 for (room, to), n in sorted(arrows.items()):
     print("# %-14s -> %-14s %4d" % (room, to, n))
-check("no include runs against the arrows", back)
-check("in lib, only the errors and the log know the plugin's header", stray)
-check("every room has a row", sorted({room_of(p) for p in files} - set(MAY)))
-check("no row is for nothing", sorted(r for r in MAY if not any(room_of(p) == r for p in files)))
+check(back, "no include runs against the arrows")
+check(stray, "in lib, only the errors and the log know the plugin's header")
+check(sorted({room_of(p) for p in files} - set(MAY)), "every room has a row")
+check(sorted(r for r in MAY if not any(room_of(p) == r for p in files)), "no row is for nothing")
 
 rows = collections.defaultdict(set)
 for (room, to) in arrows:
@@ -114,7 +108,7 @@ while True:  # take away what includes nothing that is left: what stays is a cir
     if not leaf:
         break
     left -= leaf
-check("rooms form no circle", ["a circle through " + ", ".join(sorted(left))] if left else [])
+check(["a circle through " + ", ".join(sorted(left))] if left else [], "rooms form no circle")
 
 
 def circles(of):
@@ -138,9 +132,8 @@ def circles(of):
     return found
 
 
-check("no headers include each other in a circle", circles(files))
-check("lib includes nothing of core, cli or plugins",
-      ["%s includes %s" % (p, t) for p in files if p.startswith("lib/") for t in sorted(graph[p])
-       if not t.startswith(("lib/", "include/"))])
-print("1..%d" % len(checks))
-raise SystemExit(0 if all(checks) else 1)
+check(circles(files), "no headers include each other in a circle")
+check(["%s includes %s" % (p, t) for p in files if p.startswith("lib/") for t in sorted(graph[p])
+       if not t.startswith(("lib/", "include/"))],
+      "lib includes nothing of core, cli or plugins")
+done()
