@@ -67,16 +67,16 @@ void cli_verbs_list(FILE *out); /* verbs and options, for tests of the documenta
 
 /* Options that several verbs share. */
 #define CLI_CONFIG_OPTIONS                                                                                   \
-    {"config", 'c', "FILE", "configuration to read (default: ORCD_CONFIG, then /etc/orcd.yaml)"},            \
-        {"set", 0, "KEY=VALUE", "set one key of orcd.yaml(5); may be given again"},                          \
-        {"plugin", 'p', "NAME", "plugin.name: auto, cuda, cpu, mock or another in plugin.dir"},              \
+    {"config", 'c', "FILE", "configuration file (default: ORCD_CONFIG, then the system's orcd.yaml)"},       \
+        {"set", 0, "KEY=VALUE", "set a key of orcd.yaml(5); may be repeated"},                               \
+        {"plugin", 'p', "NAME", "plugin.name: auto, cuda, cpu, mock or another plugin in plugin.dir"},       \
     {                                                                                                        \
-        "gpu-device", 0, "N", "plugin.options.device: which of the machine's devices"                        \
+        "gpu-device", 0, "N", "plugin.options.device: the device to use, as orcd plugins numbers it"         \
     }
 #define CLI_URL_OPTIONS                                                                                      \
-    {"url", 'u', "URL", "the worker (default: http.listen of the configuration)"},                           \
+    {"url", 'u', "URL", "the worker: http://host:port or unix:/path (default: http.listen)"},                \
     {                                                                                                        \
-        "api-key-file", 0, "FILE", "holds the API key (default: the environment's ORCD_API_KEY)"             \
+        "api-key-file", 0, "FILE", "file with the API key (default: the variable ORCD_API_KEY)"              \
     }
 
 /* Defaults, file, environment, then the options above and --listen, and a model. 0, or

@@ -36,7 +36,7 @@ void cli_help(FILE *out)
         if (!v->hidden)
             fprintf(out, "  %-18s %s\n", left, v->summary);
     }
-    fprintf(out, "\norcd VERB --help lists a verb's options; orcd --version says what was built.\n");
+    fprintf(out, "\norcd VERB --help lists a verb's options; orcd --version prints what was built.\n");
 }
 
 void cli_verbs_list(FILE *out)
@@ -63,7 +63,7 @@ static void options_pod(const struct cli_verb *verb, FILE *out)
             o->arg ? ">" : "");
         fprintf(out, "%s.\n\n", o->help);
     }
-    fprintf(out, "=item B<-h>, B<--help>\n\na short text.\n\n=back\n");
+    fprintf(out, "=item B<-h>, B<--help>\n\nprint a summary of the options.\n\n=back\n");
 }
 
 /* Words of a shell script: names here have letters, digits, dots and dashes only. */

@@ -75,7 +75,7 @@ static void release(struct config_head *head)
 const struct config_open config_plugin_options = {
     .stands_for = "NAME",
     .empty = "{}",
-    .help_pod = "an option of the plugin; C<orcd plugins NAME> lists them",
+    .help_pod = "an option of the plugin; B<orcd plugins> I<NAME> lists them",
     .help_annotated = "the plugin's own options; orcd plugins NAME lists them",
     .set = set,
     .at = at,

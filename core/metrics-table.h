@@ -29,7 +29,7 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
 #define METRIC_COUNTERS(X)                                                                                   \
     X(REQUESTS, "orcd_requests_total", LABEL("outcome", outcomes), "Requests by how they ended")             \
     X(REJECTIONS, "orcd_rejections_total", LABEL("code", codes),                                             \
-        "Requests refused before a slot, by error code")                                                     \
+        "Requests refused before they got a slot, by code")                                                  \
     X(PROMPT_TOKENS, "orcd_prompt_tokens_total", NO_LABEL, "Prompt tokens of admitted requests")             \
     X(GENERATION_TOKENS, "orcd_generation_tokens_total", NO_LABEL, "Tokens generated")                       \
     X(WASTED_TOKENS, "orcd_wasted_tokens_total", LABEL("reason", wasted),                                    \
@@ -40,24 +40,24 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
     X(DEADLINE_REJECTIONS, "orcd_deadline_rejections_total", LABEL("when", whens),                           \
         "Requests refused for their deadline")                                                               \
     X(PREDICTION_PROBES, "orcd_prediction_probes_total", LABEL("result", probes),                            \
-        "Requests taken although they were predicted to be late")
+        "Requests accepted though they were predicted late")
 
 #define METRIC_GAUGES(X)                                                                                     \
     X(REQUESTS_RUNNING, "orcd_requests_running", "Jobs in a slot")                                           \
     X(REQUESTS_WAITING, "orcd_requests_waiting", "Jobs in the queue")                                        \
     X(MODEL_LOAD_MS, "orcd_model_load_duration_ms", "Duration of the model load")                            \
     X(DEVICE_INIT_MS, "orcd_cuda_init_duration_ms", "Duration of the device's initialization")               \
-    X(HTTP_START_MS, "orcd_http_server_start_duration_ms", "Process start to listening")                     \
+    X(HTTP_START_MS, "orcd_http_server_start_duration_ms", "From process start to listening")                \
     X(STREAM_UTILIZATION, "orcd_cuda_stream_utilization",                                                    \
-        "Device-busy share of the last health.refresh_ms, 0 to 1")                                           \
+        "Share of the last health.refresh_ms with the device busy, 0 to 1")                                  \
     X(PREDICTION_MARGIN, "orcd_prediction_margin_ratio",                                                     \
-        "What is added to a prediction for its error, as a part of what a usual job takes by itself")        \
+        "Margin added to a prediction, in units of the time that a usual job takes alone")                   \
     X(KV_USAGE, "orcd_kv_cache_usage_ratio", "KV tokens held over KV tokens in the pool, 0 to 1")            \
     X(VRAM_WEIGHTS, "orcd_vram_used_bytes{kind=\"weights\"}", "Device memory that this worker holds")        \
     X(VRAM_KV, "orcd_vram_used_bytes{kind=\"kv\"}", "Device memory that this worker holds")                  \
     X(VRAM_SCRATCH, "orcd_vram_used_bytes{kind=\"scratch\"}", "Device memory that this worker holds")        \
     X(VRAM_OTHER, "orcd_vram_used_bytes{kind=\"other\"}", "Device memory that this worker holds")            \
-    X(VRAM_TOTAL, "orcd_vram_total_bytes", "Device memory in all")                                           \
+    X(VRAM_TOTAL, "orcd_vram_total_bytes", "Total device memory")                                            \
     X(HEALTH_AGE, "orcd_health_cache_age_seconds", "Age of the health cache")                                \
     X(UPTIME, "orcd_uptime_seconds", "Seconds since the process started")
 
@@ -65,12 +65,12 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
 #define METRIC_HISTOGRAMS(X)                                                                                 \
     X(DEADLINE_CHECK, "orcd_deadline_check_duration_us", BUCKETS_TINY_US,                                    \
         "Deadline check of a row: its share of the pass over all rows, which reads the time once")           \
-    X(DISCONNECT_DETECTION, "orcd_client_disconnect_detection_ms", BUCKETS_MS,                               \
-        "Disconnect event to abort raised")                                                                  \
+    X(DISCONNECT_DETECTION, "orcd_client_disconnect_detection_ms", BUCKETS_MS, "Disconnect event to abort")  \
     X(DISCONNECT_STOP, "orcd_client_disconnect_stop_ms", BUCKETS_MS, "Disconnect event to slot free")        \
-    X(EMISSION, "orcd_per_token_emission_latency_us", BUCKETS_US, "Token sampled to handed to the kernel")   \
+    X(EMISSION, "orcd_per_token_emission_latency_us", BUCKETS_US,                                            \
+        "Token sampled to token sent to the kernel")                                                         \
     X(CANCEL_DETECTION, "orcd_cancellation_detection_latency_ms", BUCKETS_MS,                                \
-        "Cancel received to seen by the engine")                                                             \
+        "Cancel received to cancel seen by the engine")                                                      \
     X(CANCEL_STOP, "orcd_cancellation_stop_ms", BUCKETS_MS, "Cancel received to slot free")                  \
     X(TTFT, "orcd_time_to_first_token_seconds", BUCKETS_S, "Arrival to first token")                         \
     X(ITL, "orcd_inter_token_latency_seconds", BUCKETS_SHORT_S, "Between tokens of a request")               \

@@ -46,14 +46,22 @@ void config_list(const struct config_table *t, FILE *out)
     }
 }
 
+/* Spaces around each |, where a line of a manual page may break. */
+static void print_type_pod(FILE *out, const char *type)
+{
+    for (; *type; type++)
+        fputs(*type == '|' ? " | " : (char[]){*type, 0}, out);
+}
+
 void config_list_pod(const struct config_table *t, FILE *out)
 {
     char type[64], name[NAME_BYTES];
     fprintf(out, "=over 4\n\n");
     for (size_t i = 0; i < t->n_keys; i++) {
         const struct config_key *k = &t->keys[i];
-        fprintf(out, "=item B<%s> (%s; default: %s)\n\n", listed_name(k, name, sizeof(name)),
-            type_text(k, type, sizeof(type)), fallback(k));
+        fprintf(out, "=item B<%s> (", listed_name(k, name, sizeof(name)));
+        print_type_pod(out, type_text(k, type, sizeof(type)));
+        fprintf(out, "; default: %s)\n\n", fallback(k));
         fprintf(out, "%s.\n\n", k->type == CONFIG_OPEN ? k->open->help_pod : k->help);
     }
     fprintf(out, "=back\n");
