@@ -69,6 +69,47 @@ def every_error_code_is_in_its_page():
         contains(text, "=item B<%s> %s\n" % (code, status))
 
 
+def source(path):
+    with open(os.path.join(SRCDIR, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def every_route_is_in_its_page():
+    text = page("orcd-serve").replace("I<ID>", "ID")
+    routes = re.findall(r'\{"(GET|POST|DELETE)", "([^"]+)", ', source("core/api/api.c"))
+    check(len(routes) > 15)
+    for method, path in routes:
+        # Of several paths in a row the first alone has the method.
+        name = path + "ID" if path.endswith("/") else path
+        check(re.search(r"%s(?![a-z0-9/])" % re.escape(name), text), "orcd-serve(8) does not name", method, name)
+
+
+def every_field_of_a_job_is_in_its_page():
+    text = page("orcd-serve")
+    code = source("core/api/params.c")
+    params = re.findall(r'\{"([a-z_]+)", P_', code) + re.findall(
+        r'strcmp\(name, "([a-z_]+)"\)', code[:code.index("static void read_params(")])
+    check(len(params) > 15)
+    for name in params:
+        check(re.search(r"^    %s\b" % name, text, re.M), "orcd-serve(8) does not name params.", name)
+    top = re.findall(r'strcmp\(name, "([a-z_]+)"\)', code[code.index("static void read_top("):])
+    check(len(top) > 6)
+    for name in top:
+        contains(text, "B<%s>" % name)
+
+
+def every_page_tells_status_and_examples():
+    for name in os.listdir(os.path.join(SRCDIR, "man")):
+        if not name.endswith(".pod"):
+            continue
+        text = page(name[:-4])
+        verb = name not in ("orcd.yaml.pod", "orcd-plugin.pod")
+        for head in ["NAME", "DESCRIPTION", "SEE ALSO"] + (["SYNOPSIS", "EXIT STATUS", "EXAMPLES"] if verb else []):
+            contains(text, "\n=head1 %s\n" % head)
+        # man(7) puts C<> into quotes, which a reader takes for a part of what to type.
+        check("C<" not in text, "C<> in place of B<>:", name)
+
+
 def every_verb_answers_help():
     for verb in {line.split()[0] for line in output("help", "--list").splitlines()}:
         equal(output(verb, "--help"), output("help", verb))
@@ -101,4 +142,5 @@ def completion_knows_verbs_options_and_keys():
 
 main([generated_files_are_the_programs, every_verb_has_a_page_with_its_options, every_page_belongs_to_a_verb,
       every_key_is_in_its_page, every_metric_is_in_its_page, every_error_code_is_in_its_page,
+      every_route_is_in_its_page, every_field_of_a_job_is_in_its_page, every_page_tells_status_and_examples,
       every_verb_answers_help, version_tells_abi_and_options, completion_knows_verbs_options_and_keys])
