@@ -1,12 +1,12 @@
 /*
  * The cpu plugin's objects, and how its parts fit together:
  *   plugin.c   the table, options, devices      pool.c     threads
- *   source.c   the host's view of a model, read with suspicion
  *   plan.c     which part of which tensor becomes which matrix, checked
  *   load.c     weights: packed in parallel         rope.c     frequencies
  *   ctx.c      contexts and their memory        kv.c       the KV cache
  *   step.c     submit, wait, abort; the leader thread
  *   forward.c  one sub-batch through all layers  attention.c, product.c, moe.c
+ * Models are read with plugins/common: the cuda plugin looks at the host's view with the same files.
  */
 #ifndef ORCD_CPU_CPU_H
 #define ORCD_CPU_CPU_H
@@ -15,15 +15,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "plugins/common/util.h"
 #include "plugins/cpu/kernels.h"
 #include "plugins/cpu/kv.h"
 #include "plugins/cpu/options.h"
 #include "plugins/cpu/pool.h"
-#include "plugins/cpu/util.h"
 
 #define CPU_MAX_SEQUENCES 4096u
 #define CPU_MAX_BATCH_TOKENS 65536u
-#define CPU_MAX_EXPERTS 1024u
 
 struct cpu_stats {
     _Atomic uint64_t steps, rows, tokens, bytes_read, busy_ns, rows_aborted;
@@ -99,7 +98,7 @@ static inline struct kv_shape model_kv_shape(const struct orcd_model *m)
         .n_kv_heads = m->n_kv_heads};
 }
 
-/* --- load.c, source.c */
+/* --- load.c */
 int cpu_model_load(struct orcd_device *d, const struct orcd_model_source *source, struct orcd_model **out,
     struct orcd_error *err);
 void cpu_model_free(struct orcd_model *m);

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "plugins/cpu/carve.h"
+#include "plugins/common/carve.h"
 #include "plugins/cpu/ctx.h"
 
 static uint64_t max_u64(uint64_t a, uint64_t b)

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "plugins/common/source.h"
 #include "plugins/cpu/ctx.h"
 #include "plugins/cpu/kernels-layout.h"
 
@@ -32,7 +33,7 @@ void moe_route_cell(struct lane *lane, uint32_t cell)
     const uint32_t n = hp->n_experts, used = hp->n_experts_used;
     float *logits = f->router + (uint64_t)cell * n;
     struct moe_route *routes = f->routes + (uint64_t)cell * used;
-    uint64_t taken[CPU_MAX_EXPERTS / 64] = {0};
+    uint64_t taken[SOURCE_MAX_EXPERTS / 64] = {0};
     if (lane->l->router_bias)
         lane->kernels->add(logits, lane->l->router_bias, n);
     for (uint32_t r = 0; r < used; r++) {

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugins/common/util.h"
 #include "plugins/cpu/options.h"
-#include "plugins/cpu/util.h"
 
 #define THREADS_MAX 1024
 #define SUB_BATCH_MIN 8

@@ -2,8 +2,8 @@
 #ifndef ORCD_CPU_PLAN_H
 #define ORCD_CPU_PLAN_H
 
+#include "plugins/common/parts.h"
 #include "plugins/cpu/cpu.h"
-#include "plugins/cpu/parts.h"
 
 struct plan_entry {
     struct orcd_tensor tensor; /* offset and bytes are of the part alone */

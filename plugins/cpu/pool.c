@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "plugins/common/util.h"
 #include "plugins/cpu/pool.h"
-#include "plugins/cpu/util.h"
 
 /* How often a waiter looks before it sleeps: some 10 to 20 us. Longer would burn the
  * time slice of the thread that it waits for when cores are scarce. */

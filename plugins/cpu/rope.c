@@ -1,6 +1,6 @@
 /* A model's rotary frequencies. */
+#include "plugins/common/rope-freqs.h"
 #include "plugins/cpu/cpu.h"
-#include "plugins/cpu/rope-freqs.h"
 
 static int make(struct orcd_model *m, struct cpu_rope *out, const float *freqs, const float *factors,
     struct orcd_error *err)

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "plugins/cpu/batch.h"
+#include "plugins/common/batch.h"
 #include "plugins/cpu/ctx.h"
 
 static uint64_t now_ns(const struct orcd_device *d)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plugins/cpu/batch.h"
+#include "plugins/common/batch.h"
 #include "plugins/cuda/ctx.h"
 
 static uint64_t bytes_read(const struct orcd_ctx *ctx, const struct step *s, uint64_t tokens)

@@ -1,7 +1,7 @@
 /* Contexts: what they need is added up first, compared with what is free, then taken at once. */
 #include <string.h>
 
-#include "plugins/cpu/carve.h"
+#include "plugins/common/carve.h"
 #include "plugins/cuda/ctx.h"
 
 #define ALIGN UINT64_C(256)

@@ -9,7 +9,7 @@
  *   launcher.c  the thread that puts steps on the device
  *   passes.c    a step as passes   forward.c  layers as launches
  *   graphs.c    captured decode passes
- * Models are read with plugins/cpu/source.c: both plugins look at the host's view alike.
+ * Models are read with plugins/common: the cpu plugin looks at the host's view with the same files.
  */
 #ifndef ORCD_CUDA_CUDA_H
 #define ORCD_CUDA_CUDA_H
@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "plugins/cpu/util.h"
+#include "plugins/common/util.h"
 #include "plugins/cuda/kernels.h"
 #include "plugins/cuda/options.h"
 

@@ -9,9 +9,7 @@ CUDA_KERNELS = plugins/cuda/f-rows.cu $(CUDA_SAMPLING_SOURCES)
 EXTRA_DIST += plugins/cuda/f-rows.cu
 
 noinst_LIBRARIES += libcudahost.a
-libcudahost_a_SOURCES = $(QUANT_TYPES_SOURCES) \
-	plugins/cpu/batch.c plugins/cpu/batch.h plugins/cpu/carve.h plugins/cpu/parts.c plugins/cpu/parts.h plugins/cpu/source.c plugins/cpu/source.h plugins/cpu/util.c plugins/cpu/util.h \
-	plugins/cpu/rope-freqs.c plugins/cpu/rope-freqs.h \
+libcudahost_a_SOURCES = $(PLUGIN_COMMON_SOURCES) \
 	plugins/cuda/collect.c plugins/cuda/copy-speed.c plugins/cuda/ctx.c plugins/cuda/ctx.h plugins/cuda/cuda.h plugins/cuda/device.c \
 	plugins/cuda/forward.c plugins/cuda/graphs.c plugins/cuda/launcher.c plugins/cuda/load.c \
 	plugins/cuda/model.c plugins/cuda/options.c plugins/cuda/options.h plugins/cuda/passes.c \

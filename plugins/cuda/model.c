@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "plugins/cpu/rope-freqs.h"
+#include "plugins/common/rope-freqs.h"
 #include "plugins/cuda/plan.h"
 
 /* Rows of float matrices are padded with zeros. */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plugins/cpu/util.h"
+#include "plugins/common/util.h"
 #include "plugins/cuda/options.h"
 
 #define INT_OPTION(key, text, low, high, of, about)                                                          \

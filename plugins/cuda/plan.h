@@ -2,7 +2,7 @@
 #ifndef ORCD_CUDA_PLAN_H
 #define ORCD_CUDA_PLAN_H
 
-#include "plugins/cpu/parts.h"
+#include "plugins/common/parts.h"
 #include "plugins/cuda/cuda.h"
 
 /* What an entry becomes: a matrix or floats in device memory, or floats of ours. */

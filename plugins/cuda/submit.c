@@ -1,7 +1,7 @@
 /* Submit: a batch is checked and noted for the launcher. Abort only raises numbers. */
 #include <string.h>
 
-#include "plugins/cpu/batch.h"
+#include "plugins/common/batch.h"
 #include "plugins/cuda/ctx.h"
 
 /* Where row i may begin, and whether it may be chained. */

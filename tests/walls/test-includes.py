@@ -34,8 +34,9 @@ MAY = {
             "core/model core/chat core/plugin",
     "cli": "include/orcd lib/base lib/client lib/process core core/metrics lib/config core/model core/chat core/plugin bench",
     "plugins/mock": "include/orcd lib/base core/sample",
-    "plugins/cpu": "include/orcd core/model tests/lib/simde-avx512.h",
-    "plugins/cuda": "include/orcd core/model plugins/cpu",
+    "plugins/common": "include/orcd core/model",
+    "plugins/cpu": "include/orcd core/model plugins/common tests/lib/simde-avx512.h",
+    "plugins/cuda": "include/orcd core/model plugins/common",
 }
 # Rooms of a file or two.
 SMALL = {"core/metrics": r"core/metrics(-table)?\.[ch]", "core/health": r"core/health\.[ch]"}
@@ -136,4 +137,7 @@ check(circles(files), "no headers include each other in a circle")
 check(["%s includes %s" % (p, t) for p in files if p.startswith("lib/") for t in sorted(graph[p])
        if not t.startswith(("lib/", "include/"))],
       "lib includes nothing of core, cli or plugins")
+check(["%s includes %s" % (p, t) for p in files if p.startswith("plugins/") for t in sorted(graph[p])
+       if t.startswith("plugins/") and os.path.dirname(t).split("/")[1] not in ("common", p.split("/")[1])],
+      "a plugin includes nothing of another plugin")
 done()

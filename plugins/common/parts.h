@@ -2,10 +2,10 @@
  * What a layer is made of: which rows of which tensors, and the shape that each must have.
  * One interpretation of a family for the plugins that compute; the cuda plugin uses it too.
  */
-#ifndef ORCD_CPU_PARTS_H
-#define ORCD_CPU_PARTS_H
+#ifndef ORCD_COMMON_PARTS_H
+#define ORCD_COMMON_PARTS_H
 
-#include "plugins/cpu/source.h"
+#include "plugins/common/source.h"
 
 /* Rows first .. first + n_rows of a tensor that must have the shape dims, as they lie in the
  * file: fused matrices and experts are parts of a larger one. Of a vector, a row is an

@@ -1,8 +1,8 @@
 /* Frequencies of the rotary positions: their scaling, worked out once a model. */
-#ifndef ORCD_CPU_ROPE_FREQS_H
-#define ORCD_CPU_ROPE_FREQS_H
+#ifndef ORCD_COMMON_ROPE_FREQS_H
+#define ORCD_COMMON_ROPE_FREQS_H
 
-#include "plugins/cpu/util.h"
+#include "plugins/common/util.h"
 
 /* Radians a position of each of the hp->rope_dims / 2 pairs, divided by freqs and by factors
  * (each NULL: none). INVALID: one is not a number. */

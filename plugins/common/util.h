@@ -1,6 +1,6 @@
 /* Leaf helpers of the cpu plugin: errors, injected faults, memory that is counted. */
-#ifndef ORCD_CPU_UTIL_H
-#define ORCD_CPU_UTIL_H
+#ifndef ORCD_COMMON_UTIL_H
+#define ORCD_COMMON_UTIL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "plugins/cpu/util.h"
+#include "plugins/common/util.h"
 
 int cpu_error(struct orcd_error *err, int code, const char *fmt, ...)
 {

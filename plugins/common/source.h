@@ -2,10 +2,12 @@
  * The host's view of a model, copied field by field within the sizes and strides that
  * it states, and checked again where a wrong value could crash us. The cuda plugin uses it too.
  */
-#ifndef ORCD_CPU_SOURCE_H
-#define ORCD_CPU_SOURCE_H
+#ifndef ORCD_COMMON_SOURCE_H
+#define ORCD_COMMON_SOURCE_H
 
-#include "plugins/cpu/util.h"
+#include "plugins/common/util.h"
+
+#define SOURCE_MAX_EXPERTS 1024u /* of a layer */
 
 struct source {
     struct orcd_model_source s; /* unknown fields zero */

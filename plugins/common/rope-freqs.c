@@ -1,6 +1,6 @@
 #include <math.h>
 
-#include "plugins/cpu/rope-freqs.h"
+#include "plugins/common/rope-freqs.h"
 
 static double clamp(double x, double low, double high)
 {

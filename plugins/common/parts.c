@@ -1,4 +1,4 @@
-#include "plugins/cpu/parts.h"
+#include "plugins/common/parts.h"
 
 #include "core/model/quant-types.h"
 

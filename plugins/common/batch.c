@@ -1,6 +1,6 @@
 #include <stdatomic.h>
 
-#include "plugins/cpu/batch.h"
+#include "plugins/common/batch.h"
 
 int batch_check(const struct orcd_batch *b, uint32_t max_rows, bool has_ticket, uint64_t last_ticket,
     struct orcd_error *err)

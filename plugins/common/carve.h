@@ -1,6 +1,6 @@
 /* One allocation is cut up: a first pass adds up, a second places. The cuda plugin uses it too. */
-#ifndef ORCD_CPU_CARVE_H
-#define ORCD_CPU_CARVE_H
+#ifndef ORCD_COMMON_CARVE_H
+#define ORCD_COMMON_CARVE_H
 
 #include <stdbool.h>
 #include <stddef.h>

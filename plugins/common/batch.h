@@ -1,10 +1,10 @@
 /* Steps as the host hands them over, whatever computes them. The cuda plugin uses it too. */
-#ifndef ORCD_CPU_BATCH_H
-#define ORCD_CPU_BATCH_H
+#ifndef ORCD_COMMON_BATCH_H
+#define ORCD_COMMON_BATCH_H
 
 #include <stdbool.h>
 
-#include "plugins/cpu/util.h"
+#include "plugins/common/util.h"
 
 /* The batch is whole, has 1 to max_rows rows and a ticket above the last one, if there was
  * one. INVALID. */

@@ -1,8 +1,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "plugins/cpu/cpu.h"
-#include "plugins/cpu/source.h"
+#include "plugins/common/source.h"
 
 #define KNOWN_FEATURES                                                                                       \
     (ORCD_F_LAYER_NORM | ORCD_F_QKV_BIAS | ORCD_F_QK_NORM | ORCD_F_FUSED_QKV | ORCD_F_FUSED_GATE |           \
@@ -56,11 +55,11 @@ static int check_hparams(const struct orcd_hparams *hp, struct orcd_error *err)
         return cpu_error(err, ORCD_E_UNSUPPORTED, "rope kind %u", (unsigned)hp->rope);
     if (hp->rope_scaling > ORCD_SCALING_LONGROPE)
         return cpu_error(err, ORCD_E_UNSUPPORTED, "rope scaling %u", (unsigned)hp->rope_scaling);
-    if (hp->n_experts > CPU_MAX_EXPERTS || hp->n_experts_used > hp->n_experts ||
+    if (hp->n_experts > SOURCE_MAX_EXPERTS || hp->n_experts_used > hp->n_experts ||
         (hp->n_experts && (hp->n_experts_used < 1 || hp->n_ff_expert < 1 || hp->n_ff_expert > most)))
         return cpu_error(err, ORCD_E_INVALID, "%u of %u experts, %u wide; at most %u are done",
             (unsigned)hp->n_experts_used, (unsigned)hp->n_experts, (unsigned)hp->n_ff_expert,
-            CPU_MAX_EXPERTS);
+            SOURCE_MAX_EXPERTS);
     if (hp->n_experts && hp->activation == ORCD_ACT_GELU)
         return cpu_error(err, ORCD_E_UNSUPPORTED, "experts without a gate");
     if (!isfinite(hp->yarn_ext_factor) || !isfinite(hp->yarn_attn_factor) || !isfinite(hp->yarn_beta_fast) ||
