@@ -7,12 +7,12 @@ int batch_check(const struct orcd_batch *b, uint32_t max_rows, bool has_ticket, 
 {
     if (b->size < offsetof(struct orcd_batch, top_n) || !b->seq || !b->first_pos || !b->n_tokens ||
         !b->token_start || !b->tokens || !b->want)
-        return cpu_error(err, ORCD_E_INVALID, "the batch is incomplete");
+        return plugin_error(err, ORCD_E_INVALID, "the batch is incomplete");
     if (b->n_rows == 0 || b->n_rows > max_rows)
-        return cpu_error(
+        return plugin_error(
             err, ORCD_E_INVALID, "%u rows, a step has 1 to %u", (unsigned)b->n_rows, (unsigned)max_rows);
     if (b->ticket == UINT64_MAX || (has_ticket && b->ticket <= last_ticket))
-        return cpu_error(err, ORCD_E_INVALID, "ticket %llu after %llu", (unsigned long long)b->ticket,
+        return plugin_error(err, ORCD_E_INVALID, "ticket %llu after %llu", (unsigned long long)b->ticket,
             (unsigned long long)last_ticket);
     return 0;
 }
@@ -21,7 +21,7 @@ int result_check(const struct orcd_result *r, uint32_t n_rows, struct orcd_error
 {
     if (r->size < offsetof(struct orcd_result, token) || r->row_capacity < n_rows || !r->status || !r->kept ||
         !r->logits || !r->n_logits)
-        return cpu_error(err, ORCD_E_INVALID, "the result has no room for %u rows", (unsigned)n_rows);
+        return plugin_error(err, ORCD_E_INVALID, "the result has no room for %u rows", (unsigned)n_rows);
     return 0;
 }
 

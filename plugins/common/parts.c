@@ -46,17 +46,18 @@ int part_tensor(const struct source *v, const struct part *w, struct orcd_tensor
     if (rc)
         return rc;
     if (t.dims[0] != w->dims[0] || t.dims[1] != w->dims[1] || t.dims[2] != w->dims[2] || t.dims[3] != 1)
-        return cpu_error(err, ORCD_E_INVALID, "tensor %s is %llu x %llu x %llu, %s needs %llu x %llu x %llu",
-            t.name, (unsigned long long)t.dims[0], (unsigned long long)t.dims[1],
-            (unsigned long long)t.dims[2], w->what, (unsigned long long)w->dims[0],
-            (unsigned long long)w->dims[1], (unsigned long long)w->dims[2]);
+        return plugin_error(err, ORCD_E_INVALID,
+            "tensor %s is %llu x %llu x %llu, %s needs %llu x %llu x %llu", t.name,
+            (unsigned long long)t.dims[0], (unsigned long long)t.dims[1], (unsigned long long)t.dims[2],
+            w->what, (unsigned long long)w->dims[0], (unsigned long long)w->dims[1],
+            (unsigned long long)w->dims[2]);
     const struct quant_type *type = quant_type_find(t.type);
     uint64_t n_rows, elements; /* of the whole tensor */
     if (!type || __builtin_mul_overflow(t.dims[1], t.dims[2], &n_rows) ||
         __builtin_mul_overflow(t.dims[0], n_rows, &elements) || t.dims[0] % type->block_elems ||
         w->n_cols * w->n_rows % type->block_elems || w->n_cols * w->first % type->block_elems ||
         quant_type_bytes(type, elements) != t.bytes)
-        return cpu_error(err, ORCD_E_INVALID, "tensor %s: type %u and %llu bytes do not fit its shape",
+        return plugin_error(err, ORCD_E_INVALID, "tensor %s: type %u and %llu bytes do not fit its shape",
             t.name, (unsigned)t.type, (unsigned long long)t.bytes);
     /* The part lies in the tensor, whose bytes are known. */
     t.offset += quant_type_bytes(type, w->n_cols * w->first);
@@ -155,9 +156,9 @@ int parts_of_layer(const struct source *v, uint32_t i, const struct orcd_layer *
         &w.attn_norm, &w.ffn_norm, post ? &w.attn_post_norm : NULL, post ? &w.ffn_post_norm : NULL};
     for (int j = 0; j < 4; j++)
         if (required[j] && required[j]->index < 0)
-            return cpu_error(err, ORCD_E_INVALID, "layer %u has no %s", (unsigned)i, required[j]->what);
+            return plugin_error(err, ORCD_E_INVALID, "layer %u has no %s", (unsigned)i, required[j]->what);
     if (hp->n_experts && hp->n_ff_shared && w.shared_router.index < 0)
-        return cpu_error(err, ORCD_E_INVALID, "the model has no %s", w.shared_router.what);
+        return plugin_error(err, ORCD_E_INVALID, "the model has no %s", w.shared_router.what);
     *out = w;
     return 0;
 }

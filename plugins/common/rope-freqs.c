@@ -38,7 +38,7 @@ int rope_freqs(const struct orcd_hparams *hp, const float *freqs, const float *f
         if (factors)
             f /= (double)factors[i];
         if (!isfinite(f))
-            return cpu_error(err, ORCD_E_INVALID, "rope frequency %u is not a number", (unsigned)i);
+            return plugin_error(err, ORCD_E_INVALID, "rope frequency %u is not a number", (unsigned)i);
         out[i] = f;
     }
     return 0;
@@ -49,7 +49,7 @@ int rope_freqs_local(const struct orcd_hparams *hp, double *out, struct orcd_err
     for (uint32_t i = 0; i < hp->rope_dims / 2; i++) {
         out[i] = pow((double)hp->rope_base_local, -2.0 * i / hp->rope_dims);
         if (!isfinite(out[i]))
-            return cpu_error(err, ORCD_E_INVALID, "rope frequency %u is not a number", (unsigned)i);
+            return plugin_error(err, ORCD_E_INVALID, "rope frequency %u is not a number", (unsigned)i);
     }
     return 0;
 }
@@ -62,7 +62,7 @@ int rope_magnitude(const struct orcd_hparams *hp, double *out, struct orcd_error
     if (hp->rope_scaling == ORCD_SCALING_YARN && hp->yarn_ext_factor != 0)
         m *= 1 + 0.1 * log(1 / (double)hp->rope_scale);
     if (!isfinite(m))
-        return cpu_error(err, ORCD_E_INVALID, "the rope's magnitude is not a number");
+        return plugin_error(err, ORCD_E_INVALID, "the rope's magnitude is not a number");
     *out = m;
     return 0;
 }

@@ -30,8 +30,10 @@ static int unsupported_features(uint64_t bits, struct orcd_error *err)
     for (int i = 0; i < 64; i++)
         if (bits & (UINT64_C(1) << i)) {
             if (feature_names[i])
-                return cpu_error(err, ORCD_E_UNSUPPORTED, "this plugin does not do %s yet", feature_names[i]);
-            return cpu_error(err, ORCD_E_UNSUPPORTED, "the model needs feature bit %d, which is unknown", i);
+                return plugin_error(
+                    err, ORCD_E_UNSUPPORTED, "this plugin does not do %s yet", feature_names[i]);
+            return plugin_error(
+                err, ORCD_E_UNSUPPORTED, "the model needs feature bit %d, which is unknown", i);
         }
     return 0;
 }
@@ -41,61 +43,61 @@ static int check_hparams(const struct orcd_hparams *hp, struct orcd_error *err)
     const uint32_t most = UINT32_C(1) << 20;
     if (hp->n_layers < 1 || hp->n_layers > most || hp->n_embd < 1 || hp->n_embd > most || hp->n_vocab < 1 ||
         hp->n_vocab > UINT32_C(1) << 24)
-        return cpu_error(err, ORCD_E_INVALID, "%u layers, width %u, vocabulary %u", (unsigned)hp->n_layers,
+        return plugin_error(err, ORCD_E_INVALID, "%u layers, width %u, vocabulary %u", (unsigned)hp->n_layers,
             (unsigned)hp->n_embd, (unsigned)hp->n_vocab);
     if (hp->head_dim_k < 2 || hp->head_dim_k > 1024 || hp->head_dim_k % 2 || hp->head_dim_v < 2 ||
         hp->head_dim_v > 1024 || hp->head_dim_v % 2)
-        return cpu_error(err, ORCD_E_INVALID, "heads of %u and %u elements", (unsigned)hp->head_dim_k,
+        return plugin_error(err, ORCD_E_INVALID, "heads of %u and %u elements", (unsigned)hp->head_dim_k,
             (unsigned)hp->head_dim_v);
     if (hp->norm > ORCD_NORM_LAYER)
-        return cpu_error(err, ORCD_E_UNSUPPORTED, "norm %u", (unsigned)hp->norm);
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "norm %u", (unsigned)hp->norm);
     if (hp->activation > ORCD_ACT_GELU_GATED)
-        return cpu_error(err, ORCD_E_UNSUPPORTED, "activation %u", (unsigned)hp->activation);
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "activation %u", (unsigned)hp->activation);
     if (hp->rope > ORCD_ROPE_NEOX)
-        return cpu_error(err, ORCD_E_UNSUPPORTED, "rope kind %u", (unsigned)hp->rope);
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "rope kind %u", (unsigned)hp->rope);
     if (hp->rope_scaling > ORCD_SCALING_LONGROPE)
-        return cpu_error(err, ORCD_E_UNSUPPORTED, "rope scaling %u", (unsigned)hp->rope_scaling);
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "rope scaling %u", (unsigned)hp->rope_scaling);
     if (hp->n_experts > SOURCE_MAX_EXPERTS || hp->n_experts_used > hp->n_experts ||
         (hp->n_experts && (hp->n_experts_used < 1 || hp->n_ff_expert < 1 || hp->n_ff_expert > most)))
-        return cpu_error(err, ORCD_E_INVALID, "%u of %u experts, %u wide; at most %u are done",
+        return plugin_error(err, ORCD_E_INVALID, "%u of %u experts, %u wide; at most %u are done",
             (unsigned)hp->n_experts_used, (unsigned)hp->n_experts, (unsigned)hp->n_ff_expert,
             SOURCE_MAX_EXPERTS);
     if (hp->n_experts && hp->activation == ORCD_ACT_GELU)
-        return cpu_error(err, ORCD_E_UNSUPPORTED, "experts without a gate");
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "experts without a gate");
     if (!isfinite(hp->yarn_ext_factor) || !isfinite(hp->yarn_attn_factor) || !isfinite(hp->yarn_beta_fast) ||
         !isfinite(hp->yarn_beta_slow) || !isfinite(hp->expert_weights_scale))
-        return cpu_error(err, ORCD_E_INVALID, "a factor is not a number");
+        return plugin_error(err, ORCD_E_INVALID, "a factor is not a number");
     if (hp->rope != ORCD_ROPE_NONE &&
         (hp->rope_dims % 2 || hp->rope_dims > hp->head_dim_k || !(hp->rope_base > 0) ||
             !isfinite(hp->rope_base) || !isfinite(hp->rope_scale)))
-        return cpu_error(err, ORCD_E_INVALID, "rope over %u of %u elements, base %g, scale %g",
+        return plugin_error(err, ORCD_E_INVALID, "rope over %u of %u elements, base %g, scale %g",
             (unsigned)hp->rope_dims, (unsigned)hp->head_dim_k, (double)hp->rope_base, (double)hp->rope_scale);
     if (hp->n_ff_shared > most)
-        return cpu_error(err, ORCD_E_INVALID, "a shared expert %u wide", (unsigned)hp->n_ff_shared);
+        return plugin_error(err, ORCD_E_INVALID, "a shared expert %u wide", (unsigned)hp->n_ff_shared);
     if (!isfinite(hp->embd_scale) || !isfinite(hp->attn_softcap) || hp->attn_softcap < 0 ||
         !isfinite(hp->logit_softcap) || hp->logit_softcap < 0 || !isfinite(hp->rope_base_local) ||
         hp->rope_base_local < 0)
-        return cpu_error(err, ORCD_E_INVALID, "embedding scale %g, caps %g and %g, local rope base %g",
+        return plugin_error(err, ORCD_E_INVALID, "embedding scale %g, caps %g and %g, local rope base %g",
             (double)hp->embd_scale, (double)hp->attn_softcap, (double)hp->logit_softcap,
             (double)hp->rope_base_local);
     if (!isfinite(hp->attn_scale) || !isfinite(hp->norm_eps) || hp->norm_eps < 0)
-        return cpu_error(err, ORCD_E_INVALID, "attention scale %g, norm epsilon %g", (double)hp->attn_scale,
-            (double)hp->norm_eps);
+        return plugin_error(err, ORCD_E_INVALID, "attention scale %g, norm epsilon %g",
+            (double)hp->attn_scale, (double)hp->norm_eps);
     return 0;
 }
 
 int source_init(struct source *v, const struct orcd_model_source *source, struct orcd_error *err)
 {
     if (!source || source->size < offsetof(struct orcd_model_source, global) + sizeof(source->global))
-        return cpu_error(err, ORCD_E_INVALID, "no model source");
+        return plugin_error(err, ORCD_E_INVALID, "no model source");
     copy_sized(&v->s, sizeof(v->s), source);
     const struct orcd_model_source *s = &v->s;
     if (!s->hparams || !s->tensors || !s->layers || !s->files || !s->global)
-        return cpu_error(err, ORCD_E_INVALID, "the model source is incomplete");
+        return plugin_error(err, ORCD_E_INVALID, "the model source is incomplete");
     if (s->tensor_stride < offsetof(struct orcd_tensor, name) + sizeof(char *) ||
         s->layer_stride < offsetof(struct orcd_layer, tensor) ||
         s->file_stride < offsetof(struct orcd_file, bytes) + sizeof(uint64_t))
-        return cpu_error(err, ORCD_E_INVALID, "the model source's strides are too small");
+        return plugin_error(err, ORCD_E_INVALID, "the model source's strides are too small");
     int rc = unsupported_features(s->required_features & ~KNOWN_FEATURES, err);
     if (rc)
         return rc;
@@ -112,12 +114,12 @@ int source_init(struct source *v, const struct orcd_model_source *source, struct
     if (!(s->required_features & ORCD_F_SHARED_EXPERT))
         v->hp.n_ff_shared = 0;
     else if (v->hp.n_ff_shared == 0 || v->hp.n_experts == 0)
-        return cpu_error(err, ORCD_E_INVALID, "a shared expert of no width, or without others");
+        return plugin_error(err, ORCD_E_INVALID, "a shared expert of no width, or without others");
     rc = check_hparams(&v->hp, err);
     if (rc)
         return rc;
     if (v->hp.n_layers != s->n_layers)
-        return cpu_error(err, ORCD_E_INVALID, "%u layers described, %u listed", (unsigned)v->hp.n_layers,
+        return plugin_error(err, ORCD_E_INVALID, "%u layers described, %u listed", (unsigned)v->hp.n_layers,
             (unsigned)s->n_layers);
     return 0;
 }
@@ -128,7 +130,7 @@ int source_layer(const struct source *v, uint32_t i, struct orcd_layer *out, str
     uint32_t size;
     memcpy(&size, at, sizeof(size));
     if (size > v->s.layer_stride || size < offsetof(struct orcd_layer, tensor))
-        return cpu_error(
+        return plugin_error(
             err, ORCD_E_INVALID, "layer %u is described in %u bytes", (unsigned)i, (unsigned)size);
     copy_sized(out, sizeof(*out), at);
     for (uint32_t r = 0; r < ORCD_L_COUNT; r++)
@@ -137,8 +139,8 @@ int source_layer(const struct source *v, uint32_t i, struct orcd_layer *out, str
     const uint32_t most = UINT32_C(1) << 20;
     if (out->n_heads < 1 || out->n_heads > most || out->n_kv_heads < 1 || out->n_kv_heads > out->n_heads ||
         out->n_heads % out->n_kv_heads || out->n_ff < 1 || out->n_ff > most)
-        return cpu_error(err, ORCD_E_INVALID, "layer %u: %u heads, %u of keys, feed-forward %u", (unsigned)i,
-            (unsigned)out->n_heads, (unsigned)out->n_kv_heads, (unsigned)out->n_ff);
+        return plugin_error(err, ORCD_E_INVALID, "layer %u: %u heads, %u of keys, feed-forward %u",
+            (unsigned)i, (unsigned)out->n_heads, (unsigned)out->n_kv_heads, (unsigned)out->n_ff);
     return 0;
 }
 
@@ -150,7 +152,7 @@ int32_t source_global(const struct source *v, uint32_t role)
 int source_file(const struct source *v, uint32_t i, struct orcd_file *out, struct orcd_error *err)
 {
     if (i >= v->s.n_files)
-        return cpu_error(err, ORCD_E_INVALID, "file %u of %u", (unsigned)i, (unsigned)v->s.n_files);
+        return plugin_error(err, ORCD_E_INVALID, "file %u of %u", (unsigned)i, (unsigned)v->s.n_files);
     copy_sized(out, sizeof(*out), (const char *)v->s.files + (uint64_t)i * v->s.file_stride);
     return 0;
 }
@@ -158,7 +160,7 @@ int source_file(const struct source *v, uint32_t i, struct orcd_file *out, struc
 int source_tensor(const struct source *v, int32_t i, struct orcd_tensor *out, struct orcd_error *err)
 {
     if (i < 0 || (uint32_t)i >= v->s.n_tensors)
-        return cpu_error(err, ORCD_E_INVALID, "tensor %d of %u", (int)i, (unsigned)v->s.n_tensors);
+        return plugin_error(err, ORCD_E_INVALID, "tensor %d of %u", (int)i, (unsigned)v->s.n_tensors);
     const char *at = (const char *)v->s.tensors + (uint64_t)i * v->s.tensor_stride;
     struct orcd_tensor t;
     copy_sized(&t, sizeof(t), at);
@@ -169,7 +171,7 @@ int source_tensor(const struct source *v, int32_t i, struct orcd_tensor *out, st
     if (rc)
         return rc;
     if (t.offset > file.bytes || t.bytes > file.bytes - t.offset)
-        return cpu_error(err, ORCD_E_INVALID, "tensor %s lies outside its file", t.name);
+        return plugin_error(err, ORCD_E_INVALID, "tensor %s lies outside its file", t.name);
     *out = t;
     return 0;
 }

@@ -1,4 +1,8 @@
-/* Leaf helpers of the cpu plugin: errors, injected faults, memory that is counted. */
+/*
+ * Leaf helpers of plugins: errors, injected faults, memory from the host.
+ *
+ * They keep no state. Any thread may call them, as the host's own functions are for any thread.
+ */
 #ifndef ORCD_COMMON_UTIL_H
 #define ORCD_COMMON_UTIL_H
 
@@ -9,10 +13,10 @@
 #include <orcd/plugin.h>
 
 /* Fills err within the bytes that its owner gave it, and returns code. */
-int cpu_error(struct orcd_error *err, int code, const char *fmt, ...) ORCD_PRINTF(3, 4);
+int plugin_error(struct orcd_error *err, int code, const char *fmt, ...) ORCD_PRINTF(3, 4);
 
 /* A named point where tests may fail or stop us: 0, or the code to fail with. */
-static inline int cpu_fault(const struct orcd_host *host, const char *point)
+static inline int plugin_fault(const struct orcd_host *host, const char *point)
 {
     return host->fault ? host->fault(point) : 0;
 }
@@ -22,19 +26,7 @@ static inline int cpu_fault(const struct orcd_host *host, const char *point)
 
 /* n objects of size bytes from the host, zeroed, on a cache line; NULL when there is
  * no memory or the product overflows. */
-void *cpu_new(const struct orcd_host *host, uint64_t n, uint64_t size);
-void cpu_free(const struct orcd_host *host, void *p); /* takes NULL */
-
-/* Zero pages that take memory when first touched. Counted in *counter. */
-struct mapping {
-    void *p;
-    uint64_t bytes;
-    _Atomic uint64_t *counter;
-};
-
-/* huge: ask for large pages. NOMEM. */
-int mapping_new(
-    struct mapping *m, const struct orcd_host *host, uint64_t bytes, bool huge, _Atomic uint64_t *counter);
-void mapping_free(struct mapping *m); /* takes an empty one */
+void *plugin_alloc(const struct orcd_host *host, uint64_t n, uint64_t size);
+void plugin_free(const struct orcd_host *host, void *p); /* takes NULL */
 
 #endif

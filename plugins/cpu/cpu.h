@@ -18,6 +18,7 @@
 #include "plugins/common/util.h"
 #include "plugins/cpu/kernels.h"
 #include "plugins/cpu/kv.h"
+#include "plugins/cpu/mapping.h"
 #include "plugins/cpu/options.h"
 #include "plugins/cpu/pool.h"
 

@@ -77,18 +77,19 @@ static int forward_init(struct orcd_ctx *ctx, struct orcd_error *err)
     struct forward *f = &ctx->fwd;
     const uint32_t n_threads = pool_size(d->pool);
     f->capacity = d->sub_batch < p->max_batch_tokens ? d->sub_batch : p->max_batch_tokens;
-    f->cells = cpu_new(d->host, f->capacity, sizeof(*f->cells));
-    f->groups = cpu_new(d->host, f->capacity, sizeof(*f->groups));
-    f->runs = cpu_new(d->host, f->capacity, sizeof(*f->runs));
-    f->threads = cpu_new(d->host, n_threads, sizeof(*f->threads));
+    f->cells = plugin_alloc(d->host, f->capacity, sizeof(*f->cells));
+    f->groups = plugin_alloc(d->host, f->capacity, sizeof(*f->groups));
+    f->runs = plugin_alloc(d->host, f->capacity, sizeof(*f->runs));
+    f->threads = plugin_alloc(d->host, n_threads, sizeof(*f->threads));
     struct carve c = {.align = CPU_ALIGN};
     forward_carve(f, &c, m, f->capacity);
     threads_carve(NULL, n_threads, &c, m, p->n_ctx);
     if (c.overflow)
-        return cpu_error(err, ORCD_E_INVALID, "a sub-batch of %u tokens is too large", (unsigned)f->capacity);
+        return plugin_error(
+            err, ORCD_E_INVALID, "a sub-batch of %u tokens is too large", (unsigned)f->capacity);
     if (!f->cells || !f->groups || !f->runs || !f->threads ||
         mapping_new(&ctx->scratch, d->host, c.at, true, &d->ours_bytes))
-        return cpu_error(err, ORCD_E_NOMEM, "no memory to compute %u tokens in", (unsigned)f->capacity);
+        return plugin_error(err, ORCD_E_NOMEM, "no memory to compute %u tokens in", (unsigned)f->capacity);
     c = (struct carve){.align = CPU_ALIGN, .base = ctx->scratch.p};
     forward_carve(f, &c, m, f->capacity);
     threads_carve(f->threads, n_threads, &c, m, p->n_ctx);
@@ -98,7 +99,8 @@ static int forward_init(struct orcd_ctx *ctx, struct orcd_error *err)
     if (__builtin_mul_overflow(row, (uint64_t)p->max_logits, &ctx->logits_floats) ||
         ctx->logits_floats > PTRDIFF_MAX / sizeof(float) ||
         mapping_new(&ctx->logits_map, d->host, ctx->logits_floats * sizeof(float), true, &d->ours_bytes))
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for logits of %u positions", (unsigned)p->max_logits);
+        return plugin_error(
+            err, ORCD_E_NOMEM, "no memory for logits of %u positions", (unsigned)p->max_logits);
     ctx->logits = ctx->logits_map.p;
     return 0;
 }
@@ -107,11 +109,11 @@ static int ctx_build(struct orcd_ctx *ctx, struct orcd_error *err)
 {
     const struct orcd_host *host = ctx->device->host;
     const struct orcd_ctx_params *p = &ctx->params;
-    ctx->doomed = cpu_new(host, p->n_sequences, sizeof(*ctx->doomed));
-    ctx->step.rows = cpu_new(host, p->max_batch_rows, sizeof(*ctx->step.rows));
-    ctx->step.tokens = cpu_new(host, p->max_batch_tokens, sizeof(*ctx->step.tokens));
+    ctx->doomed = plugin_alloc(host, p->n_sequences, sizeof(*ctx->doomed));
+    ctx->step.rows = plugin_alloc(host, p->max_batch_rows, sizeof(*ctx->step.rows));
+    ctx->step.tokens = plugin_alloc(host, p->max_batch_tokens, sizeof(*ctx->step.tokens));
     if (!ctx->doomed || !ctx->step.rows || !ctx->step.tokens)
-        return cpu_error(
+        return plugin_error(
             err, ORCD_E_NOMEM, "no memory for steps of %u tokens", (unsigned)p->max_batch_tokens);
     const int rc = forward_init(ctx, err);
     if (rc)
@@ -128,20 +130,20 @@ int cpu_ctx_new(
 {
     const struct orcd_host *host = m->device->host;
     if (params->size < offsetof(struct orcd_ctx_params, max_logits) + sizeof(params->max_logits))
-        return cpu_error(err, ORCD_E_INVALID, "the context's parameters are incomplete");
+        return plugin_error(err, ORCD_E_INVALID, "the context's parameters are incomplete");
     if (params->n_sequences < 1 || params->n_sequences > CPU_MAX_SEQUENCES || params->n_ctx < 1 ||
         params->n_ctx > INT32_MAX || params->max_batch_tokens < 1 ||
         params->max_batch_tokens > CPU_MAX_BATCH_TOKENS || params->max_batch_rows < 1 ||
         params->max_batch_rows > CPU_MAX_SEQUENCES || params->kv_tokens < 1)
-        return cpu_error(err, ORCD_E_INVALID, "%u sequences of %u tokens, steps of %u rows and %u tokens",
+        return plugin_error(err, ORCD_E_INVALID, "%u sequences of %u tokens, steps of %u rows and %u tokens",
             (unsigned)params->n_sequences, (unsigned)params->n_ctx, (unsigned)params->max_batch_rows,
             (unsigned)params->max_batch_tokens);
     if (m->position_embd.data && params->n_ctx > m->position_embd.n_rows)
-        return cpu_error(err, ORCD_E_INVALID, "a context of %u tokens; the model has learnt %u positions",
+        return plugin_error(err, ORCD_E_INVALID, "a context of %u tokens; the model has learnt %u positions",
             (unsigned)params->n_ctx, (unsigned)m->position_embd.n_rows);
-    struct orcd_ctx *ctx = cpu_new(host, 1, sizeof(*ctx));
+    struct orcd_ctx *ctx = plugin_alloc(host, 1, sizeof(*ctx));
     if (!ctx)
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for a context");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for a context");
     ctx->model = m;
     ctx->device = m->device;
     ctx->params = *params;
@@ -167,13 +169,13 @@ void cpu_ctx_free(struct orcd_ctx *ctx)
     kv_release(&ctx->kv);
     mapping_free(&ctx->logits_map);
     mapping_free(&ctx->scratch);
-    cpu_free(host, ctx->fwd.threads);
-    cpu_free(host, ctx->fwd.runs);
-    cpu_free(host, ctx->fwd.groups);
-    cpu_free(host, ctx->fwd.cells);
-    cpu_free(host, ctx->step.tokens);
-    cpu_free(host, ctx->step.rows);
-    cpu_free(host, ctx->doomed);
+    plugin_free(host, ctx->fwd.threads);
+    plugin_free(host, ctx->fwd.runs);
+    plugin_free(host, ctx->fwd.groups);
+    plugin_free(host, ctx->fwd.cells);
+    plugin_free(host, ctx->step.tokens);
+    plugin_free(host, ctx->step.rows);
+    plugin_free(host, ctx->doomed);
     pthread_cond_destroy(&ctx->done);
-    cpu_free(host, ctx);
+    plugin_free(host, ctx);
 }

@@ -46,7 +46,7 @@ static void turn(void *arg)
         f->ended = true;
     if (!((struct lane *)arg)->begins_layer || f->ended)
         return;
-    const int rc = cpu_fault(ctx->device->host, "cpu.layer");
+    const int rc = plugin_fault(ctx->device->host, "cpu.layer");
     if (rc) {
         f->error = rc;
         f->ended = true;

@@ -33,17 +33,17 @@ int kv_init(struct kv *kv, const struct orcd_host *host, const struct kv_shape *
     if (kv->block_bytes == 0 ||
         __builtin_add_overflow(tokens / KV_TILE + (tokens % KV_TILE != 0), (uint64_t)n_seqs, &n_blocks) ||
         n_blocks > UINT32_MAX || __builtin_mul_overflow(n_blocks, kv->block_bytes, &bytes))
-        return cpu_error(
+        return plugin_error(
             err, ORCD_E_INVALID, "a KV cache of %llu tokens is too large", (unsigned long long)tokens);
     kv->n_blocks = (uint32_t)n_blocks;
-    kv->free_blocks = cpu_new(host, n_blocks, sizeof(*kv->free_blocks));
-    kv->layers = cpu_new(host, shape->n_layers, sizeof(*kv->layers));
-    kv->seqs = cpu_new(host, n_seqs, sizeof(*kv->seqs));
-    kv->tables = cpu_new(host, (uint64_t)n_seqs * per_seq, sizeof(*kv->tables));
+    kv->free_blocks = plugin_alloc(host, n_blocks, sizeof(*kv->free_blocks));
+    kv->layers = plugin_alloc(host, shape->n_layers, sizeof(*kv->layers));
+    kv->seqs = plugin_alloc(host, n_seqs, sizeof(*kv->seqs));
+    kv->tables = plugin_alloc(host, (uint64_t)n_seqs * per_seq, sizeof(*kv->tables));
     if (!kv->free_blocks || !kv->layers || !kv->seqs || !kv->tables ||
         mapping_new(&kv->pool, host, bytes, true, counter)) {
         kv_release(kv);
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for a KV cache of %llu tokens (%llu bytes)",
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for a KV cache of %llu tokens (%llu bytes)",
             (unsigned long long)tokens, (unsigned long long)bytes);
     }
     uint64_t at = 0;
@@ -67,21 +67,21 @@ void kv_release(struct kv *kv)
     if (!kv->host)
         return;
     mapping_free(&kv->pool);
-    cpu_free(kv->host, kv->tables);
-    cpu_free(kv->host, kv->seqs);
-    cpu_free(kv->host, kv->layers);
-    cpu_free(kv->host, kv->free_blocks);
+    plugin_free(kv->host, kv->tables);
+    plugin_free(kv->host, kv->seqs);
+    plugin_free(kv->host, kv->layers);
+    plugin_free(kv->host, kv->free_blocks);
     *kv = (struct kv){0};
 }
 
 struct kv_seq *kv_seq_get(struct kv *kv, uint32_t seq, struct orcd_error *err)
 {
     if (seq >= kv->n_seqs) {
-        cpu_error(err, ORCD_E_INVALID, "sequence %u of %u", (unsigned)seq, (unsigned)kv->n_seqs);
+        plugin_error(err, ORCD_E_INVALID, "sequence %u of %u", (unsigned)seq, (unsigned)kv->n_seqs);
         return NULL;
     }
     if (!kv->seqs[seq].open) {
-        cpu_error(err, ORCD_E_NOT_FOUND, "sequence %u is not open", (unsigned)seq);
+        plugin_error(err, ORCD_E_NOT_FOUND, "sequence %u is not open", (unsigned)seq);
         return NULL;
     }
     return &kv->seqs[seq];
@@ -90,11 +90,11 @@ struct kv_seq *kv_seq_get(struct kv *kv, uint32_t seq, struct orcd_error *err)
 static int kv_set_reserved(struct kv *kv, struct kv_seq *s, uint32_t max_tokens, struct orcd_error *err)
 {
     if (max_tokens > kv->n_ctx)
-        return cpu_error(err, ORCD_E_INVALID, "%u tokens are more than the context's %u",
+        return plugin_error(err, ORCD_E_INVALID, "%u tokens are more than the context's %u",
             (unsigned)max_tokens, (unsigned)kv->n_ctx);
     uint64_t others = kv->tokens_reserved - s->reserved;
     if (max_tokens > kv->tokens - others)
-        return cpu_error(err, ORCD_E_OUT_OF_KV, "%u tokens wanted, %llu of %llu are free",
+        return plugin_error(err, ORCD_E_OUT_OF_KV, "%u tokens wanted, %llu of %llu are free",
             (unsigned)max_tokens, (unsigned long long)(kv->tokens - others), (unsigned long long)kv->tokens);
     uint32_t want = blocks_for(max_tokens);
     while (s->n_blocks > want)
@@ -110,10 +110,10 @@ static int kv_set_reserved(struct kv *kv, struct kv_seq *s, uint32_t max_tokens,
 int kv_seq_open(struct kv *kv, uint32_t seq, uint32_t max_tokens, struct orcd_error *err)
 {
     if (seq >= kv->n_seqs)
-        return cpu_error(err, ORCD_E_INVALID, "sequence %u of %u", (unsigned)seq, (unsigned)kv->n_seqs);
+        return plugin_error(err, ORCD_E_INVALID, "sequence %u of %u", (unsigned)seq, (unsigned)kv->n_seqs);
     struct kv_seq *s = &kv->seqs[seq];
     if (s->open)
-        return cpu_error(err, ORCD_E_INVALID, "sequence %u is open already", (unsigned)seq);
+        return plugin_error(err, ORCD_E_INVALID, "sequence %u is open already", (unsigned)seq);
     int rc = kv_set_reserved(kv, s, max_tokens, err);
     if (rc)
         return rc;
@@ -128,7 +128,7 @@ int kv_seq_reserve(struct kv *kv, uint32_t seq, uint32_t max_tokens, struct orcd
     if (!s)
         return seq >= kv->n_seqs ? ORCD_E_INVALID : ORCD_E_NOT_FOUND;
     if (max_tokens < s->len)
-        return cpu_error(err, ORCD_E_INVALID, "sequence %u holds %u tokens, more than %u", (unsigned)seq,
+        return plugin_error(err, ORCD_E_INVALID, "sequence %u holds %u tokens, more than %u", (unsigned)seq,
             (unsigned)s->len, (unsigned)max_tokens);
     return kv_set_reserved(kv, s, max_tokens, err);
 }

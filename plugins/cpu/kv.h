@@ -16,8 +16,8 @@
 
 #include <stdbool.h>
 
-#include "plugins/common/util.h"
 #include "plugins/cpu/kernels.h"
+#include "plugins/cpu/mapping.h"
 
 #define KV_TILE CPU_KV_TILE
 

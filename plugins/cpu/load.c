@@ -38,7 +38,7 @@ static int buffers_new(struct plan *p, struct orcd_error *err)
     p->buffer_bytes = (bytes + 63) / 64 * 64;
     if (__builtin_mul_overflow(p->buffer_bytes, pool_size(d->pool), &all) ||
         mapping_new(&p->buffers, p->host, all, false, &d->ours_bytes))
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for %u read buffers of %llu bytes",
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for %u read buffers of %llu bytes",
             (unsigned)pool_size(d->pool), (unsigned long long)p->buffer_bytes);
     return 0;
 }
@@ -46,7 +46,7 @@ static int buffers_new(struct plan *p, struct orcd_error *err)
 static void plan_release(struct plan *p)
 {
     mapping_free(&p->buffers);
-    cpu_free(p->host, p->entries);
+    plugin_free(p->host, p->entries);
     pthread_mutex_destroy(&p->lock);
 }
 
@@ -84,9 +84,9 @@ static int tensor_read(const struct plan *p, const struct orcd_tensor *t, uint64
             to += n;
             bytes -= (uint64_t)n;
         } else if (n == 0) {
-            rc = cpu_error(err, ORCD_E_IO, "tensor %s: the file was cut short", t->name);
+            rc = plugin_error(err, ORCD_E_IO, "tensor %s: the file was cut short", t->name);
         } else if (errno != EINTR) {
-            rc = cpu_error(err, ORCD_E_IO, "tensor %s: %s", t->name, strerror(errno));
+            rc = plugin_error(err, ORCD_E_IO, "tensor %s: %s", t->name, strerror(errno));
         }
     }
     return rc;
@@ -158,12 +158,12 @@ static int plan_pack(struct plan *p, struct orcd_error *err)
     struct orcd_model *m = p->model;
     p->kernels = m->device->kernels;
     if (p->host->progress && p->host->progress(0, p->file_bytes))
-        return cpu_error(err, ORCD_E_STOPPED, "the load was stopped");
+        return plugin_error(err, ORCD_E_STOPPED, "the load was stopped");
     pool_run(m->device->pool, pack_thread, p);
     if (p->error.code)
-        return cpu_error(err, p->error.code, "%s", p->error.msg);
+        return plugin_error(err, p->error.code, "%s", p->error.msg);
     if (atomic_load(&p->stop) || (p->host->progress && p->host->progress(p->file_bytes, p->file_bytes)))
-        return cpu_error(err, ORCD_E_STOPPED, "the load was stopped");
+        return plugin_error(err, ORCD_E_STOPPED, "the load was stopped");
     return 0;
 }
 
@@ -173,18 +173,18 @@ static int model_build(struct plan *p, struct orcd_model *m, struct orcd_error *
     struct orcd_device *d = m->device;
     m->hp = p->source.hp;
     const uint64_t n_layers = m->hp.n_layers;
-    m->layers = cpu_new(host, n_layers, sizeof(*m->layers));
-    m->n_kv_heads = cpu_new(host, n_layers, sizeof(*m->n_kv_heads));
+    m->layers = plugin_alloc(host, n_layers, sizeof(*m->layers));
+    m->n_kv_heads = plugin_alloc(host, n_layers, sizeof(*m->n_kv_heads));
     const uint64_t capacity = plan_capacity(&m->hp);
     p->capacity = capacity > UINT32_MAX ? UINT32_MAX : (uint32_t)capacity;
-    p->entries = cpu_new(host, p->capacity, sizeof(*p->entries));
+    p->entries = plugin_alloc(host, p->capacity, sizeof(*p->entries));
     if (m->hp.n_experts) {
-        m->experts = cpu_new(host, n_layers * m->hp.n_experts, sizeof(*m->experts));
+        m->experts = plugin_alloc(host, n_layers * m->hp.n_experts, sizeof(*m->experts));
         if (!m->experts)
-            return cpu_error(err, ORCD_E_NOMEM, "no memory for %u experts", (unsigned)m->hp.n_experts);
+            return plugin_error(err, ORCD_E_NOMEM, "no memory for %u experts", (unsigned)m->hp.n_experts);
     }
     if (!m->layers || !m->n_kv_heads || !p->entries)
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for %u layers", (unsigned)n_layers);
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for %u layers", (unsigned)n_layers);
     int rc = plan_make(p, err);
     if (rc == 0)
         rc = buffers_new(p, err);
@@ -192,7 +192,7 @@ static int model_build(struct plan *p, struct orcd_model *m, struct orcd_error *
         return rc;
     if (mapping_new(&m->packed, host, p->packed_bytes, true, &d->ours_bytes) ||
         mapping_new(&m->vectors, host, p->vector_bytes, false, &d->ours_bytes))
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for %llu bytes of weights",
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for %llu bytes of weights",
             (unsigned long long)(p->packed_bytes + p->vector_bytes));
     m->weight_bytes = p->packed_bytes + p->vector_bytes;
     for (uint32_t i = 0; i < p->n; i++) {
@@ -217,9 +217,9 @@ int cpu_model_load(struct orcd_device *d, const struct orcd_model_source *source
     int rc = source_init(&p.source, source, err);
     if (rc)
         return rc;
-    struct orcd_model *m = cpu_new(d->host, 1, sizeof(*m));
+    struct orcd_model *m = plugin_alloc(d->host, 1, sizeof(*m));
     if (!m)
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for a model");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for a model");
     m->device = d;
     p.model = m;
     pthread_mutex_init(&p.lock, NULL);
@@ -240,11 +240,11 @@ void cpu_model_free(struct orcd_model *m)
     const struct orcd_host *host = m->device->host;
     mapping_free(&m->packed);
     mapping_free(&m->vectors);
-    cpu_free(host, m->rope.inv_freq);
-    cpu_free(host, m->rope_long.inv_freq);
-    cpu_free(host, m->rope_local.inv_freq);
-    cpu_free(host, m->experts);
-    cpu_free(host, m->n_kv_heads);
-    cpu_free(host, m->layers);
-    cpu_free(host, m);
+    plugin_free(host, m->rope.inv_freq);
+    plugin_free(host, m->rope_long.inv_freq);
+    plugin_free(host, m->rope_local.inv_freq);
+    plugin_free(host, m->experts);
+    plugin_free(host, m->n_kv_heads);
+    plugin_free(host, m->layers);
+    plugin_free(host, m);
 }

@@ -49,7 +49,7 @@ static int option_u32(
     errno = 0;
     long long n = strtoll(value, &end, 10);
     if (errno || end == value || *end || n < (long long)min || n > (long long)max)
-        return cpu_error(err, ORCD_E_INVALID, "%s: \"%.40s\" is not an integer from %u to %u", key, value,
+        return plugin_error(err, ORCD_E_INVALID, "%s: \"%.40s\" is not an integer from %u to %u", key, value,
             (unsigned)min, (unsigned)max);
     *out = (uint32_t)n;
     return 0;
@@ -58,7 +58,7 @@ static int option_u32(
 int cpu_option_set(struct cpu_options *o, const char *key, const char *value, struct orcd_error *err)
 {
     if (!value)
-        return cpu_error(err, ORCD_E_INVALID, "option %.40s has no value", key);
+        return plugin_error(err, ORCD_E_INVALID, "option %.40s has no value", key);
     if (strcmp(key, "threads") == 0)
         return option_u32(&o->threads, key, value, 0, THREADS_MAX, err);
     if (strcmp(key, "sub_batch") == 0)
@@ -66,17 +66,18 @@ int cpu_option_set(struct cpu_options *o, const char *key, const char *value, st
     if (strcmp(key, "pin") == 0) {
         bool on = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
         if (!on && strcmp(value, "false") != 0 && strcmp(value, "0") != 0)
-            return cpu_error(err, ORCD_E_INVALID, "pin: \"%.40s\" is not true or false", value);
+            return plugin_error(err, ORCD_E_INVALID, "pin: \"%.40s\" is not true or false", value);
         o->pin = on;
         return 0;
     }
     if (strcmp(key, "isa") == 0) {
         if (strlen(value) >= sizeof(o->isa))
-            return cpu_error(err, ORCD_E_INVALID, "isa: \"%.40s\" is not auto, plain, avx2 or avx512", value);
+            return plugin_error(
+                err, ORCD_E_INVALID, "isa: \"%.40s\" is not auto, plain, avx2 or avx512", value);
         strcpy(o->isa, value);
         return 0;
     }
-    return cpu_error(err, ORCD_E_NOT_FOUND, "no option \"%.40s\"", key);
+    return plugin_error(err, ORCD_E_NOT_FOUND, "no option \"%.40s\"", key);
 }
 
 void cpu_options_init(struct cpu_options *o)

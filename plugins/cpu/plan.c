@@ -9,7 +9,7 @@
 static int plan_add(struct plan *p, const struct part *w, struct plan_entry **out, struct orcd_error *err)
 {
     if (p->n == p->capacity)
-        return cpu_error(err, ORCD_E_INTERNAL, "the load plan is full at %s", w->what);
+        return plugin_error(err, ORCD_E_INTERNAL, "the load plan is full at %s", w->what);
     struct plan_entry *e = &p->entries[p->n];
     const int rc = part_tensor(&p->source, w, &e->tensor, err);
     if (rc)
@@ -23,25 +23,26 @@ static int plan_add(struct plan *p, const struct part *w, struct plan_entry **ou
 static int plan_matrix(struct plan *p, struct cpu_matrix *out, const struct part *w, struct orcd_error *err)
 {
     if (w->index < 0)
-        return cpu_error(err, ORCD_E_INVALID, "the model has no %s", w->what);
+        return plugin_error(err, ORCD_E_INVALID, "the model has no %s", w->what);
     if (w->n_cols > UINT32_MAX || w->n_rows > UINT32_MAX)
-        return cpu_error(err, ORCD_E_INVALID, "%s is too large", w->what);
+        return plugin_error(err, ORCD_E_INVALID, "%s is too large", w->what);
     struct plan_entry *e;
     const int rc = plan_add(p, w, &e, err);
     if (rc)
         return rc;
     const struct orcd_tensor *t = &e->tensor;
     if (!cpu_type_supported(t->type))
-        return cpu_error(err, ORCD_E_UNSUPPORTED, "tensor %s has type %s, which the cpu plugin does not do",
-            t->name, quant_type_find(t->type)->name);
+        return plugin_error(err, ORCD_E_UNSUPPORTED,
+            "tensor %s has type %s, which the cpu plugin does not do", t->name,
+            quant_type_find(t->type)->name);
     uint64_t bytes = cpu_matrix_bytes(t->type, e->n_rows, e->n_cols);
     if (bytes == 0)
-        return cpu_error(err, ORCD_E_INVALID, "tensor %s: %u x %u does not fit type %s", t->name,
+        return plugin_error(err, ORCD_E_INVALID, "tensor %s: %u x %u does not fit type %s", t->name,
             (unsigned)e->n_cols, (unsigned)e->n_rows, quant_type_find(t->type)->name);
     e->matrix = out;
     e->at = p->packed_bytes;
     if (__builtin_add_overflow(p->packed_bytes, bytes, &p->packed_bytes) || p->packed_bytes > PTRDIFF_MAX)
-        return cpu_error(err, ORCD_E_INVALID, "the weights are too large");
+        return plugin_error(err, ORCD_E_INVALID, "the weights are too large");
     p->file_bytes += t->bytes;
     p->n++;
     *out = (struct cpu_matrix){.type = t->type, .n_rows = e->n_rows, .n_cols = e->n_cols};
@@ -54,13 +55,13 @@ static int plan_vector(struct plan *p, const float **out, const struct part *w, 
     if (w->index < 0)
         return 0;
     if (w->n_rows > UINT32_MAX)
-        return cpu_error(err, ORCD_E_INVALID, "%s is too large", w->what);
+        return plugin_error(err, ORCD_E_INVALID, "%s is too large", w->what);
     struct plan_entry *e;
     const int rc = plan_add(p, w, &e, err);
     if (rc)
         return rc;
     if (!quant_type_find(e->tensor.type)->dequantize)
-        return cpu_error(err, ORCD_E_UNSUPPORTED, "tensor %s has type %s", e->tensor.name,
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "tensor %s has type %s", e->tensor.name,
             quant_type_find(e->tensor.type)->name);
     e->vector = out;
     e->at = p->vector_bytes;
@@ -193,7 +194,7 @@ static int plan_rope(struct plan *p, struct orcd_error *err)
     if (rc || p->model->hp.rope_scaling != ORCD_SCALING_LONGROPE)
         return rc;
     if (source_global(&p->source, ORCD_G_ROPE_LONG) < 0 || source_global(&p->source, ORCD_G_ROPE_SHORT) < 0)
-        return cpu_error(err, ORCD_E_INVALID, "the model lacks factors of its rope frequencies");
+        return plugin_error(err, ORCD_E_INVALID, "the model lacks factors of its rope frequencies");
     rc = plan_global_vector(p, &p->rope_long, ORCD_G_ROPE_LONG, n, "rope factors", err);
     if (rc == 0)
         rc = plan_global_vector(p, &p->rope_short, ORCD_G_ROPE_SHORT, n, "rope factors", err);
@@ -225,7 +226,7 @@ int plan_make(struct plan *p, struct orcd_error *err)
     if (rc == 0 && p->source.s.required_features & ORCD_F_POSITION_EMBD)
         rc = plan_matrix(p, &m->position_embd, &w, err);
     if (rc == 0 && source_global(&p->source, ORCD_G_OUTPUT_NORM) < 0)
-        rc = cpu_error(err, ORCD_E_INVALID, "the model has no output norm");
+        rc = plugin_error(err, ORCD_E_INVALID, "the model has no output norm");
     if (rc == 0)
         rc = plan_global_vector(p, &m->output_norm, ORCD_G_OUTPUT_NORM, hp->n_embd, "output norm", err);
     if (rc == 0)

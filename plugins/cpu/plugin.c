@@ -21,7 +21,7 @@ static int32_t cpu_init(struct orcd_error *err)
 {
     kernels = cpu_kernels_select(strcmp(options.isa, "plain") == 0 ? "c" : options.isa);
     if (!kernels)
-        return cpu_error(
+        return plugin_error(
             err, ORCD_E_UNSUPPORTED, "isa: this processor or build has no kernel set \"%s\"", options.isa);
     return 0;
 }
@@ -48,12 +48,12 @@ static uint32_t thread_count(void)
 static int32_t cpu_device_info(uint32_t index, struct orcd_device_info *info, struct orcd_error *err)
 {
     if (index != 0)
-        return cpu_error(
+        return plugin_error(
             err, ORCD_E_NOT_FOUND, "the cpu plugin has one device, not number %u", (unsigned)index);
     struct orcd_device_info own = {.unified_memory = 1};
     uint64_t available;
     if (sys_memory(&own.memory_bytes, &available))
-        return cpu_error(err, ORCD_E_IO, "cannot read the machine's memory size");
+        return plugin_error(err, ORCD_E_IO, "cannot read the machine's memory size");
     sys_cpu_name(own.name, sizeof(own.name));
     snprintf(own.runtime, sizeof(own.runtime), "%s, %u threads", kernels->name, (unsigned)thread_count());
     own.size = info->size < sizeof(own) ? info->size : sizeof(own);
@@ -67,23 +67,23 @@ static void cpu_device_close(struct orcd_device *d)
         return;
     cpu_leader_stop(d);
     pool_free(d->pool);
-    cpu_free(&host, d);
+    plugin_free(&host, d);
 }
 
 static int32_t cpu_device_open(uint32_t index, struct orcd_device **device, struct orcd_error *err)
 {
     if (index != 0)
-        return cpu_error(
+        return plugin_error(
             err, ORCD_E_NOT_FOUND, "the cpu plugin has one device, not number %u", (unsigned)index);
-    struct orcd_device *d = cpu_new(&host, 1, sizeof(*d));
+    struct orcd_device *d = plugin_alloc(&host, 1, sizeof(*d));
     if (!d)
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for a device");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for a device");
     d->host = &host;
     d->kernels = kernels;
     d->sub_batch = options.sub_batch;
     int rc = pool_new(&d->pool, &host, thread_count(), options.pin, err);
     if (rc) {
-        cpu_free(&host, d);
+        plugin_free(&host, d);
         return rc;
     }
     rc = cpu_leader_start(d, err);
@@ -99,7 +99,7 @@ static int32_t cpu_device_memory(struct orcd_device *d, struct orcd_memory *memo
 {
     struct orcd_memory own = {0};
     if (sys_memory(&own.total_bytes, &own.free_bytes))
-        return cpu_error(err, ORCD_E_IO, "cannot read the machine's memory");
+        return plugin_error(err, ORCD_E_IO, "cannot read the machine's memory");
     own.ours_bytes = atomic_load(&d->ours_bytes);
     own.size = memory->size < sizeof(own) ? memory->size : sizeof(own);
     memcpy(memory, &own, own.size);
@@ -159,7 +159,7 @@ static int32_t cpu_residency(struct orcd_model *m, struct orcd_residency *reside
 static int seq_free(struct orcd_ctx *ctx, uint32_t seq, struct orcd_error *err)
 {
     if (cpu_seq_busy(ctx, seq))
-        return cpu_error(err, ORCD_E_BUSY, "sequence %u has a row in flight", (unsigned)seq);
+        return plugin_error(err, ORCD_E_BUSY, "sequence %u has a row in flight", (unsigned)seq);
     return 0;
 }
 

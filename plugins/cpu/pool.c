@@ -162,7 +162,7 @@ void pool_run(struct pool *p, void (*fn)(void *arg, uint32_t thread), void *arg)
 
 int pool_thread_start(pthread_t *id, const struct orcd_host *host, void *(*main)(void *), void *arg)
 {
-    if (cpu_fault(host, "cpu.thread"))
+    if (plugin_fault(host, "cpu.thread"))
         return EAGAIN;
     sigset_t all, old;
     sigfillset(&all);
@@ -177,7 +177,7 @@ int pool_new(
 {
     struct pool *p = host->alloc(sizeof(*p), 64);
     if (!p)
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for the thread pool");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for the thread pool");
     memset(p, 0, sizeof(*p));
     p->host = host;
     p->n = n_threads;
@@ -186,7 +186,7 @@ int pool_new(
     p->threads = host->alloc(n_threads * sizeof(*p->threads), 64);
     if (!p->threads) {
         pool_free(p);
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for %u threads", (unsigned)n_threads);
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for %u threads", (unsigned)n_threads);
     }
     int rc = 0;
     for (uint32_t i = 1; i < n_threads && rc == 0; i++) {
@@ -198,7 +198,8 @@ int pool_new(
     }
     if (rc != 0) {
         pool_free(p);
-        return cpu_error(err, ORCD_E_NOMEM, "cannot start %u threads: %s", (unsigned)n_threads, strerror(rc));
+        return plugin_error(
+            err, ORCD_E_NOMEM, "cannot start %u threads: %s", (unsigned)n_threads, strerror(rc));
     }
     *out = p;
     return 0;

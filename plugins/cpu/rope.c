@@ -5,9 +5,9 @@
 static int make(struct orcd_model *m, struct cpu_rope *out, const float *freqs, const float *factors,
     struct orcd_error *err)
 {
-    out->inv_freq = cpu_new(m->device->host, m->hp.rope_dims / 2, sizeof(double));
+    out->inv_freq = plugin_alloc(m->device->host, m->hp.rope_dims / 2, sizeof(double));
     if (!out->inv_freq)
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for rope frequencies");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for rope frequencies");
     return rope_freqs(&m->hp, freqs, factors, out->inv_freq, err);
 }
 
@@ -24,8 +24,8 @@ int cpu_rope_make(struct orcd_model *m, const float *freqs, const float *factors
         rc = make(m, &m->rope_long, freqs, factors_long, err);
     if (rc || m->hp.rope_base_local <= 0)
         return rc;
-    m->rope_local.inv_freq = cpu_new(m->device->host, m->hp.rope_dims / 2, sizeof(double));
+    m->rope_local.inv_freq = plugin_alloc(m->device->host, m->hp.rope_dims / 2, sizeof(double));
     if (!m->rope_local.inv_freq)
-        return cpu_error(err, ORCD_E_NOMEM, "no memory for rope frequencies");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for rope frequencies");
     return rope_freqs_local(&m->hp, m->rope_local.inv_freq, err);
 }

@@ -44,7 +44,7 @@ static void step_run(struct orcd_ctx *ctx)
     atomic_store(&f->stop, false);
     /* Whatever was aborted until now is looked at before anything is computed. */
     atomic_store(&f->abort_seen, atomic_load(&ctx->abort_count) - 1);
-    f->error = cpu_fault(d->host, "cpu.step");
+    f->error = plugin_fault(d->host, "cpu.step");
     if (f->error == 0)
         pool_run(d->pool, forward_step, ctx);
     s->error = f->error;
@@ -99,7 +99,7 @@ int cpu_leader_start(struct orcd_device *d, struct orcd_error *err)
     pthread_cond_init(&d->wake, NULL);
     const int rc = pool_thread_start(&d->leader, d->host, leader_main, d);
     if (rc)
-        return cpu_error(err, ORCD_E_NOMEM, "cannot start the leader thread: %s", strerror(rc));
+        return plugin_error(err, ORCD_E_NOMEM, "cannot start the leader thread: %s", strerror(rc));
     d->leader_runs = true;
     return 0;
 }
@@ -135,31 +135,31 @@ static int row_take(struct orcd_ctx *ctx, const struct orcd_batch *b, uint32_t i
     if (!seq)
         return r->seq >= ctx->kv.n_seqs ? ORCD_E_INVALID : ORCD_E_NOT_FOUND;
     if (seq->submit == ctx->submits)
-        return cpu_error(err, ORCD_E_INVALID, "sequence %u has two rows", (unsigned)r->seq);
+        return plugin_error(err, ORCD_E_INVALID, "sequence %u has two rows", (unsigned)r->seq);
     seq->submit = ctx->submits;
     if (r->first_pos != seq->len)
-        return cpu_error(err, ORCD_E_INVALID, "row %u starts at %u, its sequence has %u tokens", (unsigned)i,
-            (unsigned)r->first_pos, (unsigned)seq->len);
+        return plugin_error(err, ORCD_E_INVALID, "row %u starts at %u, its sequence has %u tokens",
+            (unsigned)i, (unsigned)r->first_pos, (unsigned)seq->len);
     if (r->n_tokens == 0 || r->n_tokens > ctx->params.max_batch_tokens - s->n_tokens)
-        return cpu_error(err, ORCD_E_INVALID, "row %u has %u tokens, a step at most %u", (unsigned)i,
+        return plugin_error(err, ORCD_E_INVALID, "row %u has %u tokens, a step at most %u", (unsigned)i,
             (unsigned)r->n_tokens, (unsigned)ctx->params.max_batch_tokens);
     if (r->n_tokens > seq->reserved - seq->len)
-        return cpu_error(err, ORCD_E_INVALID, "row %u has %u tokens, its sequence room for %u", (unsigned)i,
-            (unsigned)r->n_tokens, (unsigned)(seq->reserved - seq->len));
+        return plugin_error(err, ORCD_E_INVALID, "row %u has %u tokens, its sequence room for %u",
+            (unsigned)i, (unsigned)r->n_tokens, (unsigned)(seq->reserved - seq->len));
     if (r->want > ORCD_WANT_ALL)
-        return cpu_error(err, ORCD_E_INVALID, "row %u wants %u", (unsigned)i, (unsigned)r->want);
+        return plugin_error(err, ORCD_E_INVALID, "row %u wants %u", (unsigned)i, (unsigned)r->want);
     if (r->want != ORCD_WANT_NONE && b->kind && b->kind[i] != ORCD_KIND_LOGITS)
-        return cpu_error(err, ORCD_E_UNSUPPORTED, "the cpu plugin does not sample: row %u", (unsigned)i);
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "the cpu plugin does not sample: row %u", (unsigned)i);
     const int32_t *tokens = b->tokens + b->token_start[i];
     for (uint32_t t = 0; t < r->n_tokens; t++) {
         if (tokens[t] < 0 || (uint32_t)tokens[t] >= ctx->model->hp.n_vocab)
-            return cpu_error(err, ORCD_E_INVALID, "token %d of row %u", (int)tokens[t], (unsigned)i);
+            return plugin_error(err, ORCD_E_INVALID, "token %d of row %u", (int)tokens[t], (unsigned)i);
         s->tokens[s->n_tokens + t] = tokens[t];
     }
     s->n_tokens += r->n_tokens;
     r->n_logits = r->want == ORCD_WANT_ALL ? r->n_tokens : r->want == ORCD_WANT_LAST;
     if (r->n_logits > ctx->params.max_logits - *n_logits)
-        return cpu_error(
+        return plugin_error(
             err, ORCD_E_INVALID, "more than %u positions want logits", (unsigned)ctx->params.max_logits);
     *n_logits += r->n_logits;
     r->logits_at = *at;
@@ -172,7 +172,7 @@ int cpu_submit(struct orcd_ctx *ctx, const struct orcd_batch *b, struct orcd_err
     struct orcd_device *d = ctx->device;
     struct step *s = &ctx->step;
     if (cpu_ctx_busy(ctx))
-        return cpu_error(err, ORCD_E_BUSY, "a step is in flight");
+        return plugin_error(err, ORCD_E_BUSY, "a step is in flight");
     const int wrong = batch_check(b, ctx->params.max_batch_rows, ctx->has_ticket, ctx->last_ticket, err);
     if (wrong)
         return wrong;
@@ -252,13 +252,13 @@ int cpu_wait(struct orcd_ctx *ctx, struct orcd_result *result, struct orcd_error
 {
     struct step *s = &ctx->step;
     if (!cpu_ctx_busy(ctx))
-        return cpu_error(err, ORCD_E_INVALID, "no step is in flight");
+        return plugin_error(err, ORCD_E_INVALID, "no step is in flight");
     const int wrong = result_check(result, s->n_rows, err);
     if (wrong)
         return wrong;
     cpu_step_drain(ctx);
     if (s->error)
-        return cpu_error(err, s->error, "step %llu failed", (unsigned long long)s->ticket);
+        return plugin_error(err, s->error, "step %llu failed", (unsigned long long)s->ticket);
     result->n_rows = s->n_rows;
     result->ticket = s->ticket;
     for (uint32_t i = 0; i < s->n_rows; i++)

@@ -144,7 +144,7 @@ static void result_row(struct orcd_ctx *ctx, struct step *s, struct orcd_result 
 int cuda_wait(struct orcd_ctx *ctx, struct orcd_result *result, struct orcd_error *err)
 {
     if (ctx->n_collected == ctx->n_submitted)
-        return cuda_error(err, ORCD_E_INVALID, "no step is in flight");
+        return plugin_error(err, ORCD_E_INVALID, "no step is in flight");
     const int wrong = result_check(result, ctx->steps[ctx->n_collected % CUDA_STEPS].n_rows, err);
     if (wrong)
         return wrong;
@@ -152,7 +152,7 @@ int cuda_wait(struct orcd_ctx *ctx, struct orcd_result *result, struct orcd_erro
     struct step *s = oldest(ctx);
     step_end(ctx, s);
     if (s->error)
-        return cuda_error(err, s->error, "step %llu: %s", (unsigned long long)s->ticket, s->text);
+        return plugin_error(err, s->error, "step %llu: %s", (unsigned long long)s->ticket, s->text);
     result->n_rows = s->n_rows;
     result->ticket = s->ticket;
     for (uint32_t i = 0; i < s->n_rows; i++)

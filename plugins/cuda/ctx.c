@@ -207,13 +207,13 @@ static int shape(struct orcd_ctx *ctx, struct orcd_error *err)
     /* Each sequence may leave most of its last page unused. */
     if (__builtin_add_overflow(p->kv_tokens / CK_PAGE + 1, (uint64_t)p->n_sequences, &n) ||
         n > UINT32_MAX / 2)
-        return cuda_error(
+        return plugin_error(
             err, ORCD_E_INVALID, "a KV cache of %llu tokens is too large", (unsigned long long)p->kv_tokens);
     pages->n = (uint32_t)n;
     pages->bytes = (cuda_kv_token_bytes(m) - sizeof(int32_t)) * CK_PAGE;
-    ctx->layer_kv = cuda_new(ctx->device->host, m->hp.n_layers, sizeof(*ctx->layer_kv));
+    ctx->layer_kv = plugin_alloc(ctx->device->host, m->hp.n_layers, sizeof(*ctx->layer_kv));
     if (!ctx->layer_kv)
-        return cuda_error(err, ORCD_E_NOMEM, "no memory for a context");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for a context");
     for (uint32_t i = 0; i + 1 < m->hp.n_layers; i++)
         ctx->layer_kv[i + 1] = ctx->layer_kv[i] + layer_kv_elements(m, i) * CK_PAGE;
     return 0;
@@ -223,16 +223,16 @@ static int host_side(struct orcd_ctx *ctx, struct orcd_error *err)
 {
     const struct orcd_host *host = ctx->device->host;
     const struct orcd_ctx_params *p = &ctx->params;
-    ctx->doomed = cuda_new(host, p->n_sequences, sizeof(*ctx->doomed));
+    ctx->doomed = plugin_alloc(host, p->n_sequences, sizeof(*ctx->doomed));
     bool all = ctx->doomed != NULL;
     for (uint32_t i = 0; i < CUDA_STEPS; i++) {
         struct step *s = &ctx->steps[i];
-        s->rows = cuda_new(host, p->max_batch_rows, sizeof(*s->rows));
-        s->tokens = cuda_new(host, p->max_batch_tokens, sizeof(*s->tokens));
+        s->rows = plugin_alloc(host, p->max_batch_rows, sizeof(*s->rows));
+        s->tokens = plugin_alloc(host, p->max_batch_tokens, sizeof(*s->tokens));
         all = all && s->rows && s->tokens;
     }
     if (!all)
-        return cuda_error(
+        return plugin_error(
             err, ORCD_E_NOMEM, "no memory for steps of %u tokens", (unsigned)p->max_batch_tokens);
     return pages_init(ctx, err);
 }
@@ -261,7 +261,7 @@ static int memory(struct orcd_ctx *ctx, struct orcd_error *err)
     struct carve pinned = {.align = ALIGN};
     carve_pinned(ctx, &pinned);
     if (c.overflow || pinned.overflow)
-        return cuda_error(err, ORCD_E_INVALID, "the context is too large");
+        return plugin_error(err, ORCD_E_INVALID, "the context is too large");
     int rc = cuda_need(d, ctx->device_bytes, "a context", err);
     if (rc == 0)
         rc = cuda_alloc(d, ctx->device_bytes, &ctx->device_memory, "a context", err);
@@ -331,15 +331,15 @@ static int ctx_build(struct orcd_ctx *ctx, struct orcd_error *err)
 static int check_params(const struct orcd_model *m, const struct orcd_ctx_params *p, struct orcd_error *err)
 {
     if (p->size < offsetof(struct orcd_ctx_params, max_logits) + sizeof(p->max_logits))
-        return cuda_error(err, ORCD_E_INVALID, "the context's parameters are incomplete");
+        return plugin_error(err, ORCD_E_INVALID, "the context's parameters are incomplete");
     if (p->n_sequences < 1 || p->n_sequences > CUDA_MAX_SEQUENCES || p->n_ctx < 1 || p->n_ctx > INT32_MAX ||
         p->max_batch_tokens < 1 || p->max_batch_tokens > CUDA_MAX_BATCH_TOKENS || p->max_batch_rows < 1 ||
         p->max_batch_rows > CUDA_MAX_SEQUENCES || p->kv_tokens < 1)
-        return cuda_error(err, ORCD_E_INVALID, "%u sequences of %u tokens, steps of %u rows and %u tokens",
+        return plugin_error(err, ORCD_E_INVALID, "%u sequences of %u tokens, steps of %u rows and %u tokens",
             (unsigned)p->n_sequences, (unsigned)p->n_ctx, (unsigned)p->max_batch_rows,
             (unsigned)p->max_batch_tokens);
     if (m->position_embd.n_rows && p->n_ctx > m->position_embd.n_rows)
-        return cuda_error(err, ORCD_E_INVALID, "a context of %u tokens; the model has learnt %u positions",
+        return plugin_error(err, ORCD_E_INVALID, "a context of %u tokens; the model has learnt %u positions",
             (unsigned)p->n_ctx, (unsigned)m->position_embd.n_rows);
     return 0;
 }
@@ -353,9 +353,9 @@ int cuda_ctx_new(
         rc = check_params(m, params, err);
     if (rc)
         return rc;
-    struct orcd_ctx *ctx = cuda_new(host, 1, sizeof(*ctx));
+    struct orcd_ctx *ctx = plugin_alloc(host, 1, sizeof(*ctx));
     if (!ctx)
-        return cuda_error(err, ORCD_E_NOMEM, "no memory for a context");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for a context");
     ctx->model = m;
     ctx->device = m->device;
     ctx->params = *params;
@@ -386,8 +386,8 @@ void cuda_ctx_free(struct orcd_ctx *ctx)
     for (uint32_t i = 0; i < CUDA_STEPS; i++) {
         simt_event_destroy(ctx->steps[i].begin);
         simt_event_destroy(ctx->steps[i].end);
-        cuda_drop(host, ctx->steps[i].rows);
-        cuda_drop(host, ctx->steps[i].tokens);
+        plugin_free(host, ctx->steps[i].rows);
+        plugin_free(host, ctx->steps[i].tokens);
     }
     for (int i = 0; i < CUDA_LAYERS_AHEAD; i++)
         simt_event_destroy(ctx->layer_done[i]);
@@ -396,10 +396,10 @@ void cuda_ctx_free(struct orcd_ctx *ctx)
     cuda_release(ctx->device, ctx->device_memory, ctx->device_bytes);
     simt_host_free(ctx->pinned_memory);
     pages_release(ctx);
-    cuda_drop(host, ctx->layer_kv);
-    cuda_drop(host, ctx->doomed);
+    plugin_free(host, ctx->layer_kv);
+    plugin_free(host, ctx->doomed);
     pthread_cond_destroy(&ctx->launched);
     pthread_cond_destroy(&ctx->wake);
     pthread_mutex_destroy(&ctx->lock);
-    cuda_drop(host, ctx);
+    plugin_free(host, ctx);
 }

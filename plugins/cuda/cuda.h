@@ -22,12 +22,6 @@
 #include "plugins/cuda/kernels.h"
 #include "plugins/cuda/options.h"
 
-/* Leaf helpers that are the same for both plugins. */
-#define cuda_error cpu_error
-#define cuda_new cpu_new
-#define cuda_drop cpu_free
-#define cuda_fault cpu_fault
-
 #define CUDA_MAX_SEQUENCES 4096u
 #define CUDA_MAX_BATCH_TOKENS 65536u
 #define CUDA_DECODE_ROWS 32u /* of a pass */

@@ -42,13 +42,13 @@ int cuda_failed(struct orcd_device *d, enum simt_status status, struct orcd_erro
     if (status == SIMT_DEVICE_LOST && d)
         atomic_store(&d->lost, true);
     const char *text = simt_error_text();
-    return cuda_error(err, code_of(status), "%s: %s", what, *text ? text : simt_status_name(status));
+    return plugin_error(err, code_of(status), "%s: %s", what, *text ? text : simt_status_name(status));
 }
 
 int cuda_enter(struct orcd_device *d, struct orcd_error *err)
 {
     if (atomic_load(&d->lost))
-        return cuda_error(err, ORCD_E_DEVICE_LOST, "the device is lost");
+        return plugin_error(err, ORCD_E_DEVICE_LOST, "the device is lost");
     const enum simt_status status = simt_device_use(d->info.index);
     return status == SIMT_OK ? 0 : cuda_failed(d, status, err, "selecting the device");
 }
@@ -59,7 +59,7 @@ int cuda_enter(struct orcd_device *d, struct orcd_error *err)
 static int no_devices(enum simt_status status, struct orcd_error *err)
 {
     if (status == SIMT_NO_DRIVER || status == SIMT_NO_DEVICE)
-        return cuda_error(err, ORCD_E_NOT_FOUND, "%s: plugin.name cpu runs without one",
+        return plugin_error(err, ORCD_E_NOT_FOUND, "%s: plugin.name cpu runs without one",
             status == SIMT_NO_DRIVER ? "no NVIDIA driver, or one too old for this build" : "no CUDA device");
     return cuda_failed(NULL, status, err, "counting CUDA devices");
 }
@@ -81,7 +81,7 @@ static int device_get(uint32_t index, struct simt_device *out, struct orcd_error
     if (rc)
         return rc;
     if (index >= n)
-        return cuda_error(
+        return plugin_error(
             err, ORCD_E_NOT_FOUND, "there is no CUDA device %u, only %u", (unsigned)index, (unsigned)n);
     const enum simt_status status = simt_device_get((int)index, out);
     return status == SIMT_OK ? 0 : cuda_failed(NULL, status, err, "asking for a device's properties");
@@ -127,9 +127,9 @@ int cuda_device_open(const struct orcd_host *host, const struct cuda_options *o,
     int rc = device_get(index, &dev, err);
     if (rc)
         return rc;
-    struct orcd_device *d = cuda_new(host, 1, sizeof(*d));
+    struct orcd_device *d = plugin_alloc(host, 1, sizeof(*d));
     if (!d)
-        return cuda_error(err, ORCD_E_NOMEM, "no memory for a device");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for a device");
     d->host = host;
     d->options = *o;
     d->info = dev;
@@ -139,7 +139,7 @@ int cuda_device_open(const struct orcd_host *host, const struct cuda_options *o,
     if (rc == 0)
         rc = cuda_need(d, 0, "nothing", err); /* notes what is free */
     if (rc) {
-        cuda_drop(host, d);
+        plugin_free(host, d);
         return rc;
     }
     *out = d;
@@ -149,7 +149,7 @@ int cuda_device_open(const struct orcd_host *host, const struct cuda_options *o,
 void cuda_device_close(struct orcd_device *d)
 {
     if (d)
-        cuda_drop(d->host, d);
+        plugin_free(d->host, d);
 }
 
 /* ------------------------------------------------------------------ memory */
@@ -174,7 +174,7 @@ int cuda_need(struct orcd_device *d, uint64_t bytes, const char *what, struct or
     if (__builtin_add_overflow(bytes, (uint64_t)d->options.reserve_mb << 20, &required))
         required = UINT64_MAX;
     if (required > available)
-        return cuda_error(err, ORCD_E_DEVICE_MEMORY,
+        return plugin_error(err, ORCD_E_DEVICE_MEMORY,
             "INSUFFICIENT_VRAM: %s: required %llu bytes (%u MiB of them to stay free), available %llu", what,
             (unsigned long long)required, (unsigned)d->options.reserve_mb, (unsigned long long)available);
     return 0;
@@ -182,9 +182,9 @@ int cuda_need(struct orcd_device *d, uint64_t bytes, const char *what, struct or
 
 int cuda_alloc(struct orcd_device *d, uint64_t bytes, void **out, const char *what, struct orcd_error *err)
 {
-    const int rc = cuda_fault(d->host, "cuda.alloc");
+    const int rc = plugin_fault(d->host, "cuda.alloc");
     if (rc)
-        return cuda_error(err, rc, "%s: injected", what);
+        return plugin_error(err, rc, "%s: injected", what);
     const enum simt_status status = simt_malloc(out, bytes);
     if (status != SIMT_OK)
         return cuda_failed(d, status, err, what);

@@ -50,7 +50,7 @@ int launcher_start(struct orcd_ctx *ctx, struct orcd_error *err)
 {
     /* Signals are the host's business. */
     sigset_t all, old;
-    int rc = cuda_fault(ctx->device->host, "cuda.thread");
+    int rc = plugin_fault(ctx->device->host, "cuda.thread");
     if (rc == 0) {
         sigfillset(&all);
         pthread_sigmask(SIG_BLOCK, &all, &old);
@@ -58,7 +58,7 @@ int launcher_start(struct orcd_ctx *ctx, struct orcd_error *err)
         pthread_sigmask(SIG_SETMASK, &old, NULL);
     }
     if (rc)
-        return cuda_error(err, ORCD_E_NOMEM, "cannot start the launcher thread");
+        return plugin_error(err, ORCD_E_NOMEM, "cannot start the launcher thread");
     ctx->launcher_runs = true;
     return 0;
 }

@@ -97,7 +97,7 @@ static int read_piece(struct loader *l, const struct piece *p, void *to, struct 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return cuda_error(err, ORCD_E_IO, "reading tensor %s: %s", t->name,
+            return plugin_error(err, ORCD_E_IO, "reading tensor %s: %s", t->name,
                 n < 0 ? strerror(errno) : "its file is cut short");
         done += (uint64_t)n;
     }
@@ -218,9 +218,9 @@ static void reader_free(struct loader *l, struct reader *r)
 
 static int readers_make(struct loader *l, struct orcd_error *err)
 {
-    l->readers = cuda_new(l->plan->host, l->n_readers, sizeof(*l->readers));
+    l->readers = plugin_alloc(l->plan->host, l->n_readers, sizeof(*l->readers));
     if (!l->readers)
-        return cuda_error(err, ORCD_E_NOMEM, "no memory for %u readers", (unsigned)l->n_readers);
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for %u readers", (unsigned)l->n_readers);
     int rc = 0;
     for (uint32_t i = 0; i < l->n_readers && rc == 0; i++)
         rc = reader_make(l, &l->readers[i], err);
@@ -243,9 +243,9 @@ static void readers_run(struct loader *l)
 static int files_take(struct loader *l, struct orcd_error *err)
 {
     const struct source *s = &l->plan->source;
-    l->files = cuda_new(l->plan->host, s->s.n_files, sizeof(*l->files));
+    l->files = plugin_alloc(l->plan->host, s->s.n_files, sizeof(*l->files));
     if (!l->files)
-        return cuda_error(err, ORCD_E_NOMEM, "no memory for %u files", (unsigned)s->s.n_files);
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for %u files", (unsigned)s->s.n_files);
     int rc = 0;
     for (uint32_t i = 0; i < s->s.n_files && rc == 0; i++)
         rc = source_file(s, i, &l->files[i], err);
@@ -256,8 +256,8 @@ static void loader_release(struct loader *l)
 {
     for (uint32_t i = 0; l->readers && i < l->n_readers; i++)
         reader_free(l, &l->readers[i]);
-    cuda_drop(l->plan->host, l->readers);
-    cuda_drop(l->plan->host, l->files);
+    plugin_free(l->plan->host, l->readers);
+    plugin_free(l->plan->host, l->files);
     pthread_mutex_destroy(&l->lock);
 }
 
@@ -265,7 +265,7 @@ static int loader_run(struct loader *l, struct orcd_error *err)
 {
     const struct orcd_host *host = l->plan->host;
     if (host->progress && host->progress(0, l->plan->file_bytes))
-        return cuda_error(err, ORCD_E_STOPPED, "the load was stopped");
+        return plugin_error(err, ORCD_E_STOPPED, "the load was stopped");
     int rc = files_take(l, err);
     if (rc == 0)
         rc = readers_make(l, err);
@@ -273,9 +273,9 @@ static int loader_run(struct loader *l, struct orcd_error *err)
         return rc;
     readers_run(l);
     if (l->error.code)
-        return cuda_error(err, l->error.code, "%s", l->error.msg);
+        return plugin_error(err, l->error.code, "%s", l->error.msg);
     if (host->progress && host->progress(l->plan->file_bytes, l->plan->file_bytes))
-        return cuda_error(err, ORCD_E_STOPPED, "the load was stopped");
+        return plugin_error(err, ORCD_E_STOPPED, "the load was stopped");
     return 0;
 }
 

@@ -40,9 +40,9 @@ static int weights_make(struct plan *p, struct orcd_model *m, struct orcd_error 
 static int frequencies(
     struct plan *p, struct orcd_model *m, const float *factors, double **out, struct orcd_error *err)
 {
-    *out = cuda_new(p->host, m->hp.rope_dims / 2, sizeof(double));
+    *out = plugin_alloc(p->host, m->hp.rope_dims / 2, sizeof(double));
     if (!*out)
-        return cuda_error(err, ORCD_E_NOMEM, "no memory for rope frequencies");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for rope frequencies");
     return rope_freqs(&m->hp, p->rope_freqs, factors, *out, err);
 }
 
@@ -58,9 +58,9 @@ static int rope_make(struct plan *p, struct orcd_model *m, struct orcd_error *er
         rc = frequencies(p, m, p->rope_long, &m->inv_freq_long, err);
     if (rc || m->hp.rope_base_local <= 0)
         return rc;
-    m->inv_freq_local = cuda_new(p->host, m->hp.rope_dims / 2, sizeof(double));
+    m->inv_freq_local = plugin_alloc(p->host, m->hp.rope_dims / 2, sizeof(double));
     if (!m->inv_freq_local)
-        return cuda_error(err, ORCD_E_NOMEM, "no memory for rope frequencies");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for rope frequencies");
     return rope_freqs_local(&m->hp, m->inv_freq_local, err);
 }
 
@@ -74,9 +74,9 @@ static int model_build(struct plan *p, struct orcd_model *m, struct orcd_error *
     struct orcd_device *d = m->device;
     const uint64_t start = p->host->now_ns();
     m->hp = p->source.hp;
-    m->layers = cuda_new(p->host, m->hp.n_layers, sizeof(*m->layers));
+    m->layers = plugin_alloc(p->host, m->hp.n_layers, sizeof(*m->layers));
     if (!m->layers)
-        return cuda_error(err, ORCD_E_NOMEM, "no memory for %u layers", (unsigned)m->hp.n_layers);
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for %u layers", (unsigned)m->hp.n_layers);
     int rc = plan_make(p, err);
     if (rc)
         return rc;
@@ -110,9 +110,9 @@ int cuda_model_load(struct orcd_device *d, const struct orcd_model_source *sourc
         rc = source_init(&p.source, source, err);
     if (rc)
         return rc;
-    struct orcd_model *m = cuda_new(d->host, 1, sizeof(*m));
+    struct orcd_model *m = plugin_alloc(d->host, 1, sizeof(*m));
     if (!m)
-        return cuda_error(err, ORCD_E_NOMEM, "no memory for a model");
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for a model");
     m->device = d;
     p.model = m;
     rc = model_build(&p, m, err);
@@ -132,11 +132,11 @@ void cuda_model_free(struct orcd_model *m)
     const struct orcd_host *host = m->device->host;
     simt_device_use(m->device->info.index);
     cuda_release(m->device, m->weights, m->weight_bytes);
-    cuda_drop(host, m->inv_freq);
-    cuda_drop(host, m->inv_freq_long);
-    cuda_drop(host, m->inv_freq_local);
-    cuda_drop(host, m->layers);
-    cuda_drop(host, m);
+    plugin_free(host, m->inv_freq);
+    plugin_free(host, m->inv_freq_long);
+    plugin_free(host, m->inv_freq_local);
+    plugin_free(host, m->layers);
+    plugin_free(host, m);
 }
 
 int cuda_residency(struct orcd_model *m, struct orcd_residency *out, struct orcd_error *err)
@@ -159,7 +159,7 @@ int cuda_residency(struct orcd_model *m, struct orcd_residency *out, struct orcd
             own.host_pointers++;
     }
     if (rc && rc != ORCD_E_DEVICE_LOST)
-        return cuda_error(err, rc, "%s", why.msg);
+        return plugin_error(err, rc, "%s", why.msg);
     own.device_lost = rc != 0;
     if (own.host_pointers || own.device_lost)
         own.resident_bytes = 0;

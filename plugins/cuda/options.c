@@ -41,8 +41,8 @@ static int set_u32(uint32_t *out, const struct orcd_option *row, const char *val
     errno = 0;
     const long long n = strtoll(value, &end, 10);
     if (errno || end == value || *end || n < (long long)row->min || n > (long long)row->max)
-        return cpu_error(err, ORCD_E_INVALID, "%s: \"%.40s\" is not an integer from %lld to %lld", row->name,
-            value, (long long)row->min, (long long)row->max);
+        return plugin_error(err, ORCD_E_INVALID, "%s: \"%.40s\" is not an integer from %lld to %lld",
+            row->name, value, (long long)row->min, (long long)row->max);
     *out = (uint32_t)n;
     return 0;
 }
@@ -51,7 +51,7 @@ static int set_bool(bool *out, const struct orcd_option *row, const char *value,
 {
     const bool on = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
     if (!on && strcmp(value, "false") != 0 && strcmp(value, "0") != 0)
-        return cpu_error(err, ORCD_E_INVALID, "%s: \"%.40s\" is not true or false", row->name, value);
+        return plugin_error(err, ORCD_E_INVALID, "%s: \"%.40s\" is not true or false", row->name, value);
     *out = on;
     return 0;
 }
@@ -66,14 +66,14 @@ int cuda_option_set(struct cuda_options *o, const char *key, const char *value, 
         sizeof(field) / sizeof(field[0]) == sizeof(cuda_option_table) / sizeof(cuda_option_table[0]),
         "a field for each option");
     if (!value)
-        return cpu_error(err, ORCD_E_INVALID, "option %.40s has no value", key);
+        return plugin_error(err, ORCD_E_INVALID, "option %.40s has no value", key);
     for (uint32_t i = 0; i < cuda_option_count; i++) {
         const struct orcd_option *row = &cuda_option_table[i];
         if (strcmp(key, row->name) == 0)
             return row->type == ORCD_OPT_INT ? set_u32(field[i], row, value, err)
                                              : set_bool(field[i], row, value, err);
     }
-    return cpu_error(err, ORCD_E_NOT_FOUND, "no option \"%.40s\"", key);
+    return plugin_error(err, ORCD_E_NOT_FOUND, "no option \"%.40s\"", key);
 }
 
 void cuda_options_init(struct cuda_options *o)

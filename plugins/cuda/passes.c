@@ -17,7 +17,7 @@ static int failed(struct orcd_ctx *ctx, struct step *s, enum simt_status status)
 
 static int injected(struct orcd_ctx *ctx, struct step *s, const char *point)
 {
-    const int rc = cuda_fault(ctx->device->host, point);
+    const int rc = plugin_fault(ctx->device->host, point);
     if (rc)
         strcpy(s->text, "injected");
     return rc;
@@ -241,7 +241,7 @@ static int prefill(struct orcd_ctx *ctx, struct step *s)
         more = more || s->rows[i].n_tokens > 1;
     if (!more)
         return 0;
-    struct share *shares = cuda_new(ctx->device->host, ctx->params.max_batch_rows, sizeof(*shares));
+    struct share *shares = plugin_alloc(ctx->device->host, ctx->params.max_batch_rows, sizeof(*shares));
     if (!shares) {
         strcpy(s->text, "no memory for a slice");
         return ORCD_E_NOMEM;
@@ -249,7 +249,7 @@ static int prefill(struct orcd_ctx *ctx, struct step *s)
     int rc = 0;
     while (more && rc == 0)
         rc = slice_run(ctx, s, shares, &more);
-    cuda_drop(ctx->device->host, shares);
+    plugin_free(ctx->device->host, shares);
     return rc;
 }
 

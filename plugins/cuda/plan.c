@@ -10,7 +10,7 @@
 static int plan_add(struct plan *p, const struct part *w, struct plan_entry **out, struct orcd_error *err)
 {
     if (p->n == p->capacity)
-        return cuda_error(err, ORCD_E_INTERNAL, "the load plan is full at %s", w->what);
+        return plugin_error(err, ORCD_E_INTERNAL, "the load plan is full at %s", w->what);
     struct plan_entry *e = &p->entries[p->n];
     struct orcd_tensor t;
     const int rc = part_tensor(&p->source, w, &t, err);
@@ -28,14 +28,14 @@ static int plan_place(struct plan *p, struct plan_entry *e, uint64_t bytes, stru
 {
     e->at = p->bytes;
     if (__builtin_add_overflow(p->bytes, bytes, &p->bytes) || p->bytes > PTRDIFF_MAX)
-        return cuda_error(err, ORCD_E_INVALID, "the weights are too large");
+        return plugin_error(err, ORCD_E_INVALID, "the weights are too large");
     return 0;
 }
 
 static int plan_matrix(struct plan *p, struct ck_matrix *out, const struct part *w, struct orcd_error *err)
 {
     if (w->index < 0)
-        return cuda_error(err, ORCD_E_INVALID, "the model has no %s", w->what);
+        return plugin_error(err, ORCD_E_INVALID, "the model has no %s", w->what);
     struct plan_entry *e;
     const int rc = plan_add(p, w, &e, err);
     if (rc)
@@ -43,7 +43,7 @@ static int plan_matrix(struct plan *p, struct ck_matrix *out, const struct part 
     struct ck_layout layout;
     const struct orcd_tensor *t = &e->tensor;
     if (!ck_matrix_layout(t->type, e->n_rows, e->n_cols, &layout))
-        return cuda_error(err, ORCD_E_UNSUPPORTED, "tensor %s: %llu x %llu of type %s is not done here",
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "tensor %s: %llu x %llu of type %s is not done here",
             t->name, (unsigned long long)e->n_cols, (unsigned long long)e->n_rows,
             quant_type_find(t->type)->name);
     e->matrix = out;
@@ -58,14 +58,14 @@ static int plan_floats(struct plan *p, const struct part *w, struct plan_entry *
     if (w->index < 0)
         return 0;
     if (w->n_rows > UINT32_MAX)
-        return cuda_error(err, ORCD_E_INVALID, "%s is too large", w->what);
+        return plugin_error(err, ORCD_E_INVALID, "%s is too large", w->what);
     const int rc = plan_add(p, w, out, err);
     if (rc)
         return rc;
     const struct orcd_tensor *t = &(*out)->tensor;
     const struct quant_type *type = quant_type_find(t->type);
     if (!type->dequantize || type->block_elems != 1)
-        return cuda_error(err, ORCD_E_UNSUPPORTED, "tensor %s has type %s", t->name, type->name);
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "tensor %s has type %s", t->name, type->name);
     return 0;
 }
 
@@ -89,8 +89,8 @@ static int plan_host(struct plan *p, float **out, enum orcd_global_role role, ui
     const int rc = plan_floats(p, &w, &e, err);
     if (rc || !e)
         return rc;
-    *out = e->host = cuda_new(p->host, n, sizeof(float));
-    return *out ? 0 : cuda_error(err, ORCD_E_NOMEM, "no memory for %s", what);
+    *out = e->host = plugin_alloc(p->host, n, sizeof(float));
+    return *out ? 0 : plugin_error(err, ORCD_E_NOMEM, "no memory for %s", what);
 }
 
 /* What becomes of a layer's parts, in tables that end with NULL; no table is an empty one. */
@@ -201,7 +201,7 @@ static int plan_layer(struct plan *p, uint32_t i, struct orcd_error *err)
     if (rc)
         return rc;
     if (l->has_experts && l->ffn_post_norm)
-        return cuda_error(err, ORCD_E_UNSUPPORTED, "layer %u: a norm behind experts", (unsigned)i);
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "layer %u: a norm behind experts", (unsigned)i);
     const struct ck_matrix *const expanded[] = {&l->q, &l->k, &l->v, &l->out, &l->gate, &l->up, &l->down};
     for (int j = 0; j < (l->has_experts ? 4 : 7); j++)
         note_expanded(m, expanded[j]);
@@ -215,7 +215,7 @@ static int plan_rope(struct plan *p, struct orcd_error *err)
     if (rc || p->model->hp.rope_scaling != ORCD_SCALING_LONGROPE)
         return rc;
     if (source_global(&p->source, ORCD_G_ROPE_LONG) < 0 || source_global(&p->source, ORCD_G_ROPE_SHORT) < 0)
-        return cuda_error(err, ORCD_E_INVALID, "the model lacks factors of its rope frequencies");
+        return plugin_error(err, ORCD_E_INVALID, "the model lacks factors of its rope frequencies");
     rc = plan_host(p, &p->rope_long, ORCD_G_ROPE_LONG, n, "rope factors", err);
     return rc == 0 ? plan_host(p, &p->rope_short, ORCD_G_ROPE_SHORT, n, "rope factors", err) : rc;
 }
@@ -237,7 +237,7 @@ static int plan_globals(struct plan *p, struct orcd_error *err)
         rc = plan_matrix(p, &m->position_embd, &w, err);
     w = part_vector(source_global(&p->source, ORCD_G_OUTPUT_NORM), hp->n_embd, "output norm");
     if (rc == 0 && w.index < 0)
-        rc = cuda_error(err, ORCD_E_INVALID, "the model has no output norm");
+        rc = plugin_error(err, ORCD_E_INVALID, "the model has no output norm");
     if (rc == 0)
         rc = plan_vector(p, &m->output_norm, &w, err);
     w = part_vector(source_global(&p->source, ORCD_G_OUTPUT_NORM_B), hp->n_embd, "output norm's bias");
@@ -252,12 +252,12 @@ int plan_make(struct plan *p, struct orcd_error *err)
     const struct orcd_hparams *hp = &m->hp;
     const uint64_t most = hp->n_layers * (uint64_t)(MATRICES_PER_LAYER + VECTORS_PER_LAYER) + GLOBALS;
     if (hp->n_experts_used > CK_MAX_USED || hp->n_experts > CK_MAX_EXPERTS)
-        return cuda_error(err, ORCD_E_UNSUPPORTED, "%u of %u experts a token; at most %u of %u are done",
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "%u of %u experts a token; at most %u of %u are done",
             (unsigned)hp->n_experts_used, (unsigned)hp->n_experts, CK_MAX_USED, CK_MAX_EXPERTS);
     p->capacity = (uint32_t)most; /* layers are at most 2^20 */
-    p->entries = cuda_new(p->host, most, sizeof(*p->entries));
+    p->entries = plugin_alloc(p->host, most, sizeof(*p->entries));
     if (!p->entries)
-        return cuda_error(err, ORCD_E_NOMEM, "no memory for the plan of %u layers", (unsigned)hp->n_layers);
+        return plugin_error(err, ORCD_E_NOMEM, "no memory for the plan of %u layers", (unsigned)hp->n_layers);
     int rc = 0;
     for (uint32_t i = 0; i < hp->n_layers && rc == 0; i++)
         rc = plan_layer(p, i, err);
@@ -266,8 +266,8 @@ int plan_make(struct plan *p, struct orcd_error *err)
 
 void plan_release(struct plan *p)
 {
-    cuda_drop(p->host, p->rope_freqs);
-    cuda_drop(p->host, p->rope_long);
-    cuda_drop(p->host, p->rope_short);
-    cuda_drop(p->host, p->entries);
+    plugin_free(p->host, p->rope_freqs);
+    plugin_free(p->host, p->rope_long);
+    plugin_free(p->host, p->rope_short);
+    plugin_free(p->host, p->entries);
 }

@@ -15,10 +15,11 @@ int pages_init(struct orcd_ctx *ctx, struct orcd_error *err)
 {
     const struct orcd_host *host = ctx->device->host;
     struct pages *p = &ctx->pages;
-    p->free = cuda_new(host, p->n, sizeof(*p->free));
-    ctx->seqs = cuda_new(host, ctx->params.n_sequences, sizeof(*ctx->seqs));
+    p->free = plugin_alloc(host, p->n, sizeof(*p->free));
+    ctx->seqs = plugin_alloc(host, ctx->params.n_sequences, sizeof(*ctx->seqs));
     if (!p->free || !ctx->seqs)
-        return cuda_error(err, ORCD_E_NOMEM, "no memory for %u sequences", (unsigned)ctx->params.n_sequences);
+        return plugin_error(
+            err, ORCD_E_NOMEM, "no memory for %u sequences", (unsigned)ctx->params.n_sequences);
     for (uint32_t i = 0; i < p->n; i++)
         p->free[i] = p->n - 1 - i;
     p->n_free = p->n;
@@ -27,17 +28,17 @@ int pages_init(struct orcd_ctx *ctx, struct orcd_error *err)
 
 void pages_release(struct orcd_ctx *ctx)
 {
-    cuda_drop(ctx->device->host, ctx->pages.free);
-    cuda_drop(ctx->device->host, ctx->seqs);
+    plugin_free(ctx->device->host, ctx->pages.free);
+    plugin_free(ctx->device->host, ctx->seqs);
 }
 
 static int seq_idle(struct orcd_ctx *ctx, uint32_t seq, struct cuda_seq **out, struct orcd_error *err)
 {
     if (seq >= ctx->params.n_sequences)
-        return cuda_error(
+        return plugin_error(
             err, ORCD_E_INVALID, "sequence %u of %u", (unsigned)seq, (unsigned)ctx->params.n_sequences);
     if (ctx->seqs[seq].in_flight)
-        return cuda_error(err, ORCD_E_BUSY, "sequence %u has a row in flight", (unsigned)seq);
+        return plugin_error(err, ORCD_E_BUSY, "sequence %u has a row in flight", (unsigned)seq);
     *out = &ctx->seqs[seq];
     return 0;
 }
@@ -46,7 +47,7 @@ static int seq_get(struct orcd_ctx *ctx, uint32_t seq, struct cuda_seq **out, st
 {
     const int rc = seq_idle(ctx, seq, out, err);
     if (rc == 0 && !(*out)->open)
-        return cuda_error(err, ORCD_E_NOT_FOUND, "sequence %u is not open", (unsigned)seq);
+        return plugin_error(err, ORCD_E_NOT_FOUND, "sequence %u is not open", (unsigned)seq);
     return rc;
 }
 
@@ -56,11 +57,11 @@ static int set_reserved(struct orcd_ctx *ctx, uint32_t seq, uint32_t max_tokens,
     struct cuda_seq *s = &ctx->seqs[seq];
     uint32_t *table = ctx->table + (uint64_t)seq * p->per_seq;
     if (max_tokens > ctx->params.n_ctx)
-        return cuda_error(err, ORCD_E_INVALID, "%u tokens are more than the context's %u",
+        return plugin_error(err, ORCD_E_INVALID, "%u tokens are more than the context's %u",
             (unsigned)max_tokens, (unsigned)ctx->params.n_ctx);
     const uint64_t others = p->tokens_reserved - s->reserved;
     if (max_tokens > p->tokens - others)
-        return cuda_error(err, ORCD_E_OUT_OF_KV, "%u tokens wanted, %llu of %llu are free",
+        return plugin_error(err, ORCD_E_OUT_OF_KV, "%u tokens wanted, %llu of %llu are free",
             (unsigned)max_tokens, (unsigned long long)(p->tokens - others), (unsigned long long)p->tokens);
     const uint32_t want = pages_for(max_tokens);
     s->table_changed = s->table_changed || want > s->n_pages;
@@ -79,7 +80,7 @@ int cuda_seq_open(struct orcd_ctx *ctx, uint32_t seq, uint32_t max_tokens, struc
     struct cuda_seq *s = NULL;
     int rc = seq_idle(ctx, seq, &s, err);
     if (rc == 0 && s->open)
-        rc = cuda_error(err, ORCD_E_INVALID, "sequence %u is open already", (unsigned)seq);
+        rc = plugin_error(err, ORCD_E_INVALID, "sequence %u is open already", (unsigned)seq);
     if (rc == 0)
         rc = set_reserved(ctx, seq, max_tokens, err);
     if (rc)
@@ -97,7 +98,7 @@ int cuda_seq_reserve(struct orcd_ctx *ctx, uint32_t seq, uint32_t max_tokens, st
     if (rc)
         return rc;
     if (max_tokens < s->len)
-        return cuda_error(err, ORCD_E_INVALID, "sequence %u holds %u tokens, more than %u", (unsigned)seq,
+        return plugin_error(err, ORCD_E_INVALID, "sequence %u holds %u tokens, more than %u", (unsigned)seq,
             (unsigned)s->len, (unsigned)max_tokens);
     return set_reserved(ctx, seq, max_tokens, err);
 }
@@ -144,15 +145,15 @@ static int sampler_check(const struct orcd_sampler *x, struct orcd_error *err)
 {
     const uint32_t known = ORCD_S_TOP_K | ORCD_S_TOP_P | ORCD_S_MIN_P | ORCD_S_REPETITION | ORCD_S_COUNTS;
     if (x->size < offsetof(struct orcd_sampler, reserved))
-        return cuda_error(err, ORCD_E_INVALID, "a sampler of %u bytes", (unsigned)x->size);
+        return plugin_error(err, ORCD_E_INVALID, "a sampler of %u bytes", (unsigned)x->size);
     if (x->required_features & ~known)
-        return cuda_error(err, ORCD_E_UNSUPPORTED, "the device does not do the sampling rules 0x%x",
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "the device does not do the sampling rules 0x%x",
             (unsigned)(x->required_features & ~known));
     if (x->n_bias)
-        return cuda_error(err, ORCD_E_UNSUPPORTED, "the device does not do biases");
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "the device does not do biases");
     if (!isfinite(x->temperature) || x->temperature < 0 || !isfinite(x->top_p) || !isfinite(x->min_p) ||
         !isfinite(x->repetition_penalty) || !isfinite(x->frequency_penalty) || !isfinite(x->presence_penalty))
-        return cuda_error(err, ORCD_E_INVALID, "a sampling parameter is not a number");
+        return plugin_error(err, ORCD_E_INVALID, "a sampling parameter is not a number");
     return 0;
 }
 
@@ -160,7 +161,7 @@ int cuda_seq_sampler(struct orcd_ctx *ctx, uint32_t seq, const struct orcd_sampl
 {
     struct cuda_seq *s = NULL;
     if (!ctx->device->options.sampling)
-        return cuda_error(err, ORCD_E_UNSUPPORTED, "option sampling is off");
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "option sampling is off");
     int rc = seq_get(ctx, seq, &s, err);
     if (rc == 0 && x)
         rc = sampler_check(x, err);

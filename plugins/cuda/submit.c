@@ -8,21 +8,21 @@
 static int row_seq(struct orcd_ctx *ctx, const struct step_row *r, uint32_t i, struct orcd_error *err)
 {
     if (r->seq >= ctx->params.n_sequences)
-        return cuda_error(
+        return plugin_error(
             err, ORCD_E_INVALID, "sequence %u of %u", (unsigned)r->seq, (unsigned)ctx->params.n_sequences);
     struct cuda_seq *seq = &ctx->seqs[r->seq];
     if (!seq->open)
-        return cuda_error(err, ORCD_E_NOT_FOUND, "sequence %u is not open", (unsigned)r->seq);
+        return plugin_error(err, ORCD_E_NOT_FOUND, "sequence %u is not open", (unsigned)r->seq);
     if (seq->submit == ctx->submits)
-        return cuda_error(err, ORCD_E_INVALID, "sequence %u has two rows", (unsigned)r->seq);
+        return plugin_error(err, ORCD_E_INVALID, "sequence %u has two rows", (unsigned)r->seq);
     seq->submit = ctx->submits;
     const uint32_t len = seq->in_flight ? seq->planned : seq->len;
     if (r->first_pos != len)
-        return cuda_error(err, ORCD_E_INVALID, "row %u starts at %u, its sequence has %u tokens", (unsigned)i,
-            (unsigned)r->first_pos, (unsigned)len);
+        return plugin_error(err, ORCD_E_INVALID, "row %u starts at %u, its sequence has %u tokens",
+            (unsigned)i, (unsigned)r->first_pos, (unsigned)len);
     if (r->n_tokens > seq->reserved - len)
-        return cuda_error(err, ORCD_E_INVALID, "row %u has %u tokens, its sequence room for %u", (unsigned)i,
-            (unsigned)r->n_tokens, (unsigned)(seq->reserved - len));
+        return plugin_error(err, ORCD_E_INVALID, "row %u has %u tokens, its sequence room for %u",
+            (unsigned)i, (unsigned)r->n_tokens, (unsigned)(seq->reserved - len));
     return 0;
 }
 
@@ -30,27 +30,27 @@ static int row_outputs(struct orcd_ctx *ctx, const struct orcd_batch *b, struct 
     uint32_t *n_logits, uint64_t *at, struct orcd_error *err)
 {
     if (r->want > ORCD_WANT_ALL || r->kind > ORCD_KIND_TOP_LOGPROBS)
-        return cuda_error(err, ORCD_E_INVALID, "row %u wants %u of kind %u", (unsigned)i, (unsigned)r->want,
+        return plugin_error(err, ORCD_E_INVALID, "row %u wants %u of kind %u", (unsigned)i, (unsigned)r->want,
             (unsigned)r->kind);
     if (r->want == ORCD_WANT_NONE)
         return 0;
     if (r->kind != ORCD_KIND_LOGITS && !ctx->device->options.sampling)
-        return cuda_error(err, ORCD_E_UNSUPPORTED, "row %u: option sampling is off", (unsigned)i);
+        return plugin_error(err, ORCD_E_UNSUPPORTED, "row %u: option sampling is off", (unsigned)i);
     if (r->kind != ORCD_KIND_LOGITS && r->want != ORCD_WANT_LAST)
-        return cuda_error(
+        return plugin_error(
             err, ORCD_E_UNSUPPORTED, "row %u: tokens and logprobs of the last position only", (unsigned)i);
     if (r->kind == ORCD_KIND_TOKEN && !ctx->seqs[r->seq].has_sampler)
-        return cuda_error(
+        return plugin_error(
             err, ORCD_E_INVALID, "row %u: sequence %u has no sampler", (unsigned)i, (unsigned)r->seq);
     if (r->kind == ORCD_KIND_TOP_LOGPROBS) {
         r->top_n = HAS_FIELD(b, top_n) && b->top_n ? b->top_n[i] : 0;
         if (r->top_n < 1 || r->top_n > CK_MAX_TOP || r->top_n > ctx->model->hp.n_vocab)
-            return cuda_error(err, ORCD_E_INVALID, "row %u: %u logprobs, at most %u are given", (unsigned)i,
+            return plugin_error(err, ORCD_E_INVALID, "row %u: %u logprobs, at most %u are given", (unsigned)i,
                 (unsigned)r->top_n, CK_MAX_TOP);
     }
     r->n_logits = r->want == ORCD_WANT_ALL ? r->n_tokens : 1;
     if (r->n_logits > ctx->params.max_logits - *n_logits)
-        return cuda_error(
+        return plugin_error(
             err, ORCD_E_INVALID, "more than %u positions want logits", (unsigned)ctx->params.max_logits);
     *n_logits += r->n_logits;
     r->logits_at = *at;
@@ -63,16 +63,16 @@ static int row_tokens(struct orcd_ctx *ctx, const struct orcd_batch *b, struct s
     uint32_t i, struct orcd_error *err)
 {
     if (r->n_tokens == 0 || r->n_tokens > ctx->params.max_batch_tokens - s->n_tokens)
-        return cuda_error(err, ORCD_E_INVALID, "row %u has %u tokens, a step at most %u", (unsigned)i,
+        return plugin_error(err, ORCD_E_INVALID, "row %u has %u tokens, a step at most %u", (unsigned)i,
             (unsigned)r->n_tokens, (unsigned)ctx->params.max_batch_tokens);
     const int32_t *tokens = b->tokens + b->token_start[i];
     for (uint32_t t = 0; t < r->n_tokens; t++) {
         const bool chained = t == 0 && tokens[t] == ORCD_TOKEN_CHAINED;
         if (chained && !ctx->seqs[r->seq].chains)
-            return cuda_error(
+            return plugin_error(
                 err, ORCD_E_INVALID, "row %u is chained to a token that was not drawn here", (unsigned)i);
         if (!chained && (tokens[t] < 0 || (uint32_t)tokens[t] >= ctx->model->hp.n_vocab))
-            return cuda_error(err, ORCD_E_INVALID, "token %d of row %u", (int)tokens[t], (unsigned)i);
+            return plugin_error(err, ORCD_E_INVALID, "token %d of row %u", (int)tokens[t], (unsigned)i);
         s->tokens[s->n_tokens + t] = tokens[t];
     }
     s->n_tokens += r->n_tokens;
@@ -118,9 +118,9 @@ int cuda_submit(struct orcd_ctx *ctx, const struct orcd_batch *b, struct orcd_er
 {
     struct orcd_device *d = ctx->device;
     if (atomic_load(&d->lost))
-        return cuda_error(err, ORCD_E_DEVICE_LOST, "the device is lost");
+        return plugin_error(err, ORCD_E_DEVICE_LOST, "the device is lost");
     if (ctx->n_submitted - ctx->n_collected >= d->options.max_inflight)
-        return cuda_error(err, ORCD_E_BUSY, "%u steps are in flight", (unsigned)d->options.max_inflight);
+        return plugin_error(err, ORCD_E_BUSY, "%u steps are in flight", (unsigned)d->options.max_inflight);
     const int wrong = batch_check(b, ctx->params.max_batch_rows, ctx->has_ticket, ctx->last_ticket, err);
     if (wrong)
         return wrong;
