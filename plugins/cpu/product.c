@@ -50,15 +50,34 @@ static uint32_t rows_before(const struct cpu_matrix *w, uint32_t panel)
     return row < w->n_rows ? (uint32_t)row : w->n_rows;
 }
 
-/* Panels [p0, p1) for inputs [t0, t1); y is the output of the first of them. */
-static void multiply(const struct lane *lane, const struct cpu_matrix *w, uint32_t p0, uint32_t p1,
-    const float *x, uint32_t t0, uint32_t t1, float *y, uint64_t y_stride)
+/* What an item computes: panels [p0, p1) for inputs [t0, t1). */
+struct piece {
+    uint32_t p0, p1, t0, t1;
+};
+
+/* Item number i of p over n_tokens inputs, tile after tile of each panel. The last tile may be empty: t0 is
+ * not below n_tokens then. */
+static struct piece piece_of(
+    const struct product *p, const struct product_tiles *s, uint32_t n_tokens, uint32_t i)
+{
+    const uint32_t panels = cpu_matrix_panels(p->w->n_rows);
+    const uint32_t p0 = i / s->n * p->panels_each, t0 = i % s->n * s->tokens;
+    return (struct piece){.p0 = p0,
+        .p1 = panels - p0 > p->panels_each ? p0 + p->panels_each : panels,
+        .t0 = t0,
+        .t1 = n_tokens - t0 > s->tokens ? t0 + s->tokens : n_tokens};
+}
+
+/* y is the output of the first of the piece's inputs. */
+static void multiply(const struct lane *lane, const struct cpu_matrix *w, const struct piece *piece,
+    const float *x, float *y, uint64_t y_stride)
 {
     const struct forward *f = &lane->ctx->fwd;
+    const uint32_t t0 = piece->t0;
     const bool q8 = cpu_type_act(w->type) == CPU_ACT_Q8;
     const void *in = q8 ? forward_act(f, t0, w->n_cols) : (const void *)(x + (uint64_t)t0 * w->n_cols);
     const size_t stride = q8 ? cpu_act_bytes(w->n_cols) : w->n_cols * sizeof(float);
-    lane->kernels->matmul(w, p0, p1, in, stride, t1 - t0, y, y_stride);
+    lane->kernels->matmul(w, piece->p0, piece->p1, in, stride, piece->t1 - t0, y, y_stride);
 }
 
 /* Up to three products of the same inputs, in one phase. */
@@ -80,13 +99,9 @@ static void products_run(struct lane *lane, struct product *ps, int n)
         while (item >= ps[i].n_chunks * s.n)
             item -= ps[i++].n_chunks * s.n;
         const struct product *p = &ps[i];
-        const uint32_t panels = cpu_matrix_panels(p->w->n_rows);
-        const uint32_t p0 = item / s.n * p->panels_each;
-        const uint32_t p1 = panels - p0 > p->panels_each ? p0 + p->panels_each : panels;
-        const uint32_t t0 = item % s.n * s.tokens;
-        const uint32_t t1 = n_tokens - t0 > s.tokens ? t0 + s.tokens : n_tokens;
-        if (t0 < n_tokens)
-            multiply(lane, p->w, p0, p1, p->x, t0, t1, p->y + (uint64_t)t0 * p->w->n_rows, p->w->n_rows);
+        const struct piece piece = piece_of(p, &s, n_tokens, item);
+        if (piece.t0 < n_tokens)
+            multiply(lane, p->w, &piece, p->x, p->y + (uint64_t)piece.t0 * p->w->n_rows, p->w->n_rows);
     }
 }
 
@@ -157,18 +172,15 @@ void product_gate_up(struct lane *lane)
     product_split(&p, lane, panels, l->gate.data ? 2 * s.tokens : s.tokens);
     uint32_t item;
     while ((item = forward_next(ctx, p.n_chunks * s.n)) != UINT32_MAX) {
-        const uint32_t p0 = item / s.n * p.panels_each;
-        const uint32_t p1 = panels - p0 > p.panels_each ? p0 + p.panels_each : panels;
-        const uint32_t t0 = item % s.n * s.tokens;
-        const uint32_t t1 = n_tokens - t0 > s.tokens ? t0 + s.tokens : n_tokens;
-        if (t0 >= n_tokens)
+        const struct piece piece = piece_of(&p, &s, n_tokens, item);
+        if (piece.t0 >= n_tokens)
             continue;
-        const uint64_t y = (uint64_t)t0 * n_ff;
+        const uint64_t y = (uint64_t)piece.t0 * n_ff;
         if (l->gate.data)
-            multiply(lane, &l->gate, p0, p1, f->xn, t0, t1, f->gate + y, n_ff);
-        multiply(lane, &l->up, p0, p1, f->xn, t0, t1, f->up + y, n_ff);
-        const uint32_t r0 = rows_before(&l->up, p0), n = rows_before(&l->up, p1) - r0;
-        for (uint32_t t = t0; t < t1; t++)
+            multiply(lane, &l->gate, &piece, f->xn, f->gate + y, n_ff);
+        multiply(lane, &l->up, &piece, f->xn, f->up + y, n_ff);
+        const uint32_t r0 = rows_before(&l->up, piece.p0), n = rows_before(&l->up, piece.p1) - r0;
+        for (uint32_t t = piece.t0; t < piece.t1; t++)
             product_activate(lane, f->gate + (uint64_t)t * n_ff + r0, f->up + (uint64_t)t * n_ff + r0,
                 gate_bias, up_bias, r0, n);
     }
@@ -191,10 +203,12 @@ void product_logits(struct lane *lane)
         for (uint32_t r = 0; r < f->n_runs; r++) {
             const struct logit_run *run = &f->runs[r];
             for (uint32_t t = 0; t < run->count; t += s.tokens) {
-                const uint32_t t1 = run->count - t > s.tokens ? t + s.tokens : run->count;
+                const uint32_t n = run->count - t > s.tokens ? s.tokens : run->count - t;
+                const struct piece piece = {
+                    .p0 = p0, .p1 = p1, .t0 = run->first + t, .t1 = run->first + t + n};
                 float *y = ctx->logits + run->at + t * run->stride;
-                multiply(lane, p.w, p0, p1, f->xn, run->first + t, run->first + t1, y, run->stride);
-                for (uint32_t i = 0; cap > 0 && i < t1 - t; i++)
+                multiply(lane, p.w, &piece, f->xn, y, run->stride);
+                for (uint32_t i = 0; cap > 0 && i < n; i++)
                     lane->kernels->softcap(y + i * run->stride + r0, cap, r1 - r0);
             }
         }

@@ -66,7 +66,8 @@ SIMT_BOTH uint32_t round_up(uint32_t x, uint32_t to)
     return (x + to - 1) / to * to;
 }
 
-/* Keys key0 .. of a tile into shared memory; those outside first .. end are zeros, not read. */
+/* Keys key0 .. of a tile into shared memory; those outside first .. end are zeros, not read. Plain
+ * numbers on purpose: through a struct nvcc unrolls the loops of decode another way. */
 template <unsigned THREADS>
 SIMT_DEVICE void load_tile(const ck_attn_args &a, const simt::half *plane, simt::half *to, uint32_t seq,
     uint32_t kv_head, uint32_t key0, uint32_t keys, uint32_t first, uint32_t end, uint32_t dim,

@@ -121,7 +121,8 @@ SIMT_DEVICE void score_tile(const decode_shape &s, const float *q, const simt::h
     store_heads<HEADS>(scores + simt::thread_x() * HEADS, sum);
 }
 
-/* Scores into weights, by the warp of head g. Returns what the sums so far are multiplied by. */
+/* Scores into weights, by the warp of head g. Returns what the sums so far are multiplied by. Plain
+ * numbers, as of load_tile. */
 template <int HEADS>
 SIMT_DEVICE float weigh_tile(const ck_attn_args &a, const decode_shape &s, const float *scores, float *p,
     uint32_t g, uint32_t key0, uint32_t first, uint32_t end, attn_total *total)

@@ -98,41 +98,39 @@ void list_pairs(const int32_t *expert, uint32_t n_pairs, uint32_t n_experts, uin
     }
 }
 
-SIMT_KERNEL(SUM_THREADS)
-void sum_experts(
-    float *x, uint32_t ld_x, const float *y, uint32_t ld_y, const float *weight, uint32_t used, uint32_t n)
+SIMT_KERNEL(SUM_THREADS) void sum_experts(ck_sum_args a)
 {
     kernel_begin();
     const uint64_t row = simt::block_x();
     const uint32_t i = 4 * (simt::block_y() * SUM_THREADS + simt::thread_x());
-    if (i >= n)
+    if (i >= a.n)
         return;
     float4 sum = {0, 0, 0, 0};
-    for (uint32_t u = 0; u < used; u++) {
-        const uint64_t pair = row * used + u;
-        const float w = weight[pair];
-        if (i + 4 <= n) {
-            const float4 v = *reinterpret_cast<const float4 *>(y + pair * ld_y + i);
+    for (uint32_t u = 0; u < a.used; u++) {
+        const uint64_t pair = row * a.used + u;
+        const float w = a.weight[pair];
+        if (i + 4 <= a.n) {
+            const float4 v = *reinterpret_cast<const float4 *>(a.y + pair * a.ld_y + i);
             sum = float4{simt::fma(w, v.x, sum.x), simt::fma(w, v.y, sum.y), simt::fma(w, v.z, sum.z),
                 simt::fma(w, v.w, sum.w)};
         } else {
-            const float *const v = y + pair * ld_y + i;
+            const float *const v = a.y + pair * a.ld_y + i;
             sum.x = simt::fma(w, v[0], sum.x);
-            sum.y = i + 1 < n ? simt::fma(w, v[1], sum.y) : 0;
-            sum.z = i + 2 < n ? simt::fma(w, v[2], sum.z) : 0;
+            sum.y = i + 1 < a.n ? simt::fma(w, v[1], sum.y) : 0;
+            sum.z = i + 2 < a.n ? simt::fma(w, v[2], sum.z) : 0;
         }
     }
-    float *const to = x + row * ld_x + i;
-    if (i + 4 <= n) {
+    float *const to = a.x + row * a.ld_x + i;
+    if (i + 4 <= a.n) {
         float4 *const all = reinterpret_cast<float4 *>(to);
         const float4 v = *all;
         *all = float4{v.x + sum.x, v.y + sum.y, v.z + sum.z, v.w + sum.w};
         return;
     }
     to[0] += sum.x;
-    if (i + 1 < n)
+    if (i + 1 < a.n)
         to[1] += sum.y;
-    if (i + 2 < n)
+    if (i + 2 < a.n)
         to[2] += sum.z;
 }
 
@@ -155,14 +153,12 @@ enum simt_status ck_list_pairs(struct simt_stream *s, const int32_t *expert, uin
         n_pairs, n_experts, order, first);
 }
 
-enum simt_status ck_sum_experts(struct simt_stream *s, float *x, uint32_t ld_x, const float *y, uint32_t ld_y,
-    const float *weight, uint32_t used, uint32_t rows, uint32_t n)
+enum simt_status ck_sum_experts(struct simt_stream *s, const struct ck_sum_args *a)
 {
-    if (rows == 0 || n == 0)
+    if (a->rows == 0 || a->n == 0)
         return SIMT_OK;
-    const unsigned parts = (n + 4 * SUM_THREADS - 1) / (4 * SUM_THREADS);
-    return simt::launch(launch_config(s, "sum_experts", {rows, parts, 1}, SUM_THREADS), sum_experts, x, ld_x,
-        y, ld_y, weight, used, n);
+    const unsigned parts = (a->n + 4 * SUM_THREADS - 1) / (4 * SUM_THREADS);
+    return simt::launch(launch_config(s, "sum_experts", {a->rows, parts, 1}, SUM_THREADS), sum_experts, *a);
 }
 
 enum simt_status a_touch_experts()

@@ -36,13 +36,7 @@ SIMT_KERNEL(threads) void softcap_rows(float *x, uint32_t ld, float cap, uint32_
         row[i] = cap * simt::tanh(row[i] / cap);
 }
 
-struct added {
-    float *x;
-    const float *y, *scale, *bias;
-    uint32_t ld_x, ld_y, n;
-};
-
-SIMT_KERNEL(threads) void add_normed(added a, const float *weight, float eps)
+SIMT_KERNEL(threads) void add_normed(ck_add_args a, const float *weight, float eps)
 {
     const uint64_t r = simt::block_x();
     const float *y = a.y + r * a.ld_y;
@@ -61,7 +55,7 @@ SIMT_KERNEL(threads) void add_normed(added a, const float *weight, float eps)
     }
 }
 
-SIMT_KERNEL(threads) void add_shared(added a, const float *in, uint32_t ld_in, const float *router)
+SIMT_KERNEL(threads) void add_shared(ck_add_args a, const float *in, uint32_t ld_in, const float *router)
 {
     const uint64_t r = simt::block_x();
     float dot = 0;
@@ -95,18 +89,17 @@ enum simt_status ck_softcap_rows(
                 : SIMT_OK;
 }
 
-enum simt_status ck_add_normed(struct simt_stream *s, float *x, uint32_t ld_x, const float *y, uint32_t ld_y,
-    const float *scale, const float *bias, const float *weight, float eps, uint32_t rows, uint32_t n)
+enum simt_status ck_add_normed(
+    struct simt_stream *s, const struct ck_add_args *a, const float *weight, float eps)
 {
-    const added a = {x, y, scale, bias, ld_x, ld_y, n};
-    return rows ? simt::launch(config(s, rows, 1, "add_normed"), add_normed, a, weight, eps) : SIMT_OK;
+    return a->rows ? simt::launch(config(s, a->rows, 1, "add_normed"), add_normed, *a, weight, eps) : SIMT_OK;
 }
 
-enum simt_status ck_add_shared(struct simt_stream *s, float *x, uint32_t ld_x, const float *y, uint32_t ld_y,
-    const float *scale, const float *in, uint32_t ld_in, const float *router, uint32_t rows, uint32_t n)
+enum simt_status ck_add_shared(
+    struct simt_stream *s, const struct ck_add_args *a, const float *in, uint32_t ld_in, const float *router)
 {
-    const added a = {x, y, scale, nullptr, ld_x, ld_y, n};
-    return rows ? simt::launch(config(s, rows, 1, "add_shared"), add_shared, a, in, ld_in, router) : SIMT_OK;
+    return a->rows ? simt::launch(config(s, a->rows, 1, "add_shared"), add_shared, *a, in, ld_in, router)
+                   : SIMT_OK;
 }
 
 enum simt_status ck_touch_families(void)

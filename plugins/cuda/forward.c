@@ -12,17 +12,29 @@ static bool ok(struct pass *p, enum simt_status status)
     return p->status == SIMT_OK;
 }
 
+/* Rows of n floats, as they are or normed, for the products that come next. */
+struct rows_for {
+    const float *x;
+    uint32_t ld_x, rows, n;
+    const uint32_t *index;              /* x's row of each; NULL: in order */
+    const float *weight, *bias;         /* of the norm; NULL: none */
+    const struct ck_matrix *readers[4]; /* the matrices, up to a NULL */
+    bool floats;                        /* something else reads floats */
+    bool two_terms;                     /* 8-bit inputs are a sum of two */
+    bool gemm;                          /* on tensor cores, whatever the matrices are */
+};
+
 /* Quantized rows, floats, or both: whatever the matrices ahead read. */
-static struct ck_act act_for(const struct pass *p, uint32_t rows, uint32_t n, uint32_t terms,
-    const struct ck_matrix *const *w, int n_w)
+static struct ck_act act_for(const struct pass *p, const struct rows_for *r)
 {
-    struct ck_act act = {.ld = up_to(n, 32), .terms = terms};
+    struct ck_act act = {.ld = up_to(r->n, 32), .terms = r->two_terms ? 2 : 1};
     char *at = p->ctx->s.act;
-    const uint64_t cells = (uint64_t)rows * act.ld, entries = cells * terms;
-    bool quantized = false, floats = false;
-    for (int i = 0; i < n_w; i++) {
-        quantized = quantized || (w[i]->n_rows && !ck_is_float(w[i]->type));
-        floats = floats || (w[i]->n_rows && ck_is_float(w[i]->type));
+    const uint64_t cells = (uint64_t)r->rows * act.ld, entries = cells * act.terms;
+    bool quantized = false, floats = r->floats;
+    for (int i = 0; i < 4 && r->readers[i]; i++) {
+        const struct ck_matrix *w = r->readers[i];
+        quantized = quantized || (w->n_rows && !ck_is_float(w->type));
+        floats = floats || (w->n_rows && ck_is_float(w->type));
     }
     if (floats)
         act.f = (float *)(void *)at;
@@ -48,25 +60,23 @@ struct input {
     struct ck_halves halves;
 };
 
-/* weight NULL: x as it is. gemm: on tensor cores. */
-static bool input_make(struct pass *p, struct input *in, const float *x, uint32_t ld_x, uint32_t rows,
-    uint32_t n, uint32_t terms, const float *weight, const float *bias, bool gemm,
-    const struct ck_matrix *const *w, int n_w)
+static bool input_make(struct pass *p, struct input *in, const struct rows_for *r)
 {
     const struct orcd_hparams *hp = &p->ctx->model->hp;
     *in = (struct input){0};
-    if (gemm)
-        in->halves = halves_for(p, n);
+    if (r->gemm)
+        in->halves = halves_for(p, r->n);
     else
-        in->act = act_for(p, rows, n, terms, w, n_w);
+        in->act = act_for(p, r);
     const uint32_t norm = hp->norm == ORCD_NORM_LAYER ? CK_NORM_LAYER : CK_NORM_RMS;
-    const struct ck_norm_args a = {.kind = weight ? norm : CK_NORM_NONE,
-        .rows = rows,
-        .n = n,
-        .x = x,
-        .ld_x = ld_x,
-        .weight = weight,
-        .bias = bias,
+    const struct ck_norm_args a = {.kind = r->weight ? norm : CK_NORM_NONE,
+        .rows = r->rows,
+        .n = r->n,
+        .x = r->x,
+        .ld_x = r->ld_x,
+        .index = r->index,
+        .weight = r->weight,
+        .bias = r->bias,
         .eps = hp->norm_eps,
         .act = in->act,
         .halves = in->halves};
@@ -116,12 +126,17 @@ static bool residual(
     if (!(p->gemm ? gemm(p, w, &in->halves, s->tmp, s->ld_embd)
                   : ok(p, ck_products(ctx->stream, &product, 1, &in->act, p->rows))))
         return false;
-    const float *scale = p->gemm ? in->halves.scale : NULL, *left = p->gemm ? bias : NULL;
+    const struct ck_add_args add = {.rows = p->rows,
+        .n = w->n_rows,
+        .x = s->x,
+        .ld_x = s->ld_embd,
+        .y = s->tmp,
+        .ld_y = s->ld_embd,
+        .scale = p->gemm ? in->halves.scale : NULL,
+        .bias = p->gemm ? bias : NULL};
     if (post)
-        return ok(p, ck_add_normed(ctx->stream, s->x, s->ld_embd, s->tmp, s->ld_embd, scale, left, post,
-                         ctx->model->hp.norm_eps, p->rows, w->n_rows));
-    return !p->gemm || ok(p, ck_add_rows(ctx->stream, s->x, s->ld_embd, s->tmp, s->ld_embd, scale, left,
-                                 p->rows, w->n_rows));
+        return ok(p, ck_add_normed(ctx->stream, &add, post, ctx->model->hp.norm_eps));
+    return !p->gemm || ok(p, ck_add_rows(ctx->stream, &add));
 }
 
 /* ---------------------------------------------------------------- attention */
@@ -132,10 +147,16 @@ static bool qkv(struct pass *p, uint32_t layer)
     const struct scratch *s = &ctx->s;
     const struct orcd_hparams *hp = &ctx->model->hp;
     const struct cuda_layer *l = &ctx->model->layers[layer];
-    const struct ck_matrix *const w[] = {&l->q, &l->k, &l->v};
+    const struct rows_for rows = {.x = s->x,
+        .ld_x = s->ld_embd,
+        .rows = p->rows,
+        .n = hp->n_embd,
+        .weight = l->attn_norm,
+        .bias = l->attn_norm_bias,
+        .readers = {&l->q, &l->k, &l->v},
+        .gemm = p->gemm};
     struct input in;
-    if (!input_make(
-            p, &in, s->x, s->ld_embd, p->rows, hp->n_embd, 1, l->attn_norm, l->attn_norm_bias, p->gemm, w, 3))
+    if (!input_make(p, &in, &rows))
         return false;
     if (p->gemm) {
         if (!gemm(p, &l->q, &in.halves, s->q, s->ld_q) || !gemm(p, &l->k, &in.halves, s->k, s->ld_k) ||
@@ -197,11 +218,14 @@ static bool attention(struct pass *p, uint32_t layer)
     if (!ok(p, p->decode ? ck_attn_decode(ctx->stream, &a, s->partial, p->n_splits)
                          : ck_attn_prefill(ctx->stream, &a, p->at.tiles, p->n_tiles)))
         return false;
-    const struct ck_matrix *const w[] = {&l->out};
+    const struct rows_for rows = {.x = s->att,
+        .ld_x = s->ld_att,
+        .rows = p->rows,
+        .n = l->n_heads * hp->head_dim_v,
+        .readers = {&l->out},
+        .gemm = p->gemm};
     struct input in;
-    return input_make(p, &in, s->att, s->ld_att, p->rows, l->n_heads * hp->head_dim_v, 1, NULL, NULL, p->gemm,
-               w, 1) &&
-           residual(p, &l->out, &in, l->out_bias, l->attn_post_norm);
+    return input_make(p, &in, &rows) && residual(p, &l->out, &in, l->out_bias, l->attn_post_norm);
 }
 
 /* -------------------------------------------------------------- feed-forward */
@@ -211,17 +235,36 @@ static bool dense(struct pass *p, const struct cuda_layer *l)
     struct orcd_ctx *ctx = p->ctx;
     const struct scratch *s = &ctx->s;
     const struct orcd_hparams *hp = &ctx->model->hp;
-    const struct ck_matrix *const w[] = {&l->gate, &l->up}, *const down[] = {&l->down};
     const bool gated = l->gate.n_rows != 0;
+    const struct rows_for normed = {.x = s->x,
+        .ld_x = s->ld_embd,
+        .rows = p->rows,
+        .n = hp->n_embd,
+        .weight = l->ffn_norm,
+        .bias = l->ffn_norm_bias,
+        .readers = {&l->gate, &l->up},
+        .gemm = p->gemm};
+    const struct rows_for activated = {.x = s->gate,
+        .ld_x = s->ld_ff,
+        .rows = p->rows,
+        .n = l->n_ff,
+        .readers = {&l->down},
+        .gemm = p->gemm};
     struct input in;
-    if (!input_make(
-            p, &in, s->x, s->ld_embd, p->rows, hp->n_embd, 1, l->ffn_norm, l->ffn_norm_bias, p->gemm, w, 2))
+    if (!input_make(p, &in, &normed))
         return false;
     if (p->gemm) {
+        const struct ck_gate_rows_args a = {.rows = p->rows,
+            .n = l->n_ff,
+            .gate = s->gate,
+            .up = s->up,
+            .ld = s->ld_ff,
+            .scale = in.halves.scale,
+            .gate_bias = l->gate_bias,
+            .up_bias = l->up_bias,
+            .activation = hp->activation};
         if ((gated && !gemm(p, &l->gate, &in.halves, s->gate, s->ld_ff)) ||
-            !gemm(p, &l->up, &in.halves, s->up, s->ld_ff) ||
-            !ok(p, ck_gate_rows(ctx->stream, s->gate, s->up, s->ld_ff, in.halves.scale, l->gate_bias,
-                       l->up_bias, hp->activation, p->rows, l->n_ff)))
+            !gemm(p, &l->up, &in.halves, s->up, s->ld_ff) || !ok(p, ck_gate_rows(ctx->stream, &a)))
             return false;
     } else {
         const struct ck_gated_args a = {.gate = gated ? &l->gate : NULL,
@@ -234,8 +277,7 @@ static bool dense(struct pass *p, const struct cuda_layer *l)
         if (!ok(p, ck_gated(ctx->stream, &a, &in.act, p->rows)))
             return false;
     }
-    return input_make(p, &in, s->gate, s->ld_ff, p->rows, l->n_ff, 1, NULL, NULL, p->gemm, down, 1) &&
-           residual(p, &l->down, &in, l->down_bias, l->ffn_post_norm);
+    return input_make(p, &in, &activated) && residual(p, &l->down, &in, l->down_bias, l->ffn_post_norm);
 }
 
 /* Choice of experts: p->rows x n_experts_used pairs. */
@@ -266,7 +308,15 @@ static bool shared(struct pass *p, const struct cuda_layer *l)
     struct orcd_ctx *ctx = p->ctx;
     const struct scratch *s = &ctx->s;
     const struct orcd_hparams *hp = &ctx->model->hp;
-    const struct ck_matrix *const w[] = {&l->shared_gate, &l->shared_up}, *const down[] = {&l->shared_down};
+    const struct rows_for normed = {.x = s->x,
+        .ld_x = s->ld_embd,
+        .rows = p->rows,
+        .n = hp->n_embd,
+        .weight = l->ffn_norm,
+        .bias = l->ffn_norm_bias,
+        .readers = {&l->shared_gate, &l->shared_up}};
+    const struct rows_for activated = {
+        .x = s->gate, .ld_x = s->ld_ff, .rows = p->rows, .n = hp->n_ff_shared, .readers = {&l->shared_down}};
     const struct ck_gated_args a = {.gate = &l->shared_gate,
         .up = &l->shared_up,
         .activation = hp->activation,
@@ -274,11 +324,8 @@ static bool shared(struct pass *p, const struct cuda_layer *l)
         .ld_h = s->ld_ff};
     const struct ck_product product = {.w = l->shared_down, .y = s->tmp, .ld_y = s->ld_embd};
     struct input in;
-    return input_make(p, &in, s->x, s->ld_embd, p->rows, hp->n_embd, 1, l->ffn_norm, l->ffn_norm_bias, false,
-               w, 2) &&
-           ok(p, ck_gated(ctx->stream, &a, &in.act, p->rows)) &&
-           input_make(p, &in, s->gate, s->ld_ff, p->rows, hp->n_ff_shared, 1, NULL, NULL, false, down, 1) &&
-           ok(p, ck_products(ctx->stream, &product, 1, &in.act, p->rows));
+    return input_make(p, &in, &normed) && ok(p, ck_gated(ctx->stream, &a, &in.act, p->rows)) &&
+           input_make(p, &in, &activated) && ok(p, ck_products(ctx->stream, &product, 1, &in.act, p->rows));
 }
 
 /* The inputs of the down products are two 8-bit terms: what is lost there decides which experts
@@ -288,7 +335,6 @@ static bool chosen(struct pass *p, const struct cuda_layer *l, const struct ck_a
     struct orcd_ctx *ctx = p->ctx;
     const struct scratch *s = &ctx->s;
     const struct orcd_hparams *hp = &ctx->model->hp;
-    const struct ck_matrix *const down[] = {&l->down};
     const uint32_t n_pairs = p->rows * hp->n_experts_used;
     const struct ck_experts e = {.n_pairs = n_pairs,
         .used = hp->n_experts_used,
@@ -305,29 +351,45 @@ static bool chosen(struct pass *p, const struct cuda_layer *l, const struct ck_a
         .ld_h = s->ld_ff};
     const struct ck_product product = {
         .w = l->down, .bias = l->down_bias, .y = s->pair_out, .ld_y = s->ld_embd};
+    const struct rows_for activated = {.x = s->gate,
+        .ld_x = s->ld_ff,
+        .rows = n_pairs,
+        .n = l->n_ff,
+        .readers = {&l->down},
+        .two_terms = true};
+    const struct ck_sum_args sum = {.rows = p->rows,
+        .n = hp->n_embd,
+        .used = hp->n_experts_used,
+        .x = s->x,
+        .ld_x = s->ld_embd,
+        .y = s->pair_out,
+        .ld_y = s->ld_embd,
+        .weight = s->route_weight};
     struct input in;
-    return ok(p, ck_gated_experts(ctx->stream, &a, act, &e)) &&
-           input_make(p, &in, s->gate, s->ld_ff, n_pairs, l->n_ff, 2, NULL, NULL, false, down, 1) &&
+    return ok(p, ck_gated_experts(ctx->stream, &a, act, &e)) && input_make(p, &in, &activated) &&
            ok(p, ck_down_experts(ctx->stream, &product, &in.act, &e)) &&
-           ok(p, ck_sum_experts(ctx->stream, s->x, s->ld_embd, s->pair_out, s->ld_embd, s->route_weight,
-                     hp->n_experts_used, p->rows, hp->n_embd));
+           ok(p, ck_sum_experts(ctx->stream, &sum));
 }
 
 static bool experts(struct pass *p, const struct cuda_layer *l)
 {
-    /* Read by the shared expert's router, a vector. */
-    static const struct ck_matrix floats = {.type = ORCD_TYPE_F32, .n_rows = 1};
     const struct scratch *s = &p->ctx->s;
     const uint32_t n_embd = p->ctx->model->hp.n_embd;
-    const struct ck_matrix *const w[] = {&l->router, &l->gate, &l->up, &floats};
     const bool has_shared = l->shared_router != NULL;
+    const struct rows_for normed = {.x = s->x,
+        .ld_x = s->ld_embd,
+        .rows = p->rows,
+        .n = n_embd,
+        .weight = l->ffn_norm,
+        .bias = l->ffn_norm_bias,
+        .readers = {&l->router, &l->gate, &l->up},
+        .floats = has_shared}; /* its router is a vector */
+    const struct ck_add_args add = {
+        .rows = p->rows, .n = n_embd, .x = s->x, .ld_x = s->ld_embd, .y = s->tmp, .ld_y = s->ld_embd};
     struct input in;
-    return (!has_shared || shared(p, l)) &&
-           input_make(p, &in, s->x, s->ld_embd, p->rows, n_embd, 1, l->ffn_norm, l->ffn_norm_bias, false, w,
-               has_shared ? 4 : 3) &&
-           route(p, l, &in.act) &&
-           (!has_shared || ok(p, ck_add_shared(p->ctx->stream, s->x, s->ld_embd, s->tmp, s->ld_embd, NULL,
-                                     in.act.f, in.act.ld, l->shared_router, p->rows, n_embd))) &&
+    return (!has_shared || shared(p, l)) && input_make(p, &in, &normed) && route(p, l, &in.act) &&
+           (!has_shared ||
+               ok(p, ck_add_shared(p->ctx->stream, &add, in.act.f, in.act.ld, l->shared_router))) &&
            chosen(p, l, &in.act);
 }
 
@@ -369,19 +431,16 @@ bool forward_end(struct pass *p)
     const struct orcd_model *m = ctx->model;
     if (p->n_wanted == 0)
         return true;
-    const struct ck_matrix *const w[] = {&m->output};
     const uint64_t from = p->wanted;
-    const struct ck_act act = act_for(p, p->n_wanted, m->hp.n_embd, 1, w, 1);
-    const struct ck_norm_args norm = {.kind = m->hp.norm == ORCD_NORM_LAYER ? CK_NORM_LAYER : CK_NORM_RMS,
+    const struct rows_for normed = {.x = s->x,
+        .ld_x = s->ld_embd,
         .rows = p->n_wanted,
         .n = m->hp.n_embd,
-        .x = s->x,
-        .ld_x = s->ld_embd,
         .index = p->every ? NULL : p->at.index,
         .weight = m->output_norm,
         .bias = m->output_norm_bias,
-        .eps = m->hp.norm_eps,
-        .act = act};
+        .readers = {&m->output}};
+    struct input in;
     const struct ck_product product = {
         .w = m->output, .y = s->logits + from * s->ld_vocab, .ld_y = s->ld_vocab};
     const struct ck_sample_args sample = {.rows = p->n_wanted,
@@ -399,8 +458,7 @@ bool forward_end(struct pass *p)
         .top_ids = s->top_ids + from * CK_MAX_TOP,
         .top_logprobs = s->top_logprobs + from * CK_MAX_TOP,
         .scratch = s->sampling};
-    if (!ok(p, ck_norm(ctx->stream, &norm)) ||
-        !ok(p, ck_products(ctx->stream, &product, 1, &act, p->n_wanted)))
+    if (!input_make(p, &in, &normed) || !ok(p, ck_products(ctx->stream, &product, 1, &in.act, p->n_wanted)))
         return false;
     if (m->hp.logit_softcap > 0)
         ok(p, ck_softcap_rows(

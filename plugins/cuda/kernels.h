@@ -222,15 +222,30 @@ struct ck_gated_args {
 enum simt_status ck_gated(
     struct simt_stream *s, const struct ck_gated_args *p, const struct ck_act *act, uint32_t rows);
 
+/* Rows y that are added to rows x of the residual stream. */
+struct ck_add_args {
+    uint32_t rows, n;
+    float *x;
+    uint32_t ld_x;
+    const float *y;
+    uint32_t ld_y;
+    const float *scale, *bias; /* [row] and [n]; NULL: 1 and 0 */
+};
 /* After tensor-core products, whose FP32 output lacks the rows' scale and the bias:
  * x[r][i] += y[r][i] * scale[r] + bias[i]. */
-enum simt_status ck_add_rows(struct simt_stream *s, float *x, uint32_t ld_x, const float *y, uint32_t ld_y,
-    const float *scale, const float *bias, uint32_t rows, uint32_t n);
-/* gate[r][i] = f(gate * scale[r] + gate_bias[i], up * scale[r] + up_bias[i]), in place (GELU: gate
- * is written alone). */
-enum simt_status ck_gate_rows(struct simt_stream *s, float *gate, const float *up, uint32_t ld,
-    const float *scale, const float *gate_bias, const float *up_bias, uint32_t activation, uint32_t rows,
-    uint32_t n);
+enum simt_status ck_add_rows(struct simt_stream *s, const struct ck_add_args *a);
+
+/* Likewise gate[r][i] = f(gate * scale[r] + gate_bias[i], up * scale[r] + up_bias[i]), in place (GELU:
+ * gate is written alone). */
+struct ck_gate_rows_args {
+    uint32_t rows, n;
+    float *gate;
+    const float *up;
+    uint32_t ld;                              /* of both */
+    const float *scale, *gate_bias, *up_bias; /* NULL: 1, 0, 0 */
+    uint32_t activation;                      /* as of ck_gated */
+};
+enum simt_status ck_gate_rows(struct simt_stream *s, const struct ck_gate_rows_args *a);
 
 /* ------------------------------------------------------------ cells, pages */
 
@@ -385,8 +400,15 @@ enum simt_status ck_gated_experts(struct simt_stream *s, const struct ck_gated_a
 enum simt_status ck_down_experts(
     struct simt_stream *s, const struct ck_product *p, const struct ck_act *act, const struct ck_experts *e);
 /* x[r][i] += the sum over u, ascending, of weight[pair] * y[pair][i]. */
-enum simt_status ck_sum_experts(struct simt_stream *s, float *x, uint32_t ld_x, const float *y, uint32_t ld_y,
-    const float *weight, uint32_t used, uint32_t rows, uint32_t n);
+struct ck_sum_args {
+    uint32_t rows, n, used;
+    float *x;
+    uint32_t ld_x;
+    const float *y; /* [pairs] rows */
+    uint32_t ld_y;
+    const float *weight; /* [pairs] */
+};
+enum simt_status ck_sum_experts(struct simt_stream *s, const struct ck_sum_args *a);
 
 /* ----------------------------------------------------------------- sampling */
 
@@ -440,12 +462,12 @@ enum simt_status ck_scale_rows(
 /* x[r][i] = cap * tanh(x[r][i] / cap) (capped logits). */
 enum simt_status ck_softcap_rows(
     struct simt_stream *s, float *x, uint32_t ld, float cap, uint32_t rows, uint32_t n);
-/* x[r] += the RMS norm, by weight, of y[r][i] * scale[r] + bias[i]; scale, bias NULL: 1, 0. */
-enum simt_status ck_add_normed(struct simt_stream *s, float *x, uint32_t ld_x, const float *y, uint32_t ld_y,
-    const float *scale, const float *bias, const float *weight, float eps, uint32_t rows, uint32_t n);
-/* x[r] += y[r] * scale[r] (NULL: 1) times the sigmoid of in[r] . router: an expert that all share. */
-enum simt_status ck_add_shared(struct simt_stream *s, float *x, uint32_t ld_x, const float *y, uint32_t ld_y,
-    const float *scale, const float *in, uint32_t ld_in, const float *router, uint32_t rows, uint32_t n);
+/* x[r] += the RMS norm, by weight, of y[r][i] * scale[r] + bias[i]. */
+enum simt_status ck_add_normed(
+    struct simt_stream *s, const struct ck_add_args *a, const float *weight, float eps);
+/* x[r] += y[r] * scale[r] times the sigmoid of in[r] . router: an expert that all share. No bias. */
+enum simt_status ck_add_shared(
+    struct simt_stream *s, const struct ck_add_args *a, const float *in, uint32_t ld_in, const float *router);
 
 /* ---------------------------------------------------------------- start-up */
 

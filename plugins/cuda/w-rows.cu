@@ -24,36 +24,34 @@ template <class F> SIMT_DEVICE void each_four(float *to, const float *from, unsi
 }
 
 SIMT_KERNEL(row_threads)
-void add_rows(float *x, unsigned ld_x, const float *y, unsigned ld_y, const float *scale, const float *bias,
-    unsigned n, unsigned blocks)
+void add_rows(const ck_add_args a, unsigned blocks)
 {
     simt::pdl_wait();
     simt::pdl_trigger();
     const unsigned r = simt::block_x() / blocks;
     const unsigned i = simt::block_x() % blocks * row_threads + simt::thread_x();
-    if (4 * i >= n)
+    if (4 * i >= a.n)
         return;
-    const float by = scale ? scale[r] : 1.0f;
-    each_four(x + static_cast<size_t>(r) * ld_x, y + static_cast<size_t>(r) * ld_y, i, n,
-        [=](unsigned k, float to, float from) { return to + (from * by + (bias ? bias[k] : 0.0f)); });
+    const float by = a.scale ? a.scale[r] : 1.0f;
+    each_four(a.x + static_cast<size_t>(r) * a.ld_x, a.y + static_cast<size_t>(r) * a.ld_y, i, a.n,
+        [&](unsigned k, float to, float from) { return to + (from * by + (a.bias ? a.bias[k] : 0.0f)); });
 }
 
 SIMT_KERNEL(row_threads)
-void gate_rows(float *gate, const float *up, unsigned ld, const float *scale, const float *gate_bias,
-    const float *up_bias, unsigned activation, unsigned n, unsigned blocks)
+void gate_rows(const ck_gate_rows_args a, unsigned blocks)
 {
     simt::pdl_wait();
     simt::pdl_trigger();
     const unsigned r = simt::block_x() / blocks;
     const unsigned i = simt::block_x() % blocks * row_threads + simt::thread_x();
-    if (4 * i >= n)
+    if (4 * i >= a.n)
         return;
-    const float by = scale ? scale[r] : 1.0f;
-    each_four(gate + static_cast<size_t>(r) * ld, up + static_cast<size_t>(r) * ld, i, n,
-        [=](unsigned k, float g, float u) {
-            return w::activate(activation, g * by + (gate_bias ? gate_bias[k] : 0.0f),
-                u * by + (up_bias ? up_bias[k] : 0.0f));
-        });
+    const float by = a.scale ? a.scale[r] : 1.0f;
+    const size_t at = static_cast<size_t>(r) * a.ld;
+    each_four(a.gate + at, a.up + at, i, a.n, [&](unsigned k, float g, float u) {
+        return w::activate(a.activation, g * by + (a.gate_bias ? a.gate_bias[k] : 0.0f),
+            u * by + (a.up_bias ? a.up_bias[k] : 0.0f));
+    });
 }
 
 unsigned blocks_of(uint32_t n)
@@ -63,25 +61,20 @@ unsigned blocks_of(uint32_t n)
 
 } // namespace
 
-extern "C" enum simt_status ck_add_rows(simt_stream *s, float *x, uint32_t ld_x, const float *y,
-    uint32_t ld_y, const float *scale, const float *bias, uint32_t rows, uint32_t n)
+extern "C" enum simt_status ck_add_rows(simt_stream *s, const ck_add_args *a)
 {
-    if (rows == 0)
+    if (a->rows == 0)
         return SIMT_OK;
-    const unsigned blocks = blocks_of(n);
-    return simt::launch(w::config(s, "add_rows", rows * blocks, row_threads), add_rows, x, ld_x, y, ld_y,
-        scale, bias, n, blocks);
+    const unsigned blocks = blocks_of(a->n);
+    return simt::launch(w::config(s, "add_rows", a->rows * blocks, row_threads), add_rows, *a, blocks);
 }
 
-extern "C" enum simt_status ck_gate_rows(simt_stream *s, float *gate, const float *up, uint32_t ld,
-    const float *scale, const float *gate_bias, const float *up_bias, uint32_t activation, uint32_t rows,
-    uint32_t n)
+extern "C" enum simt_status ck_gate_rows(simt_stream *s, const ck_gate_rows_args *a)
 {
-    if (rows == 0)
+    if (a->rows == 0)
         return SIMT_OK;
-    const unsigned blocks = blocks_of(n);
-    return simt::launch(w::config(s, "gate_rows", rows * blocks, row_threads), gate_rows, gate, up, ld, scale,
-        gate_bias, up_bias, activation, n, blocks);
+    const unsigned blocks = blocks_of(a->n);
+    return simt::launch(w::config(s, "gate_rows", a->rows * blocks, row_threads), gate_rows, *a, blocks);
 }
 
 enum simt_status w::prepare_rows()

@@ -307,7 +307,9 @@ static void check_sum(uint32_t rows, uint32_t used, uint32_t n, const char *orde
                  *const on_w = to_device(w, (size_t)rows * used * 4),
                  *const on_y = to_device(y, (size_t)rows * used * ld_y * 4);
     use_order(order);
-    ok(ck_sum_experts(test_stream, on_x, ld_x, on_y, ld_y, on_w, used, rows, n));
+    const struct ck_sum_args a = {
+        .rows = rows, .n = n, .used = used, .x = on_x, .ld_x = ld_x, .y = on_y, .ld_y = ld_y, .weight = on_w};
+    ok(ck_sum_experts(test_stream, &a));
     from_device(got, on_x, (size_t)rows * ld_x * 4);
     for (uint32_t r = 0; r < rows; r++)
         for (uint32_t i = 0; i < ld_x; i++) {

@@ -91,9 +91,11 @@ int main()
         const ck_cells cells = {token.p, nullptr, pos.p};
         need(ck_embed(stream, &w.m, &w.m, &cells, x.p, ld, rows), "ck_embed");
         need(ck_expand(stream, &w.m, halves.p, ld), "ck_expand");
-        need(ck_add_rows(stream, x.p, ld, f.p, ld, scale.p, weight.p, rows, n), "ck_add_rows");
-        need(ck_gate_rows(stream, x.p, f.p, ld, scale.p, weight.p, weight.p, ORCD_ACT_GELU_GATED, rows, n),
-            "ck_gate_rows");
+        const ck_add_args add = {rows, n, x.p, ld, f.p, ld, scale.p, weight.p};
+        need(ck_add_rows(stream, &add), "ck_add_rows");
+        const ck_gate_rows_args gate = {
+            rows, n, x.p, f.p, ld, scale.p, weight.p, weight.p, ORCD_ACT_GELU_GATED};
+        need(ck_gate_rows(stream, &gate), "ck_gate_rows");
         done("values and rows", t.type);
     }
     simt_stream_destroy(stream);

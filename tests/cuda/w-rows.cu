@@ -203,8 +203,8 @@ static void test_after_gemm(uint32_t rows, uint32_t n)
     bool right = true;
     for (int with = 0; with < 2; with++) {
         dx.put(x.data());
-        need(ck_add_rows(stream, dx.p, ld, dy.p, ld, with ? ds.p : nullptr, with ? db.p : nullptr, rows, n),
-            "ck_add_rows");
+        const ck_add_args a = {rows, n, dx.p, ld, dy.p, ld, with ? ds.p : nullptr, with ? db.p : nullptr};
+        need(ck_add_rows(stream, &a), "ck_add_rows");
         need(simt_stream_sync(stream), "add_rows");
         dx.get(got.data());
         for (uint32_t r = 0; r < rows; r++)
@@ -220,7 +220,8 @@ static void test_after_gemm(uint32_t rows, uint32_t n)
     for (uint32_t activation :
         {ORCD_ACT_SILU_GATED, ORCD_ACT_GELU, ORCD_ACT_SWIGLU_OAI, ORCD_ACT_GELU_GATED}) {
         dx.put(x.data());
-        need(ck_gate_rows(stream, dx.p, dy.p, ld, ds.p, db.p, dother.p, activation, rows, n), "ck_gate_rows");
+        const ck_gate_rows_args a = {rows, n, dx.p, dy.p, ld, ds.p, db.p, dother.p, activation};
+        need(ck_gate_rows(stream, &a), "ck_gate_rows");
         need(simt_stream_sync(stream), "gate_rows");
         dx.get(got.data());
         for (uint32_t r = 0; r < rows; r++)
