@@ -63,7 +63,7 @@ char *json_out_take(struct json_out *o, size_t *n)
 void json_out_escaped(struct json_out *o, const char *s, size_t n)
 {
     static const char hex[] = "0123456789abcdef";
-    size_t plain = 0; /* bytes before s that go out as they are */
+    size_t plain = 0; /* bytes before s that are copied unchanged */
     while (n) {
         unsigned char c = (unsigned char)*s;
         if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {

@@ -47,7 +47,7 @@ char json_peek(struct json_reader *r)
     case '0' ... '9':
         return *r->p;
     default:
-        json_fail(r, r->p == r->end ? "the text ends early" : "a value is expected");
+        json_fail(r, r->p == r->end ? "unexpected end of the text" : "a value is expected");
         return 0;
     }
 }
@@ -115,8 +115,8 @@ static char *put_utf8(char *p, uint32_t cp)
     return p;
 }
 
-/* An escape at p, behind the backslash; writes at *out, which lies before it. The place
- * after it, or NULL. */
+/* Reads the escape at p, the byte after its backslash, and writes the character at *out,
+ * which lies before p. Returns the position after the escape; NULL: it is invalid. */
 static char *read_escape(char *p, const char *end, char **out)
 {
     static const char plain[] = "\"\\/bfnrt", stands_for[] = "\"\\/\b\f\n\r\t";
@@ -161,25 +161,25 @@ bool json_string(struct json_reader *r, struct json_text *out)
         }
         if (c < 0x20) {
             r->p = p;
-            return json_fail(r, "a control character in a string");
+            return json_fail(r, "unescaped control character in a string");
         }
         if (c == '\\') {
             r->p = p;
             p = read_escape(p + 1, r->end, &to);
             if (!p)
-                return json_fail(r, "a wrong escape in a string");
+                return json_fail(r, "invalid escape in a string");
             continue;
         }
         size_t n = c < 0x80 ? 1 : utf8_char_len(p, (size_t)(r->end - p));
         if (!n) {
             r->p = p;
-            return json_fail(r, "a string is not valid UTF-8");
+            return json_fail(r, "invalid UTF-8 in a string");
         }
         for (; n; n--)
             *to++ = *p++;
     }
     r->p = p;
-    return json_fail(r, "a string is not closed");
+    return json_fail(r, "unterminated string");
 }
 
 static bool take_word(struct json_reader *r, const char *word)
@@ -212,13 +212,13 @@ bool json_u32(struct json_reader *r, uint32_t *out)
     uint64_t v = 0;
     json_peek(r);
     if (r->error || !is_digit(r))
-        return json_fail(r, "a number from 0 on is expected");
+        return json_fail(r, "a non-negative number is expected");
     bool zero = *r->p == '0';
     const char *start = r->p;
     for (; is_digit(r); r->p++) {
         v = v * 10 + (uint64_t)(*r->p - '0');
         if (v > UINT32_MAX)
-            return json_fail(r, "a number is too large");
+            return json_fail(r, "number is too large");
     }
     if ((zero && r->p - start > 1) || (r->p < r->end && strchr(".eE", *r->p) && *r->p))
         return json_fail(r, "an integer is expected");
@@ -234,7 +234,7 @@ bool json_null(struct json_reader *r)
 static bool skip_digits(struct json_reader *r)
 {
     if (!is_digit(r))
-        return json_fail(r, "a wrong number");
+        return json_fail(r, "invalid number");
     while (is_digit(r))
         r->p++;
     return true;
@@ -249,7 +249,7 @@ static bool skip_number(struct json_reader *r)
     if (!skip_digits(r))
         return false;
     if (zero && r->p - start > 1)
-        return json_fail(r, "a wrong number");
+        return json_fail(r, "invalid number");
     if (r->p < r->end && *r->p == '.') {
         r->p++;
         if (!skip_digits(r))
@@ -264,14 +264,14 @@ static bool skip_number(struct json_reader *r)
     return true;
 }
 
-/* From behind the opening quote. */
+/* r->p is after the opening quote. */
 static bool skip_string(struct json_reader *r)
 {
     for (; r->p < r->end && *r->p != '"'; r->p++)
         if (*r->p == '\\')
             r->p += r->p + 1 < r->end;
     if (r->p >= r->end)
-        return json_fail(r, "a string is not closed");
+        return json_fail(r, "unterminated string");
     r->p++;
     return true;
 }
@@ -295,11 +295,11 @@ static bool skip_scalar(struct json_reader *r, char c)
 
 bool json_skip(struct json_reader *r)
 {
-    uint64_t objects = 0; /* bit n: what is open at depth n + 1 is an object */
+    uint64_t objects = 0; /* bit n: the container open at depth n + 1 is an object, not an array */
     unsigned depth = 0;
     bool first = true;
     do {
-        /* Within a bracket: an element, or its end. */
+        /* Inside a container: its next element or its closing bracket. */
         bool is_object = depth && objects >> (depth - 1) & 1;
         if (depth && !json_next(r, is_object ? '}' : ']', &first)) {
             depth--;
@@ -332,5 +332,5 @@ bool json_end(struct json_reader *r)
     if (r->error)
         return false;
     skip_space(r);
-    return r->p == r->end || json_fail(r, "something follows the value");
+    return r->p == r->end || json_fail(r, "text after the end of the value");
 }

@@ -1,14 +1,14 @@
 /*
- * A reader of JSON text by pulling: the caller says what it expects next and nothing is
- * built in between, so that a file of 30 MB takes no memory besides its own. Strings are
- * unescaped in place: what was read once can't be read again; what was skipped can.
- * Why it exists beside scan and http/json-in: scan.h.
+ * A pull reader of JSON text: the caller requests the value that it expects next, and no
+ * tree is built, so that a file of 30 MB needs no memory besides its own text. Strings are
+ * unescaped in place: text that was read can't be read again, text that was skipped can.
+ * scan.h says why three readers exist.
  *
- * A struct json_reader is a plain value of one thread; the caller owns the text, which must
- * be writable and outlive every json_text.
+ * A struct json_reader is a plain value that one thread uses; the caller owns the text,
+ * which must be writable and outlive every json_text.
  *
- * The text is not trusted. Errors stick: after the first one every call fails, r->error
- * says why (static text) and r->p where. No recursion, nesting is bounded.
+ * The text is not trusted. Errors stick: after the first one every call fails, r->error is
+ * the reason (static text) and r->p the position. There is no recursion; nesting is bounded.
  */
 #ifndef ORCD_JSON_READ_H
 #define ORCD_JSON_READ_H
@@ -24,14 +24,14 @@ struct json_reader {
     const char *error; /* NULL: none */
 };
 
-/* A string; it lies in the text, is valid UTF-8, and may hold NUL. */
+/* A string: a part of the reader's text, valid UTF-8; it may contain NUL. */
 struct json_text {
     char *p;
     size_t n;
 };
 
-/* The first byte of the next value: '{', '[', '"', 't', 'f', 'n', or a number's '-' or
- * digit (further bytes are not looked at). 0: error. */
+/* The first byte of the next value: '{', '[', '"', 't', 'f', 'n', or '-' or a digit of a
+ * number. Only this byte is checked. 0: error. */
 char json_peek(struct json_reader *r);
 
 /* Objects and arrays:
@@ -49,9 +49,9 @@ bool json_string(struct json_reader *r, struct json_text *out);
 bool json_bool(struct json_reader *r, bool *out);
 /* An integer from 0 to 2^32-1 without fraction or exponent. */
 bool json_u32(struct json_reader *r, uint32_t *out);
-/* Takes a null if one is next. */
+/* Skips a null if one comes next. False: another value comes next, or an error. */
 bool json_null(struct json_reader *r);
-/* Any value, whose grammar is checked but for the insides of strings. */
+/* Skips any value; its grammar is checked, except the contents of strings. */
 bool json_skip(struct json_reader *r);
 /* Only white space is left. */
 bool json_end(struct json_reader *r);

@@ -13,7 +13,7 @@ enum state {
     S_STRING,
     S_ESCAPE,
     S_HEX,
-    S_LOW_BACKSLASH, /* a low surrogate must follow */
+    S_LOW_BACKSLASH, /* after a high surrogate: the escape of a low one must follow */
     S_LOW_U,
     S_MINUS,
     S_ZERO,
@@ -77,7 +77,7 @@ static bool key_end(struct json_scan *s)
 {
     for (uint32_t i = s->keys_at[s->depth - 1]; i < s->n_keys; i++)
         if (s->keys[i] == s->hash)
-            return fail(s, "a key appears twice in an object");
+            return fail(s, "duplicate key in an object");
     if (s->n_keys == s->limits.max_keys)
         return fail(s, "too many keys");
     if (s->n_keys == s->keys_cap) {
@@ -187,7 +187,7 @@ static bool string_byte(struct json_scan *s, unsigned char c)
         s->state = S_ESCAPE;
         return true;
     } else if (c < 0x20) {
-        return fail(s, "a control character in a string");
+        return fail(s, "unescaped control character in a string");
     } else if (c >= 0x80 && !utf8_begin(s, c)) {
         return false;
     }
@@ -207,7 +207,7 @@ static bool escape_byte(struct json_scan *s, unsigned char c)
     }
     const char *at = c ? strchr(from, c) : NULL;
     if (!at)
-        return fail(s, "an unknown escape in a string");
+        return fail(s, "unknown escape in a string");
     if (s->is_key)
         key_byte(s, (unsigned char)to[at - from]);
     s->state = S_STRING;
@@ -222,15 +222,15 @@ static bool hex_byte(struct json_scan *s, unsigned char c)
     else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
         digit = (c | 0x20) - 'a' + 10u;
     else
-        return fail(s, "a bad \\u escape");
+        return fail(s, "invalid \\u escape in a string");
     s->hex = s->hex << 4 | digit;
     if (--s->hex_left)
         return true;
     bool is_low = s->hex >= 0xdc00 && s->hex <= 0xdfff, is_high = s->hex >= 0xd800 && s->hex <= 0xdbff;
     if (s->hex == 0)
-        return fail(s, "a NUL character in a string");
+        return fail(s, "NUL character in a string");
     if (is_low != (s->high != 0))
-        return fail(s, "half a surrogate pair");
+        return fail(s, "unpaired surrogate in a string");
     if (is_high) {
         s->high = s->hex;
         s->state = S_LOW_BACKSLASH;
@@ -247,7 +247,7 @@ static bool hex_byte(struct json_scan *s, unsigned char c)
 static bool number_end(struct json_scan *s)
 {
     if (s->integer && (s->overflow || (s->negative && s->number > (uint64_t)1 << 63)))
-        return fail(s, "an integer does not fit 64 bits");
+        return fail(s, "integer does not fit in 64 bits");
     s->state = S_AFTER;
     return true;
 }
@@ -260,12 +260,13 @@ static bool digit_add(struct json_scan *s, unsigned char c)
     return true;
 }
 
-/* One byte of a number. *again: the number ended before it. */
+/* One byte of a number. *again is set when the number ended before this byte, which the
+ * caller must then handle as what follows the number. */
 static bool number_byte(struct json_scan *s, unsigned char c, bool *again)
 {
     bool digit = c >= '0' && c <= '9';
     if (++s->n_number > JSON_SCAN_NUMBER_BYTES)
-        return fail(s, "a number is too long");
+        return fail(s, "number is too long");
     switch (s->state) {
     case S_MINUS:
         s->state = c == '0' ? S_ZERO : S_DIGITS;
@@ -273,7 +274,7 @@ static bool number_byte(struct json_scan *s, unsigned char c, bool *again)
     case S_ZERO:
     case S_DIGITS:
         if (digit)
-            return s->state == S_ZERO ? fail(s, "a number begins with 0") : digit_add(s, c);
+            return s->state == S_ZERO ? fail(s, "number has a leading zero") : digit_add(s, c);
         if (c == '.' || c == 'e' || c == 'E') {
             s->integer = false;
             s->state = c == '.' ? S_POINT : S_E;
@@ -312,7 +313,7 @@ static bool number_byte(struct json_scan *s, unsigned char c, bool *again)
 static bool after_value(struct json_scan *s, unsigned char c)
 {
     if (!s->depth)
-        return fail(s, "text after the end");
+        return fail(s, "text after the end of the value");
     bool object = s->is_object[s->depth - 1];
     if (c == ',') {
         s->state = object ? S_KEY : S_VALUE;
@@ -320,7 +321,7 @@ static bool after_value(struct json_scan *s, unsigned char c)
     }
     if (c == '}' || c == ']')
         return close_container(s, c == '}');
-    return fail(s, "a comma or closing bracket is expected");
+    return fail(s, "a comma or a closing bracket is expected");
 }
 
 static bool structure_byte(struct json_scan *s, unsigned char c)
@@ -363,12 +364,12 @@ static bool byte(struct json_scan *s, unsigned char c)
         return hex_byte(s, c);
     case S_LOW_BACKSLASH:
         s->state = S_LOW_U;
-        return c == '\\' ? true : fail(s, "half a surrogate pair");
+        return c == '\\' ? true : fail(s, "unpaired surrogate in a string");
     case S_LOW_U:
         s->hex = 0;
         s->hex_left = 4;
         s->state = S_HEX;
-        return c == 'u' ? true : fail(s, "half a surrogate pair");
+        return c == 'u' ? true : fail(s, "unpaired surrogate in a string");
     case S_LITERAL:
         if (c != (unsigned char)*s->literal)
             return fail(s, "a value is expected");
@@ -393,9 +394,9 @@ static bool byte(struct json_scan *s, unsigned char c)
 
 #define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
 
-/* Bytes at the beginning that mean nothing but themselves inside a string: ASCII, no
- * control character, no quote, no backslash. Eight at a time, by the usual arithmetic:
- * (v - c * 01..01) & ~v & 80..80 is not 0 if some byte of v is less than c <= 0x80. */
+/* How many bytes at the beginning need no handling inside a string: ASCII without control
+ * characters, quotes and backslashes. They are compared eight at a time:
+ * (v - c * 01..01) & ~v & 80..80 is nonzero if some byte of v is less than c (c <= 0x80). */
 static size_t plain_bytes(const char *text, size_t n)
 {
     size_t i = 0;
@@ -446,6 +447,6 @@ bool json_scan_finish(struct json_scan *s)
     if (number_done && !number_end(s))
         return false;
     if (s->state != S_AFTER || s->depth)
-        return fail(s, "the text ends too early");
+        return fail(s, "unexpected end of the text");
     return true;
 }

@@ -1,16 +1,16 @@
 /*
- * A strict check of JSON text that arrives in pieces, before any parser builds
- * objects of it: RFC 8259 grammar, valid UTF-8, no NUL (raw or \u0000), no lone
- * surrogate, bounded depth and counts, integers that fit 64 bits, no duplicate keys,
- * nothing after the value. Memory is bounded by max_keys.
+ * A strict check of JSON text that arrives in pieces, before any parser builds objects from
+ * it: RFC 8259 grammar, valid UTF-8, no NUL (raw or \u0000), no unpaired surrogate, bounded
+ * depth and counts, integers that fit in 64 bits, no duplicate keys, nothing after the
+ * value. Memory is bounded by max_keys.
  *
  * One thread at a time: json_scan_init(), json_scan_push() for each piece,
  * json_scan_finish(), json_scan_release(). The text is not kept.
  *
- * Three readers exist, each for what the others can't do. scan judges hostile bytes as
- * they arrive and builds nothing, so that a body is refused at its first bad byte.
- * http/json-in reads fields of a small body that scan has passed, from json-c's tree, and
- * names the field at fault. read pulls values out of a file of tens of megabytes
+ * Three readers exist, each for what the others can't do. scan checks untrusted bytes as
+ * they arrive and builds nothing, so that a body is refused at its first invalid byte.
+ * http/json-in reads the fields of a small body that scan has accepted, from json-c's tree,
+ * and names the field that is wrong. read pulls values out of a file of tens of megabytes
  * (tokenizer.json) in place, without a tree.
  */
 #ifndef ORCD_JSON_SCAN_H
@@ -31,7 +31,7 @@ struct json_scan_limits {
 
 struct json_scan {
     struct json_scan_limits limits;
-    uint64_t offset;   /* bytes taken */
+    uint64_t offset;   /* bytes accepted; after an error: where the invalid byte is */
     const char *error; /* static text; NULL: none */
     uint8_t state, depth;
     bool is_object[JSON_SCAN_DEPTH];
@@ -39,18 +39,19 @@ struct json_scan {
     uint32_t n_values, n_containers, n_keys, keys_cap;
     uint64_t *keys; /* seeded hashes of the keys of open objects */
     uint64_t seed[2], hash;
-    /* of the string or number at hand */
+    /* the string or number being read */
     bool is_key, negative, integer, overflow;
     uint8_t utf8_left, utf8_lo, utf8_hi, hex_left;
-    uint32_t hex, high; /* escape being read; high surrogate before it, or 0 */
+    uint32_t hex, high; /* the \u escape being read; the high surrogate before it, or 0 */
     uint64_t number;
     uint32_t n_number;
-    const char *literal; /* what of true, false, null is still to come */
+    const char *literal; /* the part of true, false or null that must still follow */
 };
 
-/* seed: two random words, so that nobody can choose keys that collide. */
+/* seed: two random numbers, so that no client can choose keys whose hashes collide. */
 void json_scan_init(struct json_scan *s, const struct json_scan_limits *limits, const uint64_t seed[2]);
-/* False: s->error says why, s->offset where; all later calls fail too. */
+/* False: the text is invalid. s->error is the reason, s->offset the position; all later
+ * calls fail too. */
 bool json_scan_push(struct json_scan *s, const char *text, size_t n);
 bool json_scan_finish(struct json_scan *s);
 void json_scan_release(struct json_scan *s);
