@@ -24,7 +24,8 @@ int64_t clock_real_offset_ns(void)
 {
     uint64_t best = UINT64_MAX;
     int64_t offset = 0;
-    /* A thread may be put aside between two readings: the closest pair counts. */
+    /* The scheduler may stop this thread between two readings: of up to four attempts, the
+     * one that took the least time is used. */
     for (int i = 0; i < 4 && best > 500; i++) {
         uint64_t before = clock_mono_ns(), real = clock_real_ns(), after = clock_mono_ns();
         if (after - before < best) {
@@ -121,7 +122,7 @@ int clock_parse_rfc3339(const char *s, size_t n, int64_t *real_ns)
         return -1;
     }
     int64_t seconds = days_from_civil(y, mo, d) * 86400 + h * 3600 + mi * 60 + sec - offset_min * 60;
-    /* Nanoseconds since 1970 fit 64 bits until 2262; later is as far as it can be told. */
+    /* Nanoseconds since 1970 fit in 64 bits until 2262; later times are clamped to that. */
     if (seconds > INT64_MAX / (int64_t)NS_PER_S - 1)
         seconds = INT64_MAX / (int64_t)NS_PER_S - 1;
     if (seconds < INT64_MIN / (int64_t)NS_PER_S + 1)

@@ -27,8 +27,8 @@ int clock_cond_init(pthread_cond_t *cond);
 /* Since the process started. */
 uint64_t clock_process_ns(void);
 
-/* RFC 3339 date-time (any offset, lower-case t and z, second 60, up to 9 fraction
- * digits) to nanoseconds since the epoch. The text ends at n. 0, or -1 on anything else. */
+/* RFC 3339 date-time (any offset, lower-case t and z, second 60, up to 9 fraction digits) of
+ * n bytes to nanoseconds since the epoch. Returns 0; -1: text is something else. */
 int clock_parse_rfc3339(const char *text, size_t n, int64_t *real_ns);
 
 /* "2026-11-30T19:30:00.250Z"; buf holds at least 32 bytes. */

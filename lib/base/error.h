@@ -28,7 +28,7 @@ int error_set_errno(struct orcd_error *err, int code, int errno_value, const cha
 /* Puts "text: " before the message that err holds. */
 void error_prefix(struct orcd_error *err, const char *fmt, ...) ORCD_PRINTF(2, 3);
 
-/* "OUT_OF_KV" for ORCD_E_OUT_OF_KV; "UNKNOWN" for what is not in the list. */
+/* "OUT_OF_KV" for ORCD_E_OUT_OF_KV; "UNKNOWN" for a code that is not in the list. */
 const char *error_name(int code);
 
 /* The sysexits.h status that a command ends with for this ORCD_E_ code. */

@@ -21,7 +21,7 @@ static atomic_bool log_journald;
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const int syslog_priorities[] = {3, 4, 6, 7};
 
-/* journald says which descriptor it reads in JOURNAL_STREAM=device:inode. */
+/* journald announces the stream that it reads in the variable JOURNAL_STREAM=device:inode. */
 static bool stderr_is_journal(void)
 {
     const char *want = getenv("JOURNAL_STREAM");
@@ -155,7 +155,7 @@ static void line_end(struct line *l, bool json)
         l->text[l->n++] = '}';
     l->text[l->n++] = '\n';
     if (write(STDERR_FILENO, l->text, l->n) < 0)
-        return; /* there is nowhere left to say so */
+        return; /* there is no other place to report it */
 }
 
 void log_event(int level, const char *message, ...)

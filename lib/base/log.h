@@ -1,8 +1,8 @@
 /*
  * One structured line per event to standard error. log_setup() once, before other threads
- * start; without it, text at level info. Then any thread may log at any time: a line is
- * written with one write(2), so lines never mix. Code in lib/ logs at debug, warn where an
- * administrator should act.
+ * start; without it, lines are text, from level info up. Then any thread may log at any
+ * time: a line is written with one write(2), so lines never mix. Code in lib/ logs at debug,
+ * and at warn where an administrator should act.
  */
 #ifndef ORCD_BASE_LOG_H
 #define ORCD_BASE_LOG_H

@@ -15,7 +15,7 @@ uint64_t random_u64(void)
         do
             n = getrandom(pool, sizeof(pool), 0);
         while (n < 0 && errno == EINTR);
-        if (n != (ssize_t)sizeof(pool)) /* 256 bytes never fall short on Linux */
+        if (n != (ssize_t)sizeof(pool)) /* does not happen on Linux with 256 bytes or less */
             pool[0] = clock_mono_ns() * UINT64_C(0x9e3779b97f4a7c15);
         left = sizeof(pool) / sizeof(pool[0]);
     }

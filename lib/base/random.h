@@ -1,4 +1,4 @@
-/* Random numbers that nobody can guess, from the kernel. Any thread; no set-up. */
+/* Unpredictable random numbers from the kernel. Any thread; no set-up. */
 #ifndef ORCD_BASE_RANDOM_H
 #define ORCD_BASE_RANDOM_H
 

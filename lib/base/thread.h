@@ -1,13 +1,14 @@
 /*
- * What a thread may ask of the scheduler without privileges. Each thread calls it for
- * itself, at its start.
+ * Scheduler settings that need no privileges. Each thread calls this for itself, at its
+ * start.
  */
 #ifndef ORCD_BASE_THREAD_H
 #define ORCD_BASE_THREAD_H
 
-/* For a thread that works for moments and then sleeps: it runs as soon as it wakes, also
- * where other threads compute all the time. Asks for short turns (Linux 6.12 and
- * later; others ignore it) and for timers to the microsecond. Changes no priority. */
+/* For a thread that works briefly and then sleeps: the scheduler runs it as soon as it
+ * wakes, even while other threads compute on every core. Requests short time slices (Linux
+ * 6.12 and later; older kernels ignore it) and timers with a precision of a microsecond.
+ * Changes no priority. */
 void thread_wakes_early(void);
 
 #endif

@@ -18,8 +18,9 @@ static inline uint64_t max_u64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Bytes of the valid UTF-8 character at s (1 to 4), or 0 when there is none: a bad
- * byte, an overlong form, a surrogate, beyond U+10FFFF, or cut at left bytes. */
+/* The length of the valid UTF-8 character at text (1 to 4 bytes). 0: there is none, because
+ * of an invalid byte, an overlong form, a surrogate or a number beyond U+10FFFF, or because
+ * only `left` bytes remain, which are fewer than it needs. */
 static inline size_t utf8_char_len(const char *text, size_t left)
 {
     const unsigned char *s = (const unsigned char *)text;
