@@ -1,10 +1,10 @@
 /*
- * Prometheus metrics over a table that the program gives: lib knows how to count and how
- * to print, the program knows what (core/metrics.h is the worker's table).
+ * Prometheus metrics over a table that the program supplies: this module counts and prints,
+ * the table says which metrics there are (core/metrics.h has the worker's).
  *
- * A table is static storage, ready from the start: there is nothing to open or close.
- * Counting takes no lock and may be done by any thread at any time; a scrape is no
- * snapshot of one instant. Only metrics_set_info() belongs to one thread, once.
+ * A table is static storage, ready from the start: there is nothing to open or close. Any
+ * thread may count at any time; counting takes no lock, so a scrape is not a snapshot of one
+ * instant. The exception is metrics_set_info(): one thread calls it, once.
  */
 #ifndef ORCD_METRICS_METRICS_H
 #define ORCD_METRICS_METRICS_H
@@ -23,8 +23,8 @@ struct metrics_buckets {
     double le[METRICS_MAX_BUCKETS];
 };
 
-/* A name may be a series of a family, "name{kind=\"kv\"}"; rows of a family follow each
- * other. Counters have one value for each value of their label. */
+/* A name may be a series of a family, "name{kind=\"kv\"}"; the rows of a family must follow
+ * each other. A counter has one number for each value of its label. */
 struct metrics_counter {
     const char *name, *help;
     const char *label;         /* NULL: one value without a label */
@@ -48,13 +48,13 @@ struct metrics {
     struct metrics_gauge *gauges;
     struct metrics_histogram *histograms;
     unsigned n_counters, n_gauges, n_histograms;
-    /* A gauge of value 1 whose labels tell facts; shown once they are set. */
+    /* A gauge of value 1 whose labels are facts, such as versions; shown once they are set. */
     const char *info_name, *info_help;
     atomic_bool has_info;
     char info[256];
 };
 
-/* label: index into values; out of range counts nowhere. */
+/* label: index into values; one that is out of range is ignored. */
 static inline void metrics_count(struct metrics_counter *c, unsigned label, uint64_t n)
 {
     if (label < METRICS_MAX_LABELS)
@@ -66,11 +66,11 @@ static inline void metrics_gauge_set(struct metrics_gauge *g, double value)
     atomic_store_explicit(&g->value, value, memory_order_relaxed);
 }
 
-/* A value that is not finite counts nowhere. */
+/* A value that is not finite is ignored. */
 void metrics_observe(struct metrics_histogram *h, double value);
 
 /* Labels of the information gauge: n pairs of a name and a value, copied; values are
- * escaped. The first call counts. */
+ * escaped. Later calls have no effect. */
 void metrics_set_info(struct metrics *m, const char *const (*labels)[2], unsigned n);
 
 /* The whole exposition (text format 0.0.4), malloc'ed; NULL: out of memory. */
