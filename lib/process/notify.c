@@ -43,7 +43,7 @@ void notify(const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    /* A supervisor that does not listen is no reason to stop. */
+    /* A failure is ignored: a supervisor that does not listen must not stop the daemon. */
     (void)!sendto(
         notify_fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&notify_address, notify_length);
 }

@@ -14,7 +14,7 @@
 void notify_setup(void);
 /* One or more lines "READY=1\nSTATUS=..."; at most 1 KB. */
 void notify(const char *fmt, ...) ORCD_PRINTF(1, 2);
-/* How often WATCHDOG=1 is wanted (half of WATCHDOG_USEC); 0: never. */
+/* How often WATCHDOG=1 must be sent (half of WATCHDOG_USEC); 0: never. */
 uint64_t notify_watchdog_ms(void);
 
 #endif

@@ -10,8 +10,8 @@
 #include "process/notify.h"
 #include "process/signals.h"
 
-/* The watch leaves this much before the grace is over (a tenth of a short one): waking up,
- * the last line of the log and the end of the process take time too. */
+/* The watch ends the process this long before the grace is over (a tenth of the grace, if
+ * that is less): waking up, the last log line and the end of the process take time too. */
 #define LEAVE_MS 50
 
 double shutdown_watch_elapsed_ms(const struct shutdown_watch *w)
@@ -48,7 +48,7 @@ static void *watch_main(void *arg)
         if (sig && atomic_load(&w->done))
             return NULL;
         if (sig == SIGTERM || sig == SIGINT)
-            shutdown_watch_leave(w, 128 + sig, "a second signal; leaving at once");
+            shutdown_watch_leave(w, 128 + sig, "second signal; exiting at once");
     }
 }
 

@@ -14,7 +14,7 @@
 #include "base/error.h"
 
 int signals_open(int *fd, struct orcd_error *err);
-/* The next signal that came; 0: none has. *from (NULL: not wanted) is its sender. */
+/* The next pending signal; 0: none. *from (NULL: not wanted) is set to its sender. */
 int signals_next(int fd, pid_t *from);
 
 #endif

@@ -11,8 +11,8 @@
 
 extern char **environ;
 
-/* Puts the descriptors in their places. Each is lifted out of the way first, since one
- * may lie where another belongs. */
+/* Makes fds[i] descriptor i. All are duplicated to higher numbers first, since one may have
+ * the number that another must get. */
 static bool place(const int *fds, size_t n)
 {
     int lifted[SPAWN_MAX_FDS];
@@ -30,7 +30,8 @@ static bool place(const int *fds, size_t n)
     return true;
 }
 
-/* After fork: only calls that are safe there. What fails is told by its errno. */
+/* In the child, after fork: only calls that are safe there. If something fails, its errno is
+ * written to tell_fd, which the parent reads. */
 static _Noreturn void become(const struct spawn_params *p, pid_t parent, int tell_fd)
 {
     sigset_t none;
@@ -38,7 +39,7 @@ static _Noreturn void become(const struct spawn_params *p, pid_t parent, int tel
     setpgid(0, 0);
     if (p->dies_with_thread)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (p->dies_with_thread && getppid() != parent) /* it has ended already */
+    if (p->dies_with_thread && getppid() != parent) /* the parent has ended already */
         _exit(127);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGINT, SIG_DFL);
@@ -52,7 +53,7 @@ static _Noreturn void become(const struct spawn_params *p, pid_t parent, int tel
     _exit(127);
 }
 
-/* The errno of a child that could not start its program; 0: it runs. */
+/* The errno of a child that could not start its program; 0: the program runs. */
 static int hear(int fd)
 {
     int why = 0;
@@ -83,7 +84,7 @@ int spawn_child(const struct spawn_params *p, pid_t *pid, struct orcd_error *err
     why = child < 0 ? errno : 0;
     close(tell[1]);
     if (child > 0) {
-        setpgid(child, child); /* whoever is first */
+        setpgid(child, child); /* the child does the same; whichever runs first counts */
         why = hear(tell[0]);
         if (why)
             spawn_wait(child, &status);
