@@ -108,9 +108,9 @@ static int unknown_key(
     const char *near = config_key_nearest(t, key);
     if (config_section_find(t, key))
         return error_set(
-            err, ORCD_E_INVALID, "%s: %s: is a section, not a key; it takes no value", origin, key);
+            err, ORCD_E_INVALID, "%s: %s: is a section, not a key; it cannot have a value", origin, key);
     return error_set(err, ORCD_E_INVALID, "%s: %.64s: unknown key%s%s%s", origin, key,
-        near ? "; did you mean " : " (orcd config --list names all)", near ? near : "", near ? "?" : "");
+        near ? "; did you mean " : " (orcd config --list shows all keys)", near ? near : "", near ? "?" : "");
 }
 
 int config_set(

@@ -1,9 +1,9 @@
 /*
  * Configuration: defaults < file < environment < command line, merged, then validated.
- * A program brings a table of its keys (config/table.h) and the struct that they fill.
- * Several programs read one and the same file; each reads its own sections.
+ * A program supplies a table of its keys (config/table.h) and the struct that they fill.
+ * Several programs may share one file; each reads its own sections.
  *
- * The struct begins with a struct config_head, which all calls take:
+ * The struct begins with a struct config_head, to which all calls get a pointer:
  *
  *     struct pool_config {
  *         struct config_head head;
@@ -17,8 +17,8 @@
  * 3. config_validate; afterwards the program reads the fields of the struct.
  * 4. config_release, whatever failed before.
  *
- * One thread at a time; after config_validate any thread may read. The text of a field
- * lives until its key is set again or config_release.
+ * One thread at a time; after config_validate any thread may read. The text of a field is
+ * valid until its key is set again or config_release.
  */
 #ifndef ORCD_CONFIG_CONFIG_H
 #define ORCD_CONFIG_CONFIG_H
@@ -36,7 +36,7 @@ struct config_head {
 };
 
 void config_init(struct config_head *c, const struct config_table *t);
-void config_release(struct config_head *c); /* clears the struct; takes one that was released */
+void config_release(struct config_head *c); /* clears the struct; may be called twice */
 /* key is dotted ("http.listen", "plugin.options.device"); value NULL: null; origin is
  * shown to users ("--set", "ORCD_HTTP_LISTEN", "/etc/orcd.yaml:12"). */
 int config_set(
@@ -45,7 +45,7 @@ int config_load_file(struct config_head *c, const char *path, struct orcd_error 
 int config_load_environment(struct config_head *c, char *const *envp, struct orcd_error *err);
 /* The file that is used without --config: ORCD_CONFIG, sysconfdir, /etc; NULL: none. */
 const char *config_default_path(void);
-/* Ranges were checked by config_set; this checks what involves several keys. */
+/* config_set has checked single values; this checks rules that involve several keys. */
 int config_validate(const struct config_head *c, struct orcd_error *err);
 
 void config_list(const struct config_table *t, FILE *out);      /* every key: type, range, default, text */

@@ -1,4 +1,5 @@
-/* Everything that tells people about keys, made from the table. */
+/* The documents about keys that are made from the table: listings, the annotated file, the
+ * part of orcd.yaml(5), merged values. */
 #include "config/config.h"
 
 #include <string.h>
@@ -28,7 +29,7 @@ static const char *type_text(const struct config_key *k, char *buf, size_t size)
     return "text";
 }
 
-/* The name of a row as listings have it; returns buf. */
+/* The name of a row as listings show it; returns buf. */
 static const char *listed_name(const struct config_key *k, char *buf, size_t size)
 {
     bool open = k->type == CONFIG_OPEN;
@@ -90,8 +91,8 @@ static void indent(FILE *out, unsigned depth)
     fprintf(out, "%*s", (int)(2 * depth), "");
 }
 
-/* The heads of the sections that name lies in and the row before it (previous) does not.
- * Returns how deep name's own line is. */
+/* Prints the heads of the sections that name lies in but the row before it (previous) does
+ * not. Returns the depth at which name's own line is indented. */
 static unsigned print_heads(FILE *out, const char *previous, const char *name)
 {
     size_t common = 0;

@@ -1,4 +1,4 @@
-/* ORCD_HTTP_LISTEN=... is http.listen. */
+/* Configuration from the environment: ORCD_HTTP_LISTEN=... sets http.listen. */
 #include "config/config.h"
 
 #include <ctype.h>
@@ -10,10 +10,10 @@
 
 #define PREFIX "ORCD_"
 
-/* Variables that are not keys but ours all the same, whichever program reads them. */
+/* Variables that have the prefix but are no keys: other code of orcd reads them. */
 static const char *const others[] = {"ORCD_CONFIG", "ORCD_API_KEY"};
 
-/* How many bytes of name[0..n) spell key; 0: it does not begin with key's variable. */
+/* The length of key's variable if name[0..n) begins with it; 0: it does not. */
 static size_t spells(const char *name, size_t n, const char *key)
 {
     size_t k = strlen(PREFIX);
@@ -35,7 +35,7 @@ static const struct config_key *find_row(const struct config_table *t, const cha
         const struct config_key *k = &t->keys[i];
         size_t at = spells(name, n, k->name);
         if (at && k->type == CONFIG_OPEN && at < n && name[at] == '_')
-            return k; /* goes before keys */
+            return k; /* an open row has precedence over keys */
         if (at == n && k->type != CONFIG_OPEN && !found)
             found = k;
     }
@@ -62,7 +62,7 @@ static int set_variable(
     const struct config_key *k = find_row(c->table, name, n);
     if (k && k->type == CONFIG_OPEN)
         return set_open(c, k, origin, value, err);
-    if (k) /* Empty means null where null is allowed. */
+    if (k) /* An empty variable means null where null is allowed. */
         return config_set(c, k->name, *value || k->fallback ? value : NULL, origin, err);
     for (size_t j = 0; j < ARRAY_LEN(others); j++)
         if (strcmp(origin, others[j]) == 0)

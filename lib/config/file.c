@@ -1,7 +1,7 @@
 /*
- * orcd.yaml through libyaml's event interface. Only mappings and scalars are taken, and
- * lists below a free-form row: no aliases, anchors, tags, duplicate keys or second
- * document, at most 64 KB and 16 levels. Sections of other programs are skipped.
+ * Reads orcd.yaml through libyaml's event interface. Mappings and scalars are accepted, and
+ * lists below a free-form row. Aliases, anchors, tags, duplicate keys, a second document,
+ * more than 64 KB or 16 levels are errors. Sections of other programs are skipped.
  */
 #include "config/config.h"
 
@@ -42,7 +42,7 @@ static int remember(struct reader *r, const yaml_event_t *e, const char *key)
 {
     for (size_t i = 0; i < r->n_seen; i++)
         if (strcmp(r->seen[i], key) == 0)
-            return fail(r, e, key, "is there twice");
+            return fail(r, e, key, "duplicate key");
     if (r->n_seen == SEEN_MAX)
         return fail(r, e, key, "too many keys");
     r->seen[r->n_seen] = strdup(key);
@@ -58,7 +58,7 @@ static bool is_free_form(const struct reader *r, const char *key)
     return k && k->open->free_form;
 }
 
-/* The value that comes next is that of name, in the open mapping or list. */
+/* The next value belongs to name, in the open mapping or list. */
 static int enter_key(struct reader *r, const yaml_event_t *e, const char *name)
 {
     const char *above = r->key[r->depth - 1];
@@ -76,11 +76,11 @@ static int take_key(struct reader *r, const yaml_event_t *e)
 {
     const char *name = (const char *)e->data.scalar.value, *above = r->key[r->depth - 1];
     if (strlen(name) != e->data.scalar.length || (strchr(name, '.') && !is_free_form(r, above)))
-        return fail(r, e, above, "a key here has no dots; sections are indented");
+        return fail(r, e, above, "a key must not contain dots here; write a section as an indented block");
     return enter_key(r, e, name);
 }
 
-/* Items of a list are keys by their number. */
+/* The items of a list get their numbers as keys. */
 static int take_item(struct reader *r, const yaml_event_t *e)
 {
     char name[16];
@@ -107,7 +107,7 @@ static int take_value(struct reader *r, const yaml_event_t *e)
     const char *key = r->key[r->depth], *value = (const char *)e->data.scalar.value;
     r->have_key = false;
     if (strlen(value) != e->data.scalar.length)
-        return fail(r, e, key, "a value with a NUL");
+        return fail(r, e, key, "the value contains a NUL character");
     if (is_null(e)) {
         if (config_section_find(r->config->table, key)) /* a section whose keys are all commented out */
             return 0;
@@ -119,7 +119,7 @@ static int take_value(struct reader *r, const yaml_event_t *e)
 static int descend(struct reader *r, const yaml_event_t *e, bool list)
 {
     if (r->depth + 1 >= DEPTH_MAX)
-        return fail(r, e, r->key[r->depth], "nested too deep");
+        return fail(r, e, r->key[r->depth], "nested too deeply");
     r->have_key = false;
     r->depth++;
     r->list[r->depth] = list;
@@ -134,11 +134,11 @@ static int take_mapping(struct reader *r, const yaml_event_t *e)
     if (r->depth == 0) {
         r->key[0][0] = 0;
     } else if (!r->have_key) {
-        return fail(r, e, r->key[r->depth - 1], "a mapping is no key");
+        return fail(r, e, r->key[r->depth - 1], "a mapping cannot be a key");
     } else if (!config_section_find(t, key) && !is_free_form(r, key)) {
         if (config_key_find(t, key) || config_open_find(t, key))
-            return fail(r, e, key, "takes a value, not a section");
-        return set(r, NULL); /* says that it is unknown */
+            return fail(r, e, key, "must be a value, not a section");
+        return set(r, NULL); /* reports the key as unknown */
     }
     return descend(r, e, false);
 }
@@ -147,15 +147,15 @@ static int take_list(struct reader *r, const yaml_event_t *e)
 {
     const char *key = r->depth ? r->key[r->have_key ? r->depth : r->depth - 1] : "";
     if (!r->have_key || !is_free_form(r, key))
-        return fail(r, e, key, "lists are not taken");
+        return fail(r, e, key, "lists are not supported here");
     if (e->data.sequence_start.anchor)
-        return fail(r, e, key, "anchors are not taken");
+        return fail(r, e, key, "anchors are not supported");
     if (e->data.sequence_start.tag)
-        return fail(r, e, key, "tags are not taken");
+        return fail(r, e, key, "tags are not supported");
     return descend(r, e, true);
 }
 
-/* Inside the value of a section of another program, or at its beginning. */
+/* The event belongs to a section of another program: it is inside its value or begins it. */
 static bool is_foreign(const struct reader *r)
 {
     return r->skipped ||
@@ -189,19 +189,19 @@ static int take_event(struct reader *r, const yaml_event_t *e)
     switch (e->type) {
     case YAML_DOCUMENT_START_EVENT:
         if (++r->documents > 1)
-            return fail(r, e, "", "a second document");
+            return fail(r, e, "", "a second document is not supported");
         if (e->data.document_start.tag_directives.start != e->data.document_start.tag_directives.end)
-            return fail(r, e, "", "tags are not taken");
+            return fail(r, e, "", "tags are not supported");
         return 0;
     case YAML_ALIAS_EVENT:
-        return fail(r, e, key, "aliases are not taken");
+        return fail(r, e, key, "aliases are not supported");
     case YAML_SEQUENCE_START_EVENT:
         return take_list(r, e);
     case YAML_MAPPING_START_EVENT:
         if (e->data.mapping_start.anchor)
-            return fail(r, e, key, "anchors are not taken");
+            return fail(r, e, key, "anchors are not supported");
         if (e->data.mapping_start.tag)
-            return fail(r, e, key, "tags are not taken");
+            return fail(r, e, key, "tags are not supported");
         return take_mapping(r, e);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
@@ -210,9 +210,9 @@ static int take_event(struct reader *r, const yaml_event_t *e)
         return 0;
     case YAML_SCALAR_EVENT:
         if (e->data.scalar.anchor)
-            return fail(r, e, key, "anchors are not taken");
+            return fail(r, e, key, "anchors are not supported");
         if (e->data.scalar.tag)
-            return fail(r, e, key, "tags are not taken");
+            return fail(r, e, key, "tags are not supported");
         if (r->depth == 0)
             return is_null(e) ? 0 : fail(r, e, "", "sections with keys are expected here");
         return r->have_key ? take_value(r, e) : take_key(r, e);
@@ -233,7 +233,7 @@ static int parse(struct reader *r, const char *text, size_t n)
         yaml_event_t event;
         if (!yaml_parser_parse(&parser, &event)) {
             size_t line = parser.error == YAML_READER_ERROR ? parser.mark.line : parser.problem_mark.line;
-            rc = error_set(r->err, ORCD_E_INVALID, "%s:%zu: not YAML: %s", r->path, line + 1,
+            rc = error_set(r->err, ORCD_E_INVALID, "%s:%zu: invalid YAML: %s", r->path, line + 1,
                 parser.problem ? parser.problem : "malformed");
             break;
         }

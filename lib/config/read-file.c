@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* To the end, or one byte beyond what may be. */
+/* Reads to the end; stops with an error at one byte more than is allowed. */
 static int read_all(int fd, const char *path, char *buf, size_t *have, struct orcd_error *err)
 {
     while (*have <= READ_FILE_BYTES_MAX) {

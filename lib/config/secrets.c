@@ -19,10 +19,11 @@ static int check_owner(int fd, const char *path, struct orcd_error *err)
     if (!S_ISREG(st.st_mode))
         return error_set(err, ORCD_E_INVALID, "%s: not a regular file", path);
     if (st.st_uid != 0 && st.st_uid != geteuid())
-        return error_set(err, ORCD_E_PERMISSION, "%s: must belong to root or to the worker's user", path);
+        return error_set(
+            err, ORCD_E_PERMISSION, "%s: must be owned by root or by the user that runs this program", path);
     if (st.st_mode & 077)
         return error_set(err, ORCD_E_PERMISSION,
-            "%s: mode %04o lets others at it; must be 0600 or less (chmod 600)", path,
+            "%s: mode %04o gives access to group or others; must be 0600 or stricter (chmod 600)", path,
             (unsigned)(st.st_mode & 07777));
     return 0;
 }
@@ -31,14 +32,15 @@ static int add(char ***list, size_t *n, const char *path, unsigned line, const c
     struct orcd_error *err)
 {
     if (len < SECRET_MIN || len > SECRET_BYTES_MAX)
-        return error_set(err, ORCD_E_INVALID, "%s:%u: a key has %d to %d characters", path, line, SECRET_MIN,
-            SECRET_BYTES_MAX);
+        return error_set(err, ORCD_E_INVALID, "%s:%u: a key must have %d to %d characters", path, line,
+            SECRET_MIN, SECRET_BYTES_MAX);
     for (size_t i = 0; i < len; i++)
         if (p[i] <= ' ' || p[i] > '~')
             return error_set(
-                err, ORCD_E_INVALID, "%s:%u: a key has printable characters without spaces", path, line);
+                err, ORCD_E_INVALID, "%s:%u: a key must be printable characters without spaces", path, line);
     if (*n == SECRETS_MAX)
-        return error_set(err, ORCD_E_INVALID, "%s:%u: more than %d keys", path, line, SECRETS_MAX);
+        return error_set(
+            err, ORCD_E_INVALID, "%s:%u: the file must hold at most %d keys", path, line, SECRETS_MAX);
     (*list)[*n] = strndup(p, len);
     if (!(*list)[*n])
         return error_set(err, ORCD_E_NOMEM, "out of memory");
@@ -62,7 +64,7 @@ static int split(
         }
         p = eol ? eol + 1 : end;
     }
-    return *n ? 0 : error_set(err, ORCD_E_INVALID, "%s: holds no key", path);
+    return *n ? 0 : error_set(err, ORCD_E_INVALID, "%s: contains no key", path);
 }
 
 int secrets_read(const char *path, char ***secrets, size_t *n, struct orcd_error *err)

@@ -9,10 +9,10 @@
 #define SECRETS_MAX 256
 
 /* One secret a line (16 to 512 printable characters without spaces); blank lines and
- * lines that begin with # are skipped. The file must be a regular one, owned by root or
- * us, and neither readable nor writable by group or others: PERMISSION. The array is
- * malloc'ed. Messages never hold a secret. */
+ * lines that begin with # are skipped. The file must be a regular file (else INVALID), owned
+ * by root or the process's user and without access for group or others (else PERMISSION).
+ * The array is malloc'ed; secrets_free frees it. Messages never contain a secret. */
 int secrets_read(const char *path, char ***secrets, size_t *n, struct orcd_error *err);
-void secrets_free(char **secrets, size_t n); /* wipes; takes NULL */
+void secrets_free(char **secrets, size_t n); /* erases them first; secrets may be NULL */
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "base/util.h"
 
-/* name is above, or lies below it. */
+/* True if name is `above` itself or lies below it. */
 static bool is_or_lies_below(const char *name, const char *above)
 {
     size_t n = strlen(above);
@@ -28,7 +28,7 @@ const struct config_key *config_open_find(const struct config_table *t, const ch
     return NULL;
 }
 
-/* A section is whatever some key lies in, and an open row itself. */
+/* A section is a name below which some key lies, and an open row itself. */
 bool config_section_find(const struct config_table *t, const char *name)
 {
     size_t n = strlen(name);

@@ -223,9 +223,9 @@ static void test_what_is_not_in_the_table(void **state)
     refused("plugin:\n  name: mock\n", ":1: plugin: unknown key");
     refused("yard:\n  lisen: x\n", ":2: yard.lisen: unknown key; did you mean yard.listen?");
     refused("yard:\n  http: {}\n", ":2: yard.http: unknown key");
-    refused("http:\nhttp:\n", ":2: http: is there twice");
-    refused("yard: [a]\n", "lists are not taken");
-    refused("yard:\n  listen: [a]\n", "lists are not taken");
+    refused("http:\nhttp:\n", ":2: http: duplicate key");
+    refused("yard: [a]\n", "lists are not supported here");
+    refused("yard:\n  listen: [a]\n", "lists are not supported here");
     refused("yard:\n  mode: never\n", "must be one of drain, now");
     refused("yard:\n  stop: {kill_ms: 3, drain_ms: 3}\n", ":2: too long");
     struct yard y;
@@ -233,7 +233,7 @@ static void test_what_is_not_in_the_table(void **state)
     config_init(&y.head, &table);
     assert_int_equal(config_set(&y.head, "http.listen", "x", "--set", &err), ORCD_E_INVALID);
     assert_int_equal(config_set(&y.head, "yard.start", "x", "--set", &err), ORCD_E_INVALID);
-    assert_string_equal(err.msg, "--set: yard.start: is a section, not a key; it takes no value");
+    assert_string_equal(err.msg, "--set: yard.start: is a section, not a key; it cannot have a value");
     config_release(&y.head);
 }
 
@@ -266,8 +266,8 @@ static void test_free_form(void **state)
     refused("yard:\n  start: &a [b]\n", "anchors");
     refused("yard:\n  start: !!seq [b]\n", "tags");
     refused("yard:\n  start: [null]\n", ":2: yard.start.0: 'null': must be short text");
-    refused("yard:\n  start: [{a: 1, a: 2}]\n", "yard.start.0.a: is there twice");
-    refused("yard:\n  start: [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]\n", "nested too deep");
+    refused("yard:\n  start: [{a: 1, a: 2}]\n", "yard.start.0.a: duplicate key");
+    refused("yard:\n  start: [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]\n", "nested too deeply");
 }
 
 static void test_environment(void **state)
