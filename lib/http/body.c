@@ -1,4 +1,3 @@
-
 #include "http/body.h"
 
 #include <stdlib.h>
@@ -8,11 +7,17 @@
 #include "base/util.h"
 #include "http/server-internal.h"
 
+static void error_of_scan(const struct body *b, struct http_error *error)
+{
+    http_error_set(error, API_INVALID_REQUEST, "invalid JSON in request body at byte %llu: %s",
+        (unsigned long long)b->scan.offset, b->scan.error);
+}
+
 bool body_take(struct body *b, struct http_server *s, const char *data, size_t n, struct http_error *error)
 {
     size_t max = (size_t)s->params.max_body_kb * 1024;
     if (n > max - b->n) {
-        http_error_set(error, API_PAYLOAD_TOO_LARGE, "the body may have %zu bytes", max);
+        http_error_set(error, API_PAYLOAD_TOO_LARGE, "request body exceeds the limit of %zu bytes", max);
         return false;
     }
     if (!b->scanning) {
@@ -23,13 +28,12 @@ bool body_take(struct body *b, struct http_server *s, const char *data, size_t n
         b->scanning = true;
     }
     if (!json_scan_push(&b->scan, data, n)) {
-        http_error_set(error, API_INVALID_REQUEST, "the body is no sound JSON: %s at byte %llu",
-            b->scan.error, (unsigned long long)b->scan.offset);
+        error_of_scan(b, error);
         return false;
     }
     if (n > b->cap - b->n) {
         if (atomic_load(&s->body_bytes) > max_u64(HTTP_BODIES_BYTES, 4 * (uint64_t)max)) {
-            http_error_set(error, API_QUEUE_FULL, "too many large requests arrive at once");
+            http_error_set(error, API_QUEUE_FULL, "too many large request bodies at once");
             error->retry_after_s = 1;
             return false;
         }
@@ -51,9 +55,9 @@ bool body_take(struct body *b, struct http_server *s, const char *data, size_t n
 void body_end(struct body *b, struct http_error *error)
 {
     if (!b->n)
-        http_error_set(error, API_INVALID_REQUEST, "a JSON body is needed");
+        http_error_set(error, API_INVALID_REQUEST, "a JSON request body is required");
     else if (!json_scan_finish(&b->scan))
-        http_error_set(error, API_INVALID_REQUEST, "the body is no sound JSON: %s", b->scan.error);
+        error_of_scan(b, error);
 }
 
 void body_free(struct body *b, struct http_server *s)

@@ -1,8 +1,8 @@
 /*
- * The JSON body of a request, gathered and checked piece by piece: body_take() for each
- * piece, body_end() after the last, then text and n may be read; body_free() as soon as it
- * was parsed, while the server lives, and body_release() with the exchange. Loop thread;
- * an intake thread reads it while it has the exchange.
+ * The JSON body of a request, collected and checked piece by piece: body_take() for each
+ * piece, body_end() after the last one; then text and n may be read. body_free() as soon as
+ * the body was parsed, before the server is freed; body_release() when the exchange is freed.
+ * The loop thread makes these calls; an intake thread reads the body while it has the exchange.
  */
 #ifndef ORCD_HTTP_BODY_H
 #define ORCD_HTTP_BODY_H
@@ -18,14 +18,14 @@ struct http_server;
 struct body {
     struct json_scan scan;
     bool scanning;
-    char *text; /* malloc'ed, sound JSON once the end was there; no NUL behind it */
+    char *text; /* malloc'ed, without a NUL at its end; valid JSON once body_end() succeeded */
     size_t n, cap;
 };
 
-/* False: error says why; no more pieces are wanted. */
+/* False: error is set, and the caller passes no more pieces. */
 bool body_take(struct body *b, struct http_server *s, const char *data, size_t n, struct http_error *error);
 void body_end(struct body *b, struct http_error *error);
-/* Gives the memory back to the server's budget. */
+/* Frees the text and returns its size to the server's budget. */
 void body_free(struct body *b, struct http_server *s);
 void body_release(struct body *b);
 

@@ -16,7 +16,7 @@ void conn_watch_events(struct conn *c, int how, uint32_t events)
 {
     struct epoll_event ev = {.events = events | EPOLLET, .data.ptr = c};
     if (epoll_ctl(c->loop->epoll_fd, how, c->fd, &ev))
-        log_warn("cannot watch a client: %s", strerror(errno));
+        log_warn("cannot watch a client's socket: %s", strerror(errno));
 }
 
 static void conn_opened(struct loop *l, struct MHD_Connection *mhd, void **socket_context)
@@ -64,7 +64,7 @@ void conn_notify(
         conn_closed(cls, *socket_context);
 }
 
-/* An edge may tell of bytes that the library has read meanwhile. */
+/* Whether there is input still: epoll may report bytes that the library has read meanwhile. */
 static bool has_input(int fd)
 {
     char waste;
@@ -102,13 +102,13 @@ void conn_on_epoll(struct conn *c, uint32_t events, uint64_t now)
     }
 }
 
-/* --- timers: rare, so a scan of the connections does --------------------------------- */
+/* --- timers: they are rare, so a scan of all connections is enough --------------------- */
 
 static uint64_t stream_timers(struct conn *c, struct exchange *x, uint64_t now)
 {
     const struct http_params *p = &c->loop->server->params;
     uint64_t next = UINT64_MAX;
-    if (x->state == X_ANSWERED || x->out.chunk_out) { /* bytes wait to be taken by the client */
+    if (x->state == X_ANSWERED || x->out.chunk_out) { /* bytes wait for the client to accept them */
         uint64_t due = x->out.sent_ns + p->write_stall_ms * NS_PER_MS;
         if (now < due)
             return due;
@@ -147,7 +147,7 @@ uint64_t conn_timers(struct conn *c, uint64_t now)
         http_error_set(&e, API_REQUEST_TIMEOUT, "the request did not arrive within %u ms",
             c->loop->server->params.request_read_ms);
         if (x)
-            x->error = e; /* for the count */
+            x->error = e; /* exchange_completed() counts it */
         c->read_deadline_ns = 0;
         refuse_send(c->fd, &e);
         refuse_drop_input(c->fd);

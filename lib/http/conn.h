@@ -1,8 +1,8 @@
 /*
- * One client connection: what its descriptor tells, and its timers. The library opens and
- * closes it (conn_notify); in between the loop passes on what epoll says (conn_on_epoll) and
- * asks now and then what is due (conn_timers). Loop thread only; freed when the library
- * closes the connection, after its exchange has completed.
+ * One client connection: the events of its descriptor, and its timers. The library opens and
+ * closes it (conn_notify); in between the loop passes on epoll's events (conn_on_epoll) and
+ * has its timers checked (conn_timers). Loop thread only. It is freed when the library closes
+ * the connection, which is after its exchange has completed.
  */
 #ifndef ORCD_HTTP_CONN_H
 #define ORCD_HTTP_CONN_H
@@ -21,8 +21,8 @@ struct conn {
     int fd;
     struct exchange *x;        /* NULL: between requests */
     uint64_t read_deadline_ns; /* of a head and body that has begun; 0: none */
-    bool bytes_waiting;        /* came while an exchange was on */
-    bool half_closed;          /* the peer sends no more */
+    bool bytes_waiting;        /* input arrived while an exchange was active */
+    bool half_closed;          /* the peer has closed its sending side */
 };
 
 /* The library's callback: cls is the loop. */
@@ -30,7 +30,8 @@ void conn_notify(
     void *cls, struct MHD_Connection *mhd, void **socket_context, enum MHD_ConnectionNotificationCode code);
 /* events: epoll's, read at now. */
 void conn_on_epoll(struct conn *c, uint32_t events, uint64_t now);
-/* Does what is due; returns when something will be (monotonic ns; UINT64_MAX: never). */
+/* Handles the timers that are due; returns when the next one is (monotonic ns; UINT64_MAX:
+ * never). */
 uint64_t conn_timers(struct conn *c, uint64_t now);
 /* how: EPOLL_CTL_ADD or EPOLL_CTL_MOD. */
 void conn_watch_events(struct conn *c, int how, uint32_t events);

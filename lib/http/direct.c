@@ -14,7 +14,7 @@
 #define CHUNK_BYTES 4096
 #define CHUNK_HEAD 8 /* room for the size in hexadecimal digits, CR and LF */
 
-/* The chunk around n bytes at buf + CHUNK_HEAD. Returns where it begins. */
+/* Completes the chunk whose n bytes are at buf + CHUNK_HEAD. Returns its beginning. */
 static char *frame(char *buf, size_t n, size_t *n_chunk)
 {
     char head[CHUNK_HEAD + 1];
@@ -37,7 +37,8 @@ static bool keep_left(struct exchange *x, const char *p, size_t n)
     return true;
 }
 
-/* Everything that was published is in the kernel. False: the loop goes on from here. */
+/* Sends everything that was published. True: the kernel has all of it. False: the loop must
+ * do the rest. */
 static bool hand_over(struct exchange *x)
 {
     char buf[CHUNK_HEAD + CHUNK_BYTES + 2];
@@ -48,11 +49,11 @@ static bool hand_over(struct exchange *x)
     json_out_fixed(&o, buf + CHUNK_HEAD, CHUNK_BYTES);
     if (!x->ops->format_all(x, &o) || o.failed)
         return false;
-    if (o.n) { /* else news without a text, of which nothing is told */
+    if (o.n) { /* else the news has no text, so there is nothing to send */
         const char *chunk = frame(buf, o.n, &n_chunk);
         ssize_t sent = send(x->conn->fd, chunk, n_chunk, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent <= 0)
-            return false; /* the library meets the same, and knows what to do */
+            return false; /* the library will meet the same condition and handles it */
         n_sent = (size_t)sent;
         if (n_sent < n_chunk)
             x->out.broken = !keep_left(x, chunk + n_sent, n_chunk - n_sent);
@@ -68,15 +69,15 @@ static bool hand_over(struct exchange *x)
     return true;
 }
 
-/* False: the caller puts it into a list. */
+/* False: the caller must put x into its loop's list. */
 static bool borrow_and_send(struct exchange *x)
 {
     int parked = PARKED, lent = LENT;
     if (!atomic_compare_exchange_strong(&x->parked, &parked, LENT))
-        return true; /* whoever has it finds the news */
+        return true; /* the thread that has x will find the news */
     if (hand_over(x) && atomic_compare_exchange_strong(&x->parked, &lent, PARKED))
         return true;
-    atomic_store(&x->parked, AWAKE); /* or somebody wanted it meanwhile, and left that to us */
+    atomic_store(&x->parked, AWAKE); /* another thread may have done so, and left the list to us */
     return false;
 }
 

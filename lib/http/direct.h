@@ -1,9 +1,9 @@
 /*
- * A chunk's short way. While a stream is parked, nothing of the library's is on its way to
- * the socket, so another thread borrows the exchange (PARKED to LENT) and hands the chunk
- * to the kernel itself: one send(), no wake-up of a loop between. What the kernel does not
- * take is the loop's: `left` goes out before the library is let on. Where there are chunks
- * for many, the loops send them the same way.
+ * A chunk's short way past the library. While a stream is parked, the library has no bytes
+ * for its socket, so another thread may borrow the exchange (PARKED to LENT) and pass the
+ * chunk to the kernel itself: one send(), without waking a loop. If the kernel accepts only
+ * a part, the loop sends the rest (`left`) before it resumes the library. When there are
+ * chunks for many streams, the loops send them in the same way.
  */
 #ifndef ORCD_HTTP_DIRECT_H
 #define ORCD_HTTP_DIRECT_H
@@ -12,15 +12,15 @@
 
 struct exchange;
 
-/* Any thread: there is news for x, which was published before. may_send_now: the caller
- * may take tens of microseconds to send it by itself; else, and where that fails, x gets
- * into its loop's list, which looks at it after http_kick(). */
+/* Any thread: x has news, which the caller has published before. may_send_now: the caller
+ * can afford the tens of microseconds to send it itself. Otherwise, and if that fails, x is
+ * put into its loop's list, which the loop reads after http_kick(). */
 void exchange_notify(struct exchange *x, bool may_send_now);
 
-/* Loop thread, of an exchange from its list: sends what was published. False: there is
- * something left, or something else for the library to do. */
+/* Loop thread, for an exchange from its list: sends what was published. False: bytes are
+ * left over, or the library has something to do. */
 bool direct_loop_send(struct exchange *x);
-/* Loop thread: sends what is left. False: it waits for the client. */
+/* Loop thread: sends `left`. False: it must wait until the client accepts more. */
 bool direct_finish(struct exchange *x);
 
 #endif

@@ -7,7 +7,7 @@
 void http_error_set(struct http_error *e, enum api_code code, const char *fmt, ...)
 {
     if (e->code)
-        return; /* the first one tells why */
+        return; /* the first error is kept */
     va_list args;
     va_start(args, fmt);
     vsnprintf(e->message, sizeof(e->message), fmt, args);
@@ -26,7 +26,7 @@ void http_error_detail_field(struct http_error *e, const char *path, const char 
     json_out_open(&o, NULL, '{');
     json_out_text(&o, "field", name);
     json_out_close(&o, '}');
-    if (json_out_take(&o, &n)) /* a hostile name may not fit: then there are no details */
+    if (json_out_take(&o, &n)) /* a very long name may not fit: then there are no details */
         memcpy(e->details, text, n + 1);
 }
 

@@ -1,8 +1,8 @@
 /*
- * An error of an API, as clients are told: a code, a text, details, and the shape in which
- * a family of paths tells it. A plain value; any thread. Begin with {.code = API_OK}; the
- * first http_error_set() counts, so that whoever checks several things keeps the first
- * problem; details follow the error that they belong to.
+ * An error of an API as clients see it: a code, a message, details, and the shape in which
+ * a family of paths reports it. A plain value; any thread. Begin with {.code = API_OK}. Only
+ * the first http_error_set() has an effect, so code that checks several things reports the
+ * first problem. Set details right after the error that they belong to.
  */
 #ifndef ORCD_HTTP_ERROR_H
 #define ORCD_HTTP_ERROR_H
@@ -18,11 +18,11 @@
 struct http_error;
 typedef void (*error_header_fn)(void *arg, const char *name, const char *value);
 
-/* How errors look on paths that begin with prefix. */
+/* How errors are written on paths that begin with prefix. */
 struct error_shape {
     const char *prefix;
     void (*write)(struct json_out *o, const struct http_error *e, const char *correlation_id);
-    /* Headers besides the usual, of every answer on such a path; NULL: none. */
+    /* Additional headers of every answer on such a path; NULL: none. */
     void (*headers)(const struct http_error *e, const char *correlation_id, error_header_fn add, void *arg);
     const char *not_found; /* the message of 404 */
 };
@@ -31,7 +31,7 @@ struct http_error {
     enum api_code code; /* API_OK: none */
     char message[256];
     char details[256]; /* a JSON object, or "" */
-    char param[64];    /* the field at fault, or "" */
+    char param[64];    /* the name of the wrong field, or "" */
     uint32_t retry_after_s;
     const struct error_shape *shape; /* NULL: the native one, {"error":{"code","message",..}} */
 };

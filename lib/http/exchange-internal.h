@@ -1,5 +1,5 @@
-/* An exchange as the loop sees it: the library's callbacks, and the client that leaves.
- * Loop thread. */
+/* The loop's side of an exchange: the library's callbacks, and clients that disconnect.
+ * Loop thread only. */
 #ifndef ORCD_HTTP_EXCHANGE_INTERNAL_H
 #define ORCD_HTTP_EXCHANGE_INTERNAL_H
 
@@ -16,9 +16,9 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
 void exchange_completed(
     void *cls, struct MHD_Connection *mhd, void **con_cls, enum MHD_RequestTerminationCode code);
 
-/* Nobody reads any more; noticed at x->rdhup_ns. */
+/* The client no longer reads, which was noticed at x->rdhup_ns. */
 void exchange_client_gone(struct exchange *x);
-/* The server stops. */
+/* The server is stopping. */
 void exchange_drain(struct exchange *x);
 
 #endif

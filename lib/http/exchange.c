@@ -1,9 +1,10 @@
 /*
- * One request from its head to its answer. The library calls exchange_handle first
- * with the head, then with each piece of the body, then at its end; that last call is
- * repeated until there is a response. A request whose answer has to wait returns once
- * without a response and suspends in the next call: suspended in the first, the
- * library would read again when it is resumed, and take a half-closed client for gone.
+ * One request from its head to its answer. The library calls exchange_handle first with the
+ * head, then with each piece of the body, then at the body's end; it repeats this last call
+ * until there is a response. If the answer has to wait, the first of these last calls
+ * returns without a response, and only the next one suspends the connection. A connection
+ * suspended in the first one would be read again when it is resumed, and the library would
+ * take a half-closed client for a closed one.
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -64,7 +65,7 @@ void *exchange_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
     random_uuid(x->correlation_id);
     c->x = x;
     c->bytes_waiting = false;
-    if (!c->read_deadline_ns) /* head and body came in one piece with the last request */
+    if (!c->read_deadline_ns) /* the request arrived together with the end of the one before */
         conn_reading(c, x->arrived_ns);
     return x;
 }
@@ -120,7 +121,7 @@ bool exchange_parameter(const struct exchange *x, char *out, size_t size, size_t
         if (k + 1 >= size)
             return false;
         out[k++] = *p;
-        if (*p == '%') { /* the gate saw two hex digits after it, which are not 00 */
+        if (*p == '%') { /* the gate has checked that two hex digits follow, and not 00 */
             out[k - 1] = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
             p += 2;
         }
@@ -130,7 +131,7 @@ bool exchange_parameter(const struct exchange *x, char *out, size_t size, size_t
     return true;
 }
 
-/* A request for work that was not taken counts as refused, once. */
+/* A request for work that was not accepted counts as refused, once. */
 static void count_refused(struct exchange *x)
 {
     const struct http_service *service = x->server->service;
@@ -169,7 +170,7 @@ static enum MHD_Result queue(
     x->state = state;
     x->conn->read_deadline_ns = 0;
     x->out.sent_ns = x->out.ticked_ns = clock_mono_ns();
-    /* The nearest of its timers; the scan then finds the others. */
+    /* Only the nearest of its timers is set: the scan of the connections finds the others. */
     const struct http_params *p = &x->server->params;
     uint64_t ms = p->write_stall_ms;
     if (state == X_STREAMING && p->ping_ms)
@@ -208,7 +209,7 @@ static enum MHD_Result queue_stream(struct exchange *x)
     if (!r)
         return MHD_NO;
     int on = 1;
-    setsockopt(x->conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* no matter on a unix socket */
+    setsockopt(x->conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a unix socket needs none */
     header(r, "Content-Type", "text/event-stream");
     header(r, "X-Accel-Buffering", "no");
     return queue(x, 200, r, X_STREAMING);
@@ -226,9 +227,9 @@ static enum MHD_Result body_piece(struct exchange *x, const char *data, size_t n
     x->n_discarded += n;
     if (x->n_discarded <= HTTP_DRAIN_BYTES)
         return MHD_YES;
-    /* The library takes no response in the middle of a body, so this one is ours. */
+    /* The library accepts no response in the middle of a body, so we write it ourselves. */
     if (!x->error.code)
-        http_error_set(&x->error, API_PAYLOAD_TOO_LARGE, "this route takes no body");
+        http_error_set(&x->error, API_PAYLOAD_TOO_LARGE, "this route does not accept a body");
     count_refused(x);
     refuse_raw(x->conn->fd, &x->error);
     return MHD_NO;
@@ -241,7 +242,7 @@ void exchange_client_gone(struct exchange *x)
     if (x->gone)
         return;
     x->gone = true;
-    if (x->accepted && x->ops->gone) /* before that an intake thread may have the work */
+    if (x->accepted && x->ops->gone) /* before that an intake thread may use the work */
         x->ops->gone(x, x->rdhup_ns);
     exchange_wake(x);
 }
@@ -304,7 +305,7 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
     struct exchange *x = *con_cls;
     (void)cls, (void)mhd;
     if (!x)
-        return MHD_NO; /* out of memory */
+        return MHD_NO; /* exchange_begin() was out of memory */
     switch (x->state) {
     case X_HEAD:
         gate_head(x, url, method, version);
@@ -323,7 +324,7 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
         return MHD_YES;
     case X_COMPLETE:
         return complete(x);
-    case X_WORKING: /* an intake thread is through with it */
+    case X_WORKING: /* an intake thread has parsed it */
         x->state = X_PARSED;
         return parsed(x);
     case X_WAITING:
@@ -344,9 +345,9 @@ void exchange_completed(
     struct conn *c = x->conn;
     if (x->state >= X_COMPLETE && x->state < X_ANSWERED && !x->error.code)
         http_error_set(
-            &x->error, API_CLIENT_DISCONNECTED, "the client was gone before its request was taken");
+            &x->error, API_CLIENT_DISCONNECTED, "the client disconnected before its request was accepted");
     count_refused(x);
-    if (x->accepted) { /* it may not have come to its end */
+    if (x->accepted) { /* the work may not have finished */
         x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : clock_mono_ns();
         exchange_client_gone(x);
     }

@@ -1,22 +1,24 @@
 /*
- * One request and its answer, for those who write handlers.
+ * One request and its answer. This is the header for code that handles requests.
  *
  * Life: the library announces a request on a connection, the gate checks its head, the
- * body arrives, route->parse and route->run are called; they answer, set an error, or
- * attach work (service.h) and wait for it. The connection drops it when the response is
- * through; memory goes with the last reference, which work may hold for longer.
+ * body arrives, then route->parse and route->run are called. They answer, set an error, or
+ * attach work (service.h) and wait for its outcome. The connection drops the exchange when
+ * the response was sent; its memory is freed with the last reference, which the work may
+ * hold for longer.
  *
- * It is three things, each with one owner:
+ * It consists of three parts, each with one owner at a time:
  *
  * | part                        | where               | owner                              |
  * |-----------------------------|---------------------|------------------------------------|
  * | request, answer, connection | struct exchange     | the loop thread; an intake thread  |
  * |                             |                     | while route->parse runs there      |
- * | bytes on their way out      | struct stream_out   | who has the exchange (wake.h)      |
- * | the work behind it          | x->work, a daemon's | the daemon; calls as http_work has |
- * |                             | (struct generation) | them                               |
+ * | outgoing bytes of a stream  | struct stream_out   | the thread that has the exchange   |
+ * |                             |                     | (wake.h)                           |
+ * | the work behind it          | x->work, a daemon's | the daemon; struct http_work says  |
+ * |                             | (struct generation) | which thread makes which call      |
  *
- * refs, parked, next and out.sent_ns are for any thread, as wake.h says.
+ * Any thread may use refs, parked, next and out.sent_ns, by the rules in wake.h.
  */
 #ifndef ORCD_HTTP_EXCHANGE_H
 #define ORCD_HTTP_EXCHANGE_H
@@ -38,15 +40,15 @@ struct http_server;
 enum exchange_state {
     X_HEAD,      /* the library parses the head */
     X_BODY,      /* the body arrives, or is drained */
-    X_COMPLETE,  /* all of it is here; the library was told to wait */
-    X_WORKING,   /* an intake thread parses it; suspended */
+    X_COMPLETE,  /* all of it has arrived; the library will call once more */
+    X_WORKING,   /* suspended while an intake thread parses it */
     X_PARSED,    /* parsed */
-    X_WAITING,   /* for an outcome of its work; suspended */
+    X_WAITING,   /* suspended until its work has an outcome */
     X_ANSWERED,  /* a response is queued */
     X_STREAMING, /* an event stream is queued */
 };
 
-/* A body to answer with. */
+/* An answer in one piece. */
 struct answer {
     unsigned status; /* 0: none yet */
     char *body;      /* malloc'ed */
@@ -61,26 +63,26 @@ struct exchange {
     struct wake *wake;
     struct http_server *server;
     void *daemon;      /* service.arg */
-    struct conn *conn; /* NULL once the connection has dropped it */
+    struct conn *conn; /* NULL once the connection has dropped the exchange */
     struct MHD_Connection *mhd;
     enum exchange_state state;
 
-    /* head; constant once the gate has seen it */
+    /* the head; constant after gate_head() */
     const struct route *route;
     char *uri; /* raw, malloc'ed, NUL-terminated */
     size_t n_uri;
     const char *parameter; /* in uri, of ROUTE_PREFIX routes; see exchange_parameter() */
     char correlation_id[HTTP_CORRELATION_MAX + 1];
     uint64_t arrived_ns, deadline_ns; /* monotonic; 0: none */
-    uint32_t owner;                   /* the key's number, from 1; 0: none are configured */
+    uint32_t owner;                   /* the number of its API key, from 1; 0: no keys are configured */
     bool deadline_clamped;
-    bool late;    /* the deadline left too little at arrival */
-    bool close;   /* the connection may not go on */
-    bool counted; /* as refused */
+    bool late;    /* the deadline left too little time at arrival */
+    bool close;   /* close the connection after the answer */
+    bool counted; /* was counted as refused */
     char allow[48];
 
     struct body body;
-    size_t n_discarded; /* bytes of a body that nobody wants */
+    size_t n_discarded; /* bytes of a body that were read and discarded */
 
     /* outcome */
     struct http_error error;
@@ -89,27 +91,29 @@ struct exchange {
     /* work */
     const struct http_work *ops; /* NULL: none */
     void *work;
-    bool accepted; /* it is under way */
+    bool accepted; /* the work is under way: exchange_wait() was called */
 
     /* client */
-    bool gone;         /* nobody reads any more */
-    uint64_t rdhup_ns; /* when the event was read, or a stall was due; 0: none */
+    bool gone;         /* the client no longer reads */
+    uint64_t rdhup_ns; /* when its disconnect was noticed, or its write stall timed out; 0: neither */
 
     struct stream_out out;
 };
 
-/* route->parse and route->run: answers. Takes body over; NULL: out of memory. */
+/* For route->parse and route->run: sets the answer. The exchange becomes the owner of body,
+ * which is malloc'ed; NULL sets the error "out of memory". */
 void exchange_answer(struct exchange *x, unsigned status, const char *type, char *body, size_t n);
-/* application/json; takes what o has. */
+/* The same with the text in o, a growing one, as application/json. */
 void exchange_answer_json(struct exchange *x, unsigned status, struct json_out *o);
-/* The parameter of its path with escapes undone and NUL-terminated; false: more than fits. */
+/* The parameter of the path, unescaped and NUL-terminated; false: it does not fit. */
 bool exchange_parameter(const struct exchange *x, char *out, size_t size, size_t *n);
-/* False: x->error says that the daemon is shutting down. */
+/* False: the daemon is shutting down, and x->error is set. */
 bool exchange_takes_work(struct exchange *x);
 
-/* route->parse or route->run, once: work is freed with the exchange. */
+/* For route->parse or route->run, at most once: attaches work, which ops->free frees when
+ * the exchange is freed. */
 void exchange_attach(struct exchange *x, const struct http_work *ops, void *work);
-/* route->run: the attached work is under way, and will answer. */
+/* For route->run: the attached work is under way and will answer later. */
 void exchange_wait(struct exchange *x);
 
 /* Any thread. */

@@ -1,7 +1,6 @@
 /*
- * What is checked of a request's head before anything of ours parses it. The library
- * accepts heads that a proxy in front may read differently (two lengths, a bare LF, a
- * space before a colon, a NUL); here they end.
+ * Checks the head of a request. The library accepts heads that a proxy in front may read
+ * differently (two lengths, a bare LF, a space before a colon, a NUL); they are refused here.
  */
 #include "http/gate.h"
 
@@ -37,7 +36,7 @@ static bool is_token(const char *s, size_t n)
     return n > 0;
 }
 
-/* The headers that we read; each at most once. */
+/* The headers that are read; each may appear at most once. */
 static const char **known(struct head *h, const char *name)
 {
     static const struct {
@@ -67,29 +66,31 @@ static enum MHD_Result on_header(
     struct head *h = cls;
     (void)kind;
     if (!value || !is_token(name, n_name))
-        return refuse(h->x, API_INVALID_REQUEST, "a header has a malformed name"), MHD_NO;
-    /* The library ends lines in place: CR LF became two NULs. Names and values must
-     * therefore follow each other exactly; a bare LF, a NUL inside a line or a folded
-     * line breaks the chain. */
+        return refuse(h->x, API_INVALID_REQUEST, "a header name is malformed"), MHD_NO;
+    /* The library ends lines in place: it replaces CR LF by two NULs. Names and values must
+     * therefore follow each other without a gap; a bare LF, a NUL inside a line or a folded
+     * line leaves one. */
     if (h->cursor) {
         if (name != h->cursor || value[n_value] || value[n_value + 1])
-            return refuse(h->x, API_INVALID_REQUEST, "the head has a malformed line"), MHD_NO;
+            return refuse(h->x, API_INVALID_REQUEST, "the request head has a malformed line"), MHD_NO;
         h->cursor = value + n_value + 2;
     }
     if (++h->n_headers > HTTP_MAX_HEADERS)
-        return refuse(h->x, API_HEADERS_TOO_LARGE, "too many headers"), MHD_NO;
+        return refuse(h->x, API_HEADERS_TOO_LARGE, "the request has too many headers"), MHD_NO;
     for (size_t i = 0; i < n_value; i++)
         if (((unsigned char)value[i] < 0x20 && value[i] != '\t') || value[i] == 0x7f)
-            return refuse(h->x, API_INVALID_REQUEST, "a header has a control character"), MHD_NO;
+            return refuse(h->x, API_INVALID_REQUEST, "a header value contains a control character"), MHD_NO;
     const char **slot = known(h, name);
     if (slot && *slot)
-        return refuse(h->x, API_INVALID_REQUEST, "a header that may come once came twice"), MHD_NO;
+        return refuse(h->x, API_INVALID_REQUEST, "a header that may be sent only once was sent twice"),
+               MHD_NO;
     if (slot)
         *slot = value;
     return MHD_YES;
 }
 
-/* method, raw URI and version stand in one line; see on_header. NULL: they don't. */
+/* The end of the first line, if method, raw URI and version follow each other in it without
+ * a gap, as on_header checks the other lines; NULL: they don't. */
 static const char *first_line_end(
     const struct exchange *x, const char *url, const char *method, const char *version)
 {
@@ -105,16 +106,16 @@ static bool check_head(struct head *h, const char *url, const char *method, cons
         MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     size_t size = info ? info->header_size : 0;
     if (x->n_uri > HTTP_URI_BYTES)
-        return refuse(x, API_URI_TOO_LONG, "the URI is too long");
+        return refuse(x, API_URI_TOO_LONG, "the request URI is too long");
     if (size > HTTP_HEAD_BYTES)
-        return refuse(x, API_HEADERS_TOO_LARGE, "the head is too large");
+        return refuse(x, API_HEADERS_TOO_LARGE, "the request head is too large");
     if (x->server->strict_head && !(h->cursor = first_line_end(x, url, method, version)))
         return refuse(x, API_INVALID_REQUEST, "the request line is malformed");
     MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, on_header, h);
     if (x->error.code)
         return false;
     if (h->cursor && (h->cursor + 2 != method + size || h->cursor[0] || h->cursor[1]))
-        return refuse(x, API_INVALID_REQUEST, "the head has a malformed line");
+        return refuse(x, API_INVALID_REQUEST, "the request head has a malformed line");
     return true;
 }
 
@@ -127,13 +128,14 @@ static bool check_uri(struct exchange *x)
     for (size_t i = 0; i < x->n_uri; i++) {
         unsigned char c = (unsigned char)u[i];
         if (c <= 0x20 || c >= 0x7f)
-            return refuse(x, API_INVALID_REQUEST, "the URI has a character that must be escaped");
+            return refuse(
+                x, API_INVALID_REQUEST, "the request URI contains a character that must be escaped");
         if (c != '%')
             continue;
         if (!isxdigit((unsigned char)u[i + 1]) || !isxdigit((unsigned char)u[i + 2]))
-            return refuse(x, API_INVALID_REQUEST, "the URI has a malformed escape");
+            return refuse(x, API_INVALID_REQUEST, "the request URI contains a malformed escape");
         if (u[i + 1] == '0' && u[i + 2] == '0')
-            return refuse(x, API_INVALID_REQUEST, "the URI has a NUL");
+            return refuse(x, API_INVALID_REQUEST, "the request URI contains a NUL");
     }
     return true;
 }
@@ -142,9 +144,10 @@ static bool check_framing(struct head *h, const char *version)
 {
     struct exchange *x = h->x;
     if (h->coding && h->length)
-        return refuse(x, API_INVALID_REQUEST, "Transfer-Encoding and Content-Length exclude each other");
+        return refuse(
+            x, API_INVALID_REQUEST, "Transfer-Encoding and Content-Length must not be sent together");
     if (h->coding && (strcasecmp(h->coding, "chunked") != 0 || strcmp(version, "HTTP/1.1") != 0))
-        return refuse(x, API_INVALID_REQUEST, "the only Transfer-Encoding is chunked, in HTTP/1.1");
+        return refuse(x, API_INVALID_REQUEST, "the only supported Transfer-Encoding is chunked, in HTTP/1.1");
     if (h->length && (!*h->length || h->length[strspn(h->length, "0123456789")]))
         return refuse(x, API_INVALID_REQUEST, "Content-Length must be a number");
     return true;
@@ -158,13 +161,14 @@ static bool host_matches(const char *host, const char *name)
     return !host[n] || (host[n] == ':' && host[n + 1] && !host[n + 1 + strspn(host + n + 1, "0123456789")]);
 }
 
-/* A page in a browser can make its own name point here, but then Host names it. */
+/* Against DNS rebinding: a page in a browser can make its own host name resolve to this
+ * machine, but then Host holds that name. */
 static bool check_host(struct head *h)
 {
     struct exchange *x = h->x;
     const struct http_server *s = x->server;
     if (!h->host)
-        return true; /* HTTP/1.0; 1.1 was refused without it */
+        return true; /* HTTP/1.0; the library refuses 1.1 without it */
     for (const char *p = h->host; *p; p++)
         if (!isalnum((unsigned char)*p) && !strchr("-._:[]%", *p))
             return refuse(x, API_INVALID_REQUEST, "Host is malformed");
@@ -181,7 +185,7 @@ static uint32_t key_owner(const struct http_server *s, const char *presented, si
     char padded[HTTP_KEY_BYTES] = {0};
     uint32_t owner = 0, fits = n > 0 && n < sizeof(padded);
     memcpy(padded, presented, fits ? n : 0);
-    /* Every key and every byte is looked at, so that time tells nothing. */
+    /* Every byte of every key is compared, so that the time taken reveals nothing. */
     for (size_t k = 0; k < s->n_keys; k++) {
         volatile unsigned char different = 0;
         for (size_t i = 0; i < sizeof(padded); i++)
@@ -203,7 +207,7 @@ static bool check_key(struct head *h, const char *path)
         if ((x->owner = key_owner(x->server, a, strlen(a))))
             return true;
     }
-    http_error_set(&x->error, API_UNAUTHORIZED, "a valid API key is needed: Authorization: Bearer KEY");
+    http_error_set(&x->error, API_UNAUTHORIZED, "a valid API key is required: Authorization: Bearer KEY");
     return false;
 }
 
@@ -232,7 +236,7 @@ static bool timeout_header(struct exchange *x, const char *name, const char *val
     }
     for (; *value; value++)
         ms = ms * 10 + (unsigned)(*value - '0');
-    if (ms > UINT64_C(1000000000000)) /* decades: clamped by max_ms anyway */
+    if (ms > UINT64_C(1000000000000)) /* decades; much more would overflow */
         ms = UINT64_C(1000000000000);
     uint64_t at = x->arrived_ns + ms * NS_PER_MS;
     x->deadline_ns = x->deadline_ns && x->deadline_ns < at ? x->deadline_ns : at;
@@ -248,12 +252,12 @@ static bool deadline_header(struct exchange *x, const char *value)
         http_error_set(&x->error, API_INVALID_REQUEST, "X-Deadline must be an RFC 3339 time");
         return false;
     }
-    /* The very moment on the monotonic clock: counted from the arrival, what passed
-     * since would make it early. */
+    /* Converted with the present offset between the clocks. Computed as a distance from now
+     * and added to the arrival, it would be early by the time that has passed since. */
     int64_t at = 0;
     if (__builtin_sub_overflow(real_ns, clock_real_offset_ns(), &at))
         at = real_ns < 0 ? INT64_MIN : INT64_MAX;
-    /* Past: a deadline that is not 0, which would be none. */
+    /* 0 would mean that there is no deadline, so one before the clock's zero becomes 1. */
     x->deadline_ns = at <= 0 ? 1 : (uint64_t)at;
     return true;
 }
@@ -280,7 +284,7 @@ static bool take_deadline(struct head *h)
         return true;
     x->late = true;
     http_error_set(&x->error, API_DEADLINE_EXCEEDED,
-        "%llu ms are left until the deadline; at least %u are needed", (unsigned long long)left_ms,
+        "%llu ms are left until the deadline; at least %u ms are required", (unsigned long long)left_ms,
         p->deadline_min_remaining_ms);
     http_error_detail_numbers(
         &x->error, "remaining_ms", left_ms, "min_remaining_ms", p->deadline_min_remaining_ms);
@@ -308,11 +312,11 @@ static void check_body(struct head *h)
         if ((h->length || h->coding) && !is_json(h->type))
             http_error_set(&x->error, API_UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json");
         else if (huge || length > cap)
-            http_error_set(
-                &x->error, API_PAYLOAD_TOO_LARGE, "the body may have %llu bytes", (unsigned long long)cap);
+            http_error_set(&x->error, API_PAYLOAD_TOO_LARGE, "request body exceeds the limit of %llu bytes",
+                (unsigned long long)cap);
     }
-    /* A refused body is read so that the connection lives on, but not if it is long or
-     * the client waits for our word. */
+    /* The body of a refused request is read so that the connection can be kept, but not if
+     * the body is long or the client waits for 100 Continue. */
     if (x->error.code && (huge || length > HTTP_DRAIN_BYTES || h->expect))
         x->close = true;
 }
@@ -345,12 +349,12 @@ void gate_head(struct exchange *x, const char *url, const char *method, const ch
         x->route = route_find(service, method, path, &parameter, x->allow, sizeof(x->allow), &x->error);
         if (x->route && x->route->flags & ROUTE_KEYED && !x->server->n_keys) {
             x->route = NULL;
-            http_error_set(&x->error, API_NOT_FOUND, "this route needs configured API keys");
+            http_error_set(&x->error, API_NOT_FOUND, "this route requires configured API keys");
         }
     } else {
         struct http_error ignored = {.code = API_OK};
-        x->route = route_find(
-            service, method, path, &parameter, x->allow, sizeof(x->allow), &ignored); /* for the count */
+        x->route = route_find(service, method, path, &parameter, x->allow, sizeof(x->allow),
+            &ignored); /* to count the refusal */
         x->allow[0] = 0;
     }
     x->parameter = parameter ? x->uri + (parameter - path) : NULL;

@@ -34,7 +34,7 @@ static void *intake_main(void *arg)
         pthread_mutex_unlock(&in->lock);
         struct wake *w = x->wake;
         x->route->parse(x);
-        wake_push(w, x); /* from here on it is the loop's */
+        wake_push(w, x); /* from here on the loop has x */
         wake_kick(w);
         pthread_mutex_lock(&in->lock);
     }
@@ -53,7 +53,7 @@ bool intake_push(struct intake *in, struct exchange *x)
     }
     pthread_mutex_unlock(&in->lock);
     if (takes)
-        pthread_cond_signal(&in->work); /* who wakes finds it unlocked */
+        pthread_cond_signal(&in->work); /* after unlocking, so that the woken thread can go on at once */
     return takes;
 }
 

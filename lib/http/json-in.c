@@ -13,7 +13,7 @@ json_object *json_in_parse(const char *text, size_t n, struct http_error *error)
     json_object *root = NULL;
     if (t && n <= INT32_MAX) {
         root = json_tokener_parse_ex(t, text, (int)n);
-        /* A number at the top ends only with the text; the API has no use for one. */
+        /* A number at the top level ends only with the text; no request is one, so it is refused. */
         if (!root || json_tokener_get_error(t) != json_tokener_success) {
             json_object_put(root);
             root = NULL;
@@ -22,7 +22,7 @@ json_object *json_in_parse(const char *text, size_t n, struct http_error *error)
     if (t)
         json_tokener_free(t);
     if (!root)
-        http_error_set(error, API_INVALID_REQUEST, "the body must be a JSON object");
+        http_error_set(error, API_INVALID_REQUEST, "request body must be a JSON object");
     return root;
 }
 
@@ -36,6 +36,14 @@ void json_in_fail(struct json_in *in, const char *field, const char *fmt, ...)
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     http_error_set(in->error, API_INVALID_REQUEST, "%s%.64s %s", in->path, field, text);
+    http_error_detail_field(in->error, in->path, field);
+}
+
+void json_in_unknown(struct json_in *in, const char *field)
+{
+    if (in->error->code)
+        return;
+    http_error_set(in->error, API_INVALID_REQUEST, "unknown field %s%.64s", in->path, field);
     http_error_detail_field(in->error, in->path, field);
 }
 
@@ -54,7 +62,7 @@ bool json_in_u64(
 {
     if (!json_in_type(in, field, v, json_type_int, "an integer"))
         return false;
-    /* A negative value reads as 0 from get_uint64, so the sign comes first. */
+    /* json-c returns 0 as the uint64 of a negative number, so the sign is checked as well. */
     uint64_t value = json_object_get_uint64(v);
     if (json_object_get_int64(v) < 0 || value < lo || value > hi) {
         json_in_fail(in, field, "must be %llu to %llu", (unsigned long long)lo, (unsigned long long)hi);

@@ -20,8 +20,8 @@ static int parse_unix(struct listen_address *a, const char *path, struct orcd_er
     struct sockaddr_un *un = (struct sockaddr_un *)&a->addr;
     size_t n = strlen(path);
     if (n == 0 || n >= sizeof(un->sun_path))
-        return error_set(
-            err, ORCD_E_INVALID, "http.listen: a socket path has 1 to %zu bytes", sizeof(un->sun_path) - 1);
+        return error_set(err, ORCD_E_INVALID, "http.listen: a socket path must have 1 to %zu bytes",
+            sizeof(un->sun_path) - 1);
     un->sun_family = AF_UNIX;
     memcpy(un->sun_path, path, n + 1);
     memcpy(a->unix_path, path, n + 1);
@@ -52,13 +52,13 @@ int listen_parse(struct listen_address *a, const char *text, struct orcd_error *
         host++;
         n_host -= 2;
     } else if (memchr(host, ':', n_host)) {
-        return error_set(err, ORCD_E_INVALID, "http.listen: \"%s\": an IPv6 address goes in [ ]", text);
+        return error_set(err, ORCD_E_INVALID, "http.listen: \"%s\": an IPv6 address must be in [ ]", text);
     }
     size_t digits = strspn(port, "0123456789");
     if (n_host == 0 || n_host >= sizeof(a->host) || digits == 0 || digits > 5 || port[digits] ||
         atoi(port) > 65535)
         return error_set(
-            err, ORCD_E_INVALID, "http.listen: \"%s\" is not host:port, [v6]:port or unix:/path", text);
+            err, ORCD_E_INVALID, "http.listen: \"%s\" must be host:port, [v6]:port or unix:/path", text);
     memcpy(a->host, host, n_host);
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE},
                     *found;
@@ -77,9 +77,9 @@ static void set(int fd, int level, int name, int value)
     setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-/* Options are inherited by accepted sockets. A peer that vanished is noticed by
- * the user timeout, whether bytes of ours wait for it or keepalive asks: it counts
- * like a client that takes nothing. (With it set, the number of probes says nothing.) */
+/* Accepted sockets inherit the options. The user timeout ends the connection of a peer that
+ * vanished, both while sent bytes wait to be acknowledged and by keepalive probes: it is as
+ * long as for a client that accepts nothing. (With it the number of probes has no effect.) */
 static int open_one(
     struct listen_address *a, bool reuse_port, uint32_t user_timeout_ms, struct orcd_error *err)
 {
@@ -108,21 +108,22 @@ static int open_one(
     return fd;
 }
 
-/* A socket file that nobody listens on is left over from a crash. */
+/* Removes a socket file on which no process listens: it is left over from a crash. */
 static int unix_remove_stale(const struct listen_address *a, struct orcd_error *err)
 {
     struct stat st;
     if (lstat(a->unix_path, &st))
         return 0;
     if (!S_ISSOCK(st.st_mode))
-        return error_set(err, ORCD_E_INVALID, "http.listen: %s exists and is no socket", a->unix_path);
+        return error_set(err, ORCD_E_INVALID, "http.listen: %s exists and is not a socket", a->unix_path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool alive =
         fd >= 0 && (connect(fd, (const struct sockaddr *)&a->addr, a->n) == 0 || errno != ECONNREFUSED);
     if (fd >= 0)
         close(fd);
     if (alive)
-        return error_set(err, ORCD_E_BUSY, "cannot listen on unix:%s: another process does", a->unix_path);
+        return error_set(
+            err, ORCD_E_BUSY, "cannot listen on unix:%s: another process listens there", a->unix_path);
     unlink(a->unix_path);
     return 0;
 }

@@ -1,7 +1,7 @@
 /*
- * Addresses and listening sockets: listen_parse(), listen_open(), then listen_url() tells
- * where it really listens (port 0 became a port). At start-up, on one thread; the caller
- * closes what was opened and unlinks unix_path.
+ * Addresses and listening sockets: listen_parse(), listen_open(), then listen_url() for the
+ * actual address (port 0 became a port). At start-up, on one thread; the caller closes the
+ * descriptors and unlinks unix_path.
  */
 #ifndef ORCD_HTTP_LISTEN_H
 #define ORCD_HTTP_LISTEN_H
@@ -22,7 +22,7 @@ struct listen_address {
 /* text: host:port, [v6]:port, a port, or unix:/path. INVALID. */
 int listen_parse(struct listen_address *a, const char *text, struct orcd_error *err);
 /* fds[n]: one listener per loop (unix sockets: the same one), -1 where there is none.
- * user_timeout_ms: after which a vanished peer is given up, at least 1000.
+ * user_timeout_ms: after it, a peer that no longer responds is dropped; at least 1000 is used.
  * BUSY, PERMISSION, IO. */
 int listen_open(
     struct listen_address *a, unsigned n, uint32_t user_timeout_ms, int *fds, struct orcd_error *err);

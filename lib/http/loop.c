@@ -18,7 +18,7 @@
 #include "http/server-internal.h"
 
 #define RESUME_AT_ONCE 8
-#define ACCEPT_AT_ONCE 8            /* more come with the next turn */
+#define ACCEPT_AT_ONCE 8            /* further ones in the next round */
 #define MHD_RUN_NS (50 * NS_PER_MS) /* for the library's own timers, while streams flow */
 
 /* --- accepting ------------------------------------------------------------------------ */
@@ -30,8 +30,8 @@ static void listener_pause(struct loop *l, bool pause)
         l->accept_paused = pause;
 }
 
-/* No descriptor is left: the reserve is given up for a moment, so that the client gets
- * an answer and the listener does not stay readable. */
+/* No descriptor is left: the reserved one is closed for a moment, so that the client can be
+ * accepted and gets an answer, and the listener does not stay readable. */
 static bool accept_without_descriptors(struct loop *l)
 {
     struct http_server *s = l->server;
@@ -67,10 +67,10 @@ static void loop_accept(struct loop *l)
         if (fd < 0 && (errno == EAGAIN || errno == EBADF || errno == EINVAL))
             return;
         if (fd < 0)
-            continue; /* that client is gone already */
+            continue; /* that client has disconnected already */
         if (atomic_load(&s->n_connections) >= s->params.max_connections) {
             struct http_error e = {.code = API_OK, .retry_after_s = 1};
-            http_error_set(&e, API_TOO_MANY_CONNECTIONS, "%u connections are open, which is the limit",
+            http_error_set(&e, API_TOO_MANY_CONNECTIONS, "the limit of %u open connections is reached",
                 s->params.max_connections);
             refuse_raw(fd, &e);
             close(fd);
@@ -118,11 +118,11 @@ static void left_wait(struct loop *l, struct exchange *x)
     conn_watch_events(x->conn, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 }
 
-/* Eight streams at once, so that whoever else wants something (a new connection, a client
- * that left) waits for eight at most. Those that have nothing but tokens to tell need no
- * library. Of the others, the first run formats, the second sends. `other`: there is more
- * for the library than those. */
-static void run(struct loop *l, bool other, uint64_t now)
+/* Serves the exchanges in the runnable list, eight at most: a new connection or a client that
+ * left waits for no more than that. A stream that has nothing but tokens is sent without the
+ * library (direct.h). The others are resumed, and then the library needs two runs: the first
+ * calls our reader, the second sends the bytes. `other`: the library has work besides those. */
+static void serve_runnable(struct loop *l, bool other, uint64_t now)
 {
     for (int i = 0; i < RESUME_AT_ONCE && l->runnable; i++) {
         struct exchange *x = runnable_take(l);
@@ -142,8 +142,8 @@ static void run(struct loop *l, bool other, uint64_t now)
     MHD_run(l->mhd);
 }
 
-/* The library takes a short read for the last word of an edge, so an end of input that
- * came together with a request is lost to it, and the connection would idle on. */
+/* After a short read the library waits for the next edge. If the end of input came together
+ * with a request, no edge follows, and the connection would stay idle: it is closed here. */
 static void end_half_closed(struct loop *l)
 {
     char waste;
@@ -155,7 +155,7 @@ static void end_half_closed(struct loop *l)
             shutdown(c->fd, SHUT_RDWR);
 }
 
-/* From here on nothing is suspended: the library may only be stopped like that. */
+/* From here on no connection is suspended: the library may only be stopped in this state. */
 static void drain_begin(struct loop *l)
 {
     l->draining = true;
@@ -182,7 +182,7 @@ static bool drained(const struct loop *l)
     if (clock_mono_ns() >= l->stop_by_ns)
         return true;
     for (const struct conn *c = l->conns; c; c = c->next)
-        if (c->x && c->x->state > X_BODY) /* a request that is not here yet gets no answer */
+        if (c->x && c->x->state > X_BODY) /* a request that has not fully arrived gets no answer */
             return false;
     return true;
 }
@@ -206,10 +206,10 @@ static void *loop_main(void *arg)
             else if (p != &l->wake)
                 conn_on_epoll(p, events[i].events, now);
         }
-        wake_take(l); /* before anything that a kick may be about is looked at */
+        wake_take(l); /* before anything is read that a kick may announce */
         if (!l->draining && atomic_load(&l->server->stopping))
             drain_begin(l);
-        run(l, other || l->draining, now);
+        serve_runnable(l, other || l->draining, now);
         end_half_closed(l);
         accepted = acceptable && !l->draining;
         if (accepted)
@@ -220,7 +220,7 @@ static void *loop_main(void *arg)
     }
     wake_take(l);
     do
-        run(l, true, clock_mono_ns());
+        serve_runnable(l, true, clock_mono_ns());
     while (l->runnable);
     MHD_stop_daemon(l->mhd);
     l->mhd = NULL;
@@ -237,7 +237,7 @@ static void mhd_log(void *cls, const char *fmt, va_list args)
     log_debug("microhttpd: %s", text);
 }
 
-/* The path is matched as it came; escapes are looked at by the gate alone. */
+/* The path is matched as it was sent; only the gate checks its escapes. */
 static size_t no_unescape(void *cls, struct MHD_Connection *mhd, char *s)
 {
     (void)cls, (void)mhd;

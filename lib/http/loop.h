@@ -31,15 +31,15 @@ struct loop {
     bool has_thread;
     struct conn *conns;
     struct exchange *runnable, **runnable_tail;
-    uint64_t next_timer_ns; /* lower bound of what loop_timers has to look at */
-    bool draining;          /* never suspend any more */
+    uint64_t next_timer_ns; /* no timer of a connection is due before */
+    bool draining;          /* the server is stopping: suspend no connection any more */
     uint64_t stop_by_ns;
     uint64_t mhd_ran_ns;
 };
 
 int loop_start(struct loop *l, struct orcd_error *err);
 
-/* Something of the loop's is due at ns. Loop thread. */
+/* Loop thread: a timer is due at ns. */
 static inline void loop_timer_at(struct loop *l, uint64_t ns)
 {
     if (ns < l->next_timer_ns)

@@ -1,7 +1,7 @@
 /*
- * An error written straight to a socket on which the library has sent nothing: where it
- * takes no response (in the middle of a body), or does not have the connection yet. The
- * caller closes the descriptor, or has the library do it. Loop thread.
+ * Writes an error directly to a socket on which the library has sent nothing: in the middle
+ * of a body, where it accepts no response, or before it has the connection. The caller closes
+ * the descriptor or lets the library close it. Loop thread.
  */
 #ifndef ORCD_HTTP_REFUSE_H
 #define ORCD_HTTP_REFUSE_H
@@ -10,10 +10,10 @@
 
 /* The answer alone; both directions stay open. */
 void refuse_send(int fd, const struct http_error *e);
-/* Takes what the client has sent so far: closing with unread bytes would reset the
- * connection, and the answer with it. */
+/* Reads and discards what the client has sent so far: closing with unread bytes would reset
+ * the connection, and the client would not get the answer. */
 void refuse_drop_input(int fd);
-/* The answer, then nothing more is sent. */
+/* The answer; then the sending side is closed and what the client sent is discarded. */
 void refuse_raw(int fd, const struct http_error *e);
 
 #endif

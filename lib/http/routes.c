@@ -41,7 +41,7 @@ const struct route *route_find(const struct http_service *service, const char *m
         n += k > 0 && (size_t)k < allow_size - n ? (size_t)k : 0;
     }
     if (n)
-        http_error_set(error, API_METHOD_NOT_ALLOWED, "this route does not take that method");
+        http_error_set(error, API_METHOD_NOT_ALLOWED, "this route supports only %s", allow);
     else
         http_error_set(error, API_NOT_FOUND, "%s",
             error->shape && error->shape->not_found ? error->shape->not_found : "no such route");

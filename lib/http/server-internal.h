@@ -1,5 +1,5 @@
-/* What the loops share; server.c makes and frees it. Constant while they run, but for the
- * atomics and what reserve_lock guards. */
+/* What the loops share. server.c creates and frees it; while the loops run it is constant,
+ * except for the atomics and reserve_fd, which reserve_lock guards. */
 #ifndef ORCD_HTTP_SERVER_INTERNAL_H
 #define ORCD_HTTP_SERVER_INTERNAL_H
 
@@ -15,7 +15,7 @@ struct hub;
 struct intake;
 
 struct http_server {
-    struct http_params params; /* pointers in it are ours or not used after start */
+    struct http_params params; /* its pointers are owned by the server or not used after start */
     char **keys;               /* each HTTP_KEY_BYTES, zero-padded */
     size_t n_keys;
     bool check_host, strict_head;
@@ -34,7 +34,8 @@ struct http_server {
     struct intake *intake;
 };
 
-/* The first bytes of a request are there, or its connection is. Loop thread. */
+/* Loop thread: the connection was opened, or the first bytes of a request have arrived.
+ * Starts the time in which the whole request must arrive. */
 static inline void conn_reading(struct conn *c, uint64_t now)
 {
     c->read_deadline_ns = now + c->loop->server->params.request_read_ms * NS_PER_MS;

@@ -16,10 +16,11 @@
 #include "http/wake.h"
 
 #define INTAKE_THREADS 2
-#define FLUSH_MS 250 /* for clients that are slow to take their terminal event */
+#define FLUSH_MS 250 /* for clients that are slow to accept their terminal event */
 
-/* The engine may call back for a job that outlives its server (a plugin that hangs),
- * so what it calls into stays. One small block per server that was started. */
+/* What the loops' wake-ups need. It is never freed, since work may outlive its server (a
+ * plugin hangs) and call exchange_notify() afterwards. One small block for each server that
+ * was started. */
 struct hub {
     struct hub *next;
     unsigned n;
@@ -61,7 +62,7 @@ static int copy_keys(struct http_server *s, const struct http_params *p, struct 
     for (size_t i = 0; s->keys && i < p->n_api_keys; i++) {
         size_t n = strlen(p->api_keys[i]);
         if (n == 0 || n >= HTTP_KEY_BYTES)
-            return error_set(err, ORCD_E_INVALID, "an API key has 1 to %d bytes", HTTP_KEY_BYTES - 1);
+            return error_set(err, ORCD_E_INVALID, "an API key must have 1 to %d bytes", HTTP_KEY_BYTES - 1);
         s->keys[i] = calloc(1, HTTP_KEY_BYTES);
         if (!s->keys[i])
             return error_set(err, ORCD_E_NOMEM, "out of memory for API keys");
@@ -195,7 +196,7 @@ void http_server_stop(struct http_server *s, uint64_t timeout_ms)
     if (!s)
         return;
     http_server_drain(s);
-    intake_stop(s->intake); /* what it has goes back to the loops */
+    intake_stop(s->intake); /* passes its exchanges back to the loops */
     loops_stop(s, min_u64(timeout_ms, FLUSH_MS));
     intake_free(s->intake);
     server_free(s);

@@ -2,9 +2,9 @@
  * The HTTP side of a daemon: K loops, each a thread that owns one libmicrohttpd daemon
  * (external epoll), an eventfd and its client descriptors. docs/http.md has the design.
  *
- * Main thread: http_server_start(), http_server_drain() when the end is near,
- * http_server_stop(), which returns when the loops have ended. http_kick() is for the
- * threads that have news for exchanges, at any time.
+ * Main thread: http_server_start(), http_server_drain() when the shutdown begins,
+ * http_server_stop(), which returns when the loops have ended. Threads that have news for
+ * exchanges may call http_kick() at any time.
  */
 #ifndef ORCD_HTTP_SERVER_H
 #define ORCD_HTTP_SERVER_H
@@ -29,17 +29,17 @@ struct http_params {
  * same user); INVALID: address or key; IO, NOMEM. */
 int http_server_start(struct http_server **out, const struct http_params *params,
     const struct http_service *service, struct orcd_error *err);
-/* "http://127.0.0.1:8001" or "unix:/run/x.sock": where it really listens. */
+/* The actual address: "http://127.0.0.1:8001" or "unix:/run/x.sock". */
 const char *http_server_url(const struct http_server *s);
 
-/* Wakes the loops that have something in their lists: to be called after a batch of
- * exchange_notify(). Any thread, also when the server is gone. */
+/* Wakes the loops that have something in their lists; must be called after a batch of
+ * exchange_notify(). Any thread, also after http_server_stop(). */
 void http_kick(void *hub);
 void *http_server_hub(const struct http_server *s);
 
-/* New work is refused with SHUTTING_DOWN; everything else goes on. */
+/* From now on new work is refused with SHUTTING_DOWN; everything else goes on. */
 void http_server_drain(struct http_server *s);
-/* Flushes terminal events, closes; bounded by timeout_ms. Frees s. */
+/* Sends pending terminal events and closes all connections, within timeout_ms. Frees s. */
 void http_server_stop(struct http_server *s, uint64_t timeout_ms);
 
 #endif

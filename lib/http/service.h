@@ -1,10 +1,10 @@
 /*
- * What a daemon supplies to its HTTP server: its routes, the shapes of its errors, who
- * counts what was refused; and, for each request that takes its time, the work behind it.
- * The server knows nothing else of it.
+ * What a daemon supplies to its HTTP server: its routes, the shapes of its errors, a function
+ * that counts refused requests; and, for each request that takes time, the work behind it.
+ * The server knows nothing else about the daemon.
  *
  * A service is constant from http_server_start() to http_server_stop(); the server keeps a
- * pointer. Exchanges that outlive the server do not look at it.
+ * pointer to it. Exchanges that outlive the server do not use it.
  */
 #ifndef ORCD_HTTP_SERVICE_H
 #define ORCD_HTTP_SERVICE_H
@@ -16,59 +16,60 @@ struct http_service {
     const char *name; /* of the daemon, in messages: "the worker is shutting down" */
     const struct route *routes;
     size_t n_routes;
-    /* Of errors on paths with a prefix; the native one of http/error.h elsewhere. */
+    /* The shapes of errors on some paths; the others have the native one of http/error.h. */
     const struct error_shape *shapes;
     size_t n_shapes;
-    /* Loop thread: a request on a ROUTE_WORK route gets x->error and will not be worked on.
-     * Once a request. NULL: nobody counts. */
+    /* Loop thread, at most once per request: a request on a ROUTE_WORK route was refused with
+     * x->error, or its client left before it was accepted. NULL: not counted. */
     void (*refused)(const struct exchange *x);
     void *arg; /* the daemon's own: x->daemon */
 };
 
 /*
- * The work behind an exchange: what answers it later, in one piece or as a stream of
- * events. A handler attaches it (exchange_attach) and, once it is under way, says so
- * (exchange_wait). From then on:
+ * The work behind an exchange: it answers later, in one piece or as a stream of events. A
+ * handler attaches it (exchange_attach) and, once it is under way, calls exchange_wait. From
+ * then on the server makes these calls:
  *
  *   has_outcome ... begin -+- x->answer or x->error is set: sent, done
  *                          +- a stream: (has_news .. format, taken .. handed)* until
  *                             x->out.closed is set
- *   drop when the response is through or the connection gone; free with the last reference
+ *   drop when the response was sent or the connection closed; free with the last reference
  *
- * Whoever makes has_outcome or has_news true calls exchange_notify() afterwards (direct.h).
- * Those that look are called by the loop thread; format, format_all, taken and handed by
- * whoever has the exchange (wake.h), which may be the thread that called exchange_notify().
- * None may block. NULL where it says so.
+ * The thread that makes has_outcome or has_news true calls exchange_notify() afterwards
+ * (direct.h). The loop thread calls has_outcome, begin, has_news, gone, drain and drop. The
+ * thread that has the exchange (wake.h) calls format, format_all, taken and handed: the loop
+ * thread, or the one that called exchange_notify(). None of them may block. A member may be
+ * NULL only where its comment says so.
  */
 struct http_work {
-    /* Would begin() answer or begin a stream now? */
+    /* True if begin() would answer or begin a stream now. */
     bool (*has_outcome)(const struct exchange *x);
-    /* Loop thread. There is an outcome, or the server is about to stop. True: the head of
-     * an event stream goes out. False: x->answer or x->error is set. */
+    /* There is an outcome, or the server is stopping. True: begin an event stream. False:
+     * x->answer or x->error is set. */
     bool (*begin)(struct exchange *x);
 
-    /* Is there something that format() would write? */
+    /* True if format() would write something. */
     bool (*has_news)(const struct exchange *x);
-    /* Writes the next event that is due, whole; false: none is. It counts once taken() is
-     * called: an event that did not fit is asked for again. */
+    /* Writes the next event that is due, whole; false: none is due. It counts as sent only
+     * when taken() is called: an event that did not fit is requested again. */
     bool (*format)(struct exchange *x, struct json_out *o, uint64_t now);
-    /* Writes all that is due, of what may be sent by any thread. False: there is something
-     * else to tell, which is the loop's. NULL: always so. */
+    /* Writes all events that are due, if any thread may send them. False: some other event is
+     * due, which only the loop may send. NULL: always false. */
     bool (*format_all)(struct exchange *x, struct json_out *o);
-    /* What the last of the two wrote is on its way. */
+    /* What the last call of format() or format_all() wrote is on its way. */
     void (*taken)(struct exchange *x, uint64_t now);
-    /* All that was taken is in the kernel. NULL: nobody asks. */
+    /* All bytes of which taken() was called are in the kernel. NULL: not needed. */
     void (*handed)(struct exchange *x, uint64_t now);
 
-    /* Loop thread: nobody reads any more, which was noticed at noticed_ns. May come more
-     * than once. NULL: the work goes on. */
+    /* The client no longer reads, which was noticed at noticed_ns. May be called more than
+     * once. NULL: the work goes on. */
     void (*gone)(struct exchange *x, uint64_t noticed_ns);
-    /* Loop thread: the server stops; has_outcome should become true soon. NULL: it does. */
+    /* The server is stopping; has_outcome must become true soon. NULL: it does by itself. */
     void (*drain)(struct exchange *x);
-    /* Loop thread: the connection is done with it. whole: its answer went out in one piece.
-     * The last call but free(). NULL: nothing to do. */
+    /* The connection has dropped the exchange; only free() is called after this. whole: the
+     * answer was sent in one piece. NULL: nothing to do. */
     void (*drop)(struct exchange *x, bool whole);
-    /* Any thread: the last reference is gone. NULL: nothing to free. */
+    /* Any thread: the last reference was released. NULL: nothing to free. */
     void (*free)(void *work);
 };
 

@@ -19,7 +19,7 @@ static size_t rest_take(struct exchange *x, char *buf, size_t max)
     return n;
 }
 
-/* An event larger than the whole buffer goes out in pieces. */
+/* An event that is larger than the whole buffer is sent in pieces. */
 static size_t event_in_pieces(struct exchange *x, char *buf, size_t max, uint64_t now)
 {
     struct json_out o;
@@ -42,7 +42,7 @@ static size_t fill(struct exchange *x, char *buf, size_t max, uint64_t now)
         if (!x->ops->format(x, &o, now))
             break;
         if (o.failed && n)
-            break; /* it gets the next chunk */
+            break; /* it will be in the next chunk */
         if (o.failed)
             return event_in_pieces(x, buf, max, now);
         x->ops->taken(x, now);

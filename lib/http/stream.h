@@ -1,11 +1,11 @@
 /*
- * Bytes out: the content reader of an event stream. The library asks for a chunk; events
- * are formatted straight into its buffer by the exchange's work, which knows what they
- * say; here is known what they are sent in: rests of events that did not fit, pings, the
- * probe of a half-closed client, the end.
+ * The bytes of an event stream: the content reader of its response. When the library requests
+ * a chunk, the exchange's work formats events directly into the library's buffer. The work
+ * knows what the events say; this module knows how they are sent: the rest of an event that
+ * did not fit, pings, the probe of a half-closed client, the end.
  *
- * A struct stream_out belongs to whoever has the exchange (wake.h): the loop thread, or
- * the engine thread while it is LENT. sent_ns may be read by the loop at any time.
+ * The thread that has the exchange (wake.h) owns its struct stream_out: the loop thread, or a
+ * producer while it is LENT. The loop may read sent_ns at any time.
  */
 #ifndef ORCD_HTTP_STREAM_H
 #define ORCD_HTTP_STREAM_H
@@ -20,22 +20,22 @@ struct exchange;
 
 struct stream_out {
     /* Set by the work. */
-    uint32_t tick_ms; /* how often tick_due is set at most; 0: never. Set before the stream begins */
+    uint32_t tick_ms; /* tick_due is set at most this often; 0: never. Set before the stream begins */
     bool tick_due;    /* set by the loop, cleared by the work */
     bool closed;      /* its last event is on its way */
-    /* The loop's. */
-    bool chunked; /* HTTP/1.1: so the library sends a stream */
-    bool probe;   /* send a comment and let the kernel say whether the client is there */
+    /* Set by lib. */
+    bool chunked; /* HTTP/1.1: the library sends the stream in chunks */
+    bool probe;   /* send a comment, so that the kernel reports whether the client has closed */
     bool ping_due;
     uint64_t ticked_ns;
     char *rest; /* of an event that did not fit, malloc'ed */
     size_t n_rest, rest_at;
-    bool chunk_out; /* bytes were given to the library and it has not come back yet */
+    bool chunk_out; /* the library got bytes and has not requested more since */
     atomic_uint_fast64_t sent_ns;
-    /* Of a chunk that was sent past the library and the kernel did not take whole, malloc'ed. */
+    /* The part of a chunk sent past the library that the kernel did not accept, malloc'ed. */
     char *left;
     size_t n_left, left_at;
-    bool left_waits; /* for the socket to take more */
+    bool left_waits; /* until the socket accepts more */
     bool broken;     /* the client cannot get a whole stream any more */
 };
 

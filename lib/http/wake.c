@@ -22,7 +22,7 @@ void wake_kick(struct wake *w)
 {
     uint64_t one = 1;
     if (atomic_exchange(&w->kicked, true))
-        return; /* the loop has not looked since the last kick */
+        return; /* the loop has not read its list since the last kick */
     if (write(w->event_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
         log_error("cannot wake an HTTP loop: %s", strerror(errno));
 }
@@ -47,7 +47,7 @@ struct exchange *runnable_take(struct loop *l)
 
 void wake_take(struct loop *l)
 {
-    /* Whoever pushes after this kicks again; whoever saw a kick pending had pushed before. */
+    /* A thread that pushes after this kicks again; one that saw a pending kick has pushed before. */
     atomic_exchange(&l->wake->kicked, false);
     struct exchange *x = atomic_exchange_explicit(&l->wake->head, NULL, memory_order_acquire), *oldest = NULL;
     while (x) { /* the list is newest first */

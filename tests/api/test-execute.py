@@ -32,10 +32,11 @@ def bad(field=None, code="INVALID_REQUEST", **fields):
     return r
 
 
-def bad_json(body, why=""):
+def bad_json(body, why, at=None):
     r = w.call("POST", "/v2/execute", body)
     equal((r.status, r.code), (400, "INVALID_REQUEST"), (body[:60], r.body))
-    check(why in r.json["error"]["message"], r.body)
+    message = r.json["error"]["message"]
+    check(why in message and (at is None or message.startswith("invalid JSON in request body at byte %d: " % at)), r.body)
 
 
 @case("a stream: started, tokens, end, with ids that count")
@@ -305,7 +306,7 @@ def _():
 def _():
     ok = b'{"job_id":"j","prompt":"a"}'
     for body, why in (
-        (b"", "needed"), (b" ", "unexpected end"), (b"[]", "object"), (b"1", "object"), (b'"a"', "object"), (b"null", "object"),
+        (b"", "required"), (b" ", "unexpected end"), (b"[]", "object"), (b"1", "object"), (b'"a"', "object"), (b"null", "object"),
         (ok + b"x", "after the end"), (ok + ok, "after the end"), (ok[:-1], "unexpected end"), (b"{,}", "key"), (ok[:-1] + b",}", "key"),
         (b"{'job_id':1}", "key"), (b'{"a" 1}', "colon"), (b'{"a":}', "value"), (b'{"a":1 "b":2}', "comma"), (b'{"a":[1,]}', "value"),
         (b'{"a":tru}', "value"), (b'{"a":True}', "value"), (b'{"a":// x\n1}', "value"), (b'\xef\xbb\xbf{}', "value"),
@@ -317,6 +318,10 @@ def _():
         (b'{"a":' + b"1" * 70 + b"}", "too long"), (b'{"a":0.' + b"1" * 70 + b"}", "too long"),
     ):
         bad_json(body, why)
+    bad_json(ok[:-1], "unexpected end", len(ok) - 1)
+    bad_json(b'{"a" 1}', "colon", 5)
+    bad_json(ok + b"x", "after the end", len(ok))
+    bad_json(b" " * 5000 + b'{"a":tru}', "value", 5008)
     run(params={"max_tokens": 1})
     r = w.call("POST", "/v2/execute", b' \t\r\n{"job_id":"\\u006a2","prompt":"\\ud834\\udd1e","stream":false,"params":{"max_tokens":1}}\n ')
     equal((r.status, r.json["job_id"]), (200, "j2"))

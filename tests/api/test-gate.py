@@ -9,6 +9,7 @@ from orcd_api import *  # noqa: E402,F403
 import struct
 
 w = Worker("http.request_read_ms=700", "http.max_body_kb=64")
+OVER_THE_CAP = "request body exceeds the limit of 65536 bytes"
 GOOD = b'{"job_id":"g%d","prompt":"hi","stream":false,"params":{"max_tokens":1}}'
 count = 0
 
@@ -33,6 +34,7 @@ def refused(data, status=400, code="INVALID_REQUEST", ours=True):
         check(r.headers.get("x-correlation-id"), "no correlation id")
     equal(r.headers.get("connection", "").lower(), "close")
     canary()
+    return r
 
 
 def post(headers, body=b"", version=b"HTTP/1.1", path=b"/v2/execute"):
@@ -173,7 +175,8 @@ def _():
 
 @case("a body over the cap, announced")
 def _():
-    refused(post(b"Content-Length: 900000\r\n", b"{}"), 413, "PAYLOAD_TOO_LARGE")
+    r = refused(post(b"Content-Length: 900000\r\n", b"{}"), 413, "PAYLOAD_TOO_LARGE")
+    equal(json.loads(r.body)["error"]["message"], OVER_THE_CAP)
     refused(post(b"Content-Length: 900000\r\nExpect: 100-continue\r\n"), 413, "PAYLOAD_TOO_LARGE")
 
 
@@ -192,6 +195,7 @@ def _():
     chunk = b"8000\r\n" + b" " * 0x8000 + b"\r\n"
     r = parse_response(w.raw(post(b"Transfer-Encoding: chunked\r\n", chunk * 20 + b"0\r\n\r\n")))
     equal((r.status, json.loads(r.body)["error"]["code"]), (413, "PAYLOAD_TOO_LARGE"))
+    equal(json.loads(r.body)["error"]["message"], OVER_THE_CAP)
     canary()
 
 
