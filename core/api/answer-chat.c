@@ -1,5 +1,5 @@
-/* Answers of /v1/chat/completions: chat.completion objects, whole or in chunks. What the
- * model thought comes as reasoning_content, apart from its answer. */
+/* Answers of /v1/chat/completions: chat.completion objects, whole or in chunks. The model's
+ * reasoning is in reasoning_content, apart from its answer. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +35,7 @@ static void put_token_logprobs(struct json_out *o, const struct choice *c, const
     json_out_close(o, '}');
 }
 
-/* Passes text on and sees whether some of it is the answer's. */
+/* Passes text on and notes whether some of it belongs to the answer. */
 struct watch {
     chat_sink sink;
     void *arg;
@@ -49,8 +49,8 @@ static void watch_piece(void *arg, enum chat_channel channel, const char *p, siz
     w->sink(w->arg, channel, p, n);
 }
 
-/* Moves *at on over an entry. Is its token one of the answer: not of what was thought, nor
- * a mark? */
+/* Advances *at over an entry. True if its token belongs to the answer: it is neither part of
+ * the reasoning nor a mark. */
 static bool split(struct cursor *at, const struct choice *c, uint32_t index, chat_sink sink, void *arg)
 {
     const struct job *j = c->job;
@@ -70,7 +70,7 @@ static bool split(struct cursor *at, const struct choice *c, uint32_t index, cha
 struct writer {
     struct json_out *o;
     const struct choice *c;
-    bool open; /* a chunk, within the string of its delta */
+    bool open; /* a chunk is open, inside the string of its delta */
     enum chat_channel channel;
 };
 
@@ -86,7 +86,7 @@ static void writer_open(struct writer *w, enum chat_channel channel)
     w->channel = channel;
 }
 
-/* t: whose logprobs the chunk has; NULL: it has none. */
+/* t: the token whose logprobs the chunk gets; NULL: none. */
 static void writer_close(struct writer *w, const struct job_token *t)
 {
     struct json_out *o = w->o;

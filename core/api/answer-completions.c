@@ -24,8 +24,8 @@ static void put_byte_escapes(struct json_out *o, const char *s, size_t n)
     }
 }
 
-/* A token in quotes. One that is no whole text is told byte by byte, as OpenAI does: so
- * two of them are not the same. */
+/* A token in quotes. A token that is not valid text is written byte by byte, as OpenAI does,
+ * so that two such tokens differ. */
 static void put_token(struct json_out *o, const char *s, size_t n)
 {
     if (o->comma)
@@ -48,7 +48,7 @@ static bool same_piece(const struct choice *c, int32_t a, int32_t b)
     return n_a == n_b && memcmp(p_a, p_b, n_a) == 0;
 }
 
-/* {"token": logprob}: of tokens that look the same, the likeliest. */
+/* {"token": logprob}: the likeliest of the tokens that have the same text. */
 static void put_top(struct json_out *o, const struct choice *c, const struct job_token *t)
 {
     const struct job_top *top = &c->job->top[t->top_at];
@@ -86,7 +86,7 @@ static uint64_t characters(const char *s, size_t n)
     return k;
 }
 
-/* Of entries from .. to-1; *n_chars is where the first one's text begins. */
+/* The logprobs of entries from .. to-1; the text of the first begins at character *n_chars. */
 static void put_logprobs(
     struct json_out *o, const struct choice *c, uint32_t from, uint32_t to, uint64_t *n_chars)
 {
@@ -196,7 +196,7 @@ static void put_choice(struct json_out *o, const struct choice *c)
     json_out_u64(o, "index", c->index);
     json_out_raw(o, ",\"text\":\"", 9);
     put_escaped(o, c->echo, c->n_echo);
-    /* Entries follow each other in the text, so it is one piece. */
+    /* The entries' texts follow each other, so they are one piece. */
     put_escaped(o, j->text, last ? last->text_at + last->n_text : 0);
     put_escaped(o, j->end.held, j->end.n_held);
     json_out_raw(o, "\"", 1);

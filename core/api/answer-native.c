@@ -1,4 +1,4 @@
-/* The native API's words: events of sse.c, and a job's answer in one piece. */
+/* The dialect of the native API: the events of sse.c, and a job's answer in one piece. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@ static const char *model_ref(const struct generation *g)
     return m ? m->ref : "";
 }
 
-/* The splitter of a prompt that was no conversation was never set up. */
+/* The splitter is set up for conversations only. */
 static bool is_chat(const struct choice *c)
 {
     return c->cursor.split.t != NULL;
@@ -50,13 +50,13 @@ static void error(struct json_out *o, const struct choice *c)
     sse_end(o, c->job);
 }
 
-/* The one choice's end was the last event. */
+/* Nothing follows: the end of the only choice was the last event. */
 static void closing(struct json_out *o, const struct generation *g)
 {
     (void)o, (void)g;
 }
 
-/* n bytes of its text, and what was held back at its end. */
+/* The first n bytes of the job's text, and what was held back when it ended. */
 static void put_text(struct json_out *o, const struct job *j, size_t n)
 {
     size_t n_held = j->end.n_held;
@@ -85,7 +85,7 @@ static void put_gathered(struct json_out *o, const char *key, struct json_out *t
     free(s);
 }
 
-/* What was said and what was thought, as two texts. */
+/* The answer and the reasoning, as two texts. */
 static void put_chat(struct json_out *o, const struct choice *c)
 {
     const struct job *j = c->job;
@@ -116,7 +116,7 @@ static void answer(struct generation *g)
     json_out_growing(&o);
     json_out_open(&o, NULL, '{');
     sse_started_fields(&o, j, model_ref(g));
-    /* Entries follow each other in the text, so it is one piece. */
+    /* The entries' texts follow each other, so they are one piece. */
     uint32_t n = j->end.n_published;
     const struct job_token *last = n ? &j->tokens[n - 1] : NULL;
     if (is_chat(c))

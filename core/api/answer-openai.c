@@ -1,4 +1,3 @@
-
 #include "api/answer-openai.h"
 
 #include <stdlib.h>
@@ -9,7 +8,7 @@
 
 static const struct api_model *model_of(const struct generation *g)
 {
-    return atomic_load(&api_of(g->x)->model); /* there is one: it has jobs */
+    return atomic_load(&api_of(g->x)->model); /* not NULL, since the generation has jobs */
 }
 
 static void put_lead(struct json_out *o, const struct generation *g, const char *object)
@@ -58,7 +57,7 @@ const char *openai_finish_reason(const struct job *j)
         [FINISH_STOP] = "stop",
         [FINISH_LENGTH] = "length",
         [FINISH_STOP_SEQUENCE] = "stop",
-        [FINISH_DEADLINE] = "deadline", /* only where on_deadline asked for it */
+        [FINISH_DEADLINE] = "deadline", /* only if on_deadline requests it */
     };
     return reasons[j->end.finish];
 }
@@ -80,7 +79,7 @@ void openai_error(struct json_out *o, const struct choice *c)
     put_done(o);
 }
 
-/* A prompt counts once, however many answers it has. */
+/* A prompt counts once, however many choices answer it. */
 static void put_usage(struct json_out *o, const struct generation *g)
 {
     uint64_t in = 0, out = 0, cached = 0, reasoning = 0;
@@ -112,7 +111,7 @@ void openai_closing(struct json_out *o, const struct generation *g)
 {
     static const char before[] = "{\"index\":";
     if (g->with_usage) {
-        json_out_raw(o, g->head, g->n_head - (sizeof(before) - 1)); /* no choice in this one */
+        json_out_raw(o, g->head, g->n_head - (sizeof(before) - 1)); /* this chunk has no choice */
         json_out_raw(o, "]", 1);
         o->comma = true;
         put_usage(o, g);

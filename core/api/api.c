@@ -1,4 +1,3 @@
-
 #include "api/api.h"
 
 #include <stdlib.h>
@@ -31,7 +30,8 @@ static const struct route routes[] = {
     {"POST", "/v1/completions", ROUTE_BODY | ROUTE_WORK, openai_completions_parse, openai_run},
     {"POST", "/v1/chat/completions", ROUTE_BODY | ROUTE_WORK, openai_chat_parse, openai_run},
 };
-/* A request for a job that never became one counts as rejected. */
+
+/* A request for a job that did not become one counts as rejected. */
 static void refused(const struct exchange *x)
 {
     metric_add_labelled(MC_REQUESTS, OUTCOME_REJECTED, 1);

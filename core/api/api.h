@@ -1,7 +1,7 @@
 /*
- * The worker behind its HTTP server: routes, and what their handlers know besides the
- * request. Made before the server, freed after it and after the engine. Handlers run on
- * HTTP loops and intake threads; api_set_model() may come from any thread, once.
+ * The worker's API for its HTTP server: the routes, and what their handlers use besides the
+ * request. Created before the server, freed after the server and the engine. Handlers run on
+ * HTTP loops and intake threads; any thread may call api_set_model(), once.
  */
 #ifndef ORCD_API_API_H
 #define ORCD_API_API_H
@@ -24,7 +24,7 @@ struct api_model {
 struct api_params {
     struct engine *engine; /* borrowed, as health is */
     struct health *health;
-    uint32_t metrics_event_ms;   /* least distance of metrics events on a stream; 0: none */
+    uint32_t metrics_event_ms;   /* minimum interval of metrics events on a stream; 0: none */
     void (*shutdown)(void *arg); /* an authorized POST /v2/shutdown; NULL: 404 */
     void *shutdown_arg;
 };
@@ -37,13 +37,13 @@ struct api {
 
 /* NOMEM. */
 int api_new(struct api **out, const struct api_params *params, struct orcd_error *err);
-void api_free(struct api *a); /* takes NULL */
-/* The model is loaded: requests for work are taken. The first call counts. */
+void api_free(struct api *a); /* a may be NULL */
+/* The model is loaded: from now on requests for work are accepted. Later calls have no effect. */
 void api_set_model(struct api *a, const struct api_model *model);
 
-/* The exchange's own: valid while its server runs. */
+/* The one that the exchange's server was started with; valid while the server runs. */
 struct api *api_of(const struct exchange *x);
-/* NULL: x->error says that it is still loading. */
+/* NULL: the model is still loading, and x->error is set. */
 const struct api_model *api_model(struct exchange *x);
 
 #endif

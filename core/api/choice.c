@@ -1,4 +1,5 @@
-/* The jobs of a generation: made, handed to the engine, ended and logged together. */
+/* The jobs of a generation: they are created, submitted to the engine, ended and logged
+ * together. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@ const char *choice_phase(const struct job_end *end)
     return phases[end->phase];
 }
 
-/* One line a job: never its prompt, never a key. */
+/* One line per job; it never contains the prompt or a key. */
 static void choice_log(struct choice *c)
 {
     static const char *const finishes[] = {"none", "stop", "length", "stop_sequence", "deadline"};
@@ -68,8 +69,8 @@ static void choice_log(struct choice *c)
 static void job_ready(struct job *job, bool may_send_now)
 {
     struct choice *c = job->consumer;
-    /* An answer in one piece needs no wake-up for each token. Nothing is asked of the
-     * other choices: they may be about to be submitted. */
+    /* An answer in one piece needs no wake-up for each token. The other choices are not read
+     * here: the loop may still be submitting them. */
     if (!job_ended(job) &&
         !(job->request.stream && atomic_load_explicit(&job->has_started, memory_order_acquire)))
         return;
@@ -79,7 +80,7 @@ static void job_ready(struct job *job, bool may_send_now)
 static void job_release(void *consumer)
 {
     struct choice *c = consumer;
-    choice_log(c); /* where the client left before its job's end */
+    choice_log(c); /* if the client left before its job ended */
     exchange_unref(c->g->x);
 }
 
@@ -101,8 +102,8 @@ static bool make_job(struct choice *c, const struct api_model *m)
         http_error_set(&x->error, API_INTERNAL, "%.200s", err.msg);
         return false;
     }
-    /* From a successful submit on, the job is the engine's too: everything that it may
-     * call is set before. */
+    /* After a successful submit the engine uses the job too, so everything that it may call
+     * is set before. */
     c->job->consumer = c;
     c->job->ready = job_ready;
     exchange_ref(x);
@@ -121,7 +122,7 @@ static void error_of_refusal(struct exchange *x, const struct engine_refusal *r)
             r->predicted_ms, r->remaining_ms, r->queue_ms, r->prefill_ms, r->decode_ms, r->margin_ms);
 }
 
-/* Those from `from` on were never given to the engine. */
+/* choices[from..] were not submitted: frees their jobs, of which nothing is logged. */
 static void forget_from(struct generation *g, uint32_t from)
 {
     for (uint32_t i = from; i < g->n_choices; i++) {
@@ -129,7 +130,7 @@ static void forget_from(struct generation *g, uint32_t from)
         struct job *j = c->job;
         c->logged = true;
         c->job = NULL;
-        job_unref(j); /* takes NULL */
+        job_unref(j); /* j may be NULL */
     }
 }
 

@@ -1,9 +1,10 @@
 /*
- * The words in which a job's progress is told: one table a dialect, so that streams, the
- * engine thread's short way and answers in one piece are the same machinery for all.
+ * One table of event formatters per API, so that streams, the engine thread's short way and
+ * answers in one piece use the same code for all APIs.
  *
- * Formatters write whole events (or nothing: there is none then) and change nothing but
- * the cursor they are given. They run on whichever thread has the exchange.
+ * A formatter writes whole events, or nothing if no event is to be sent, and changes nothing
+ * but the cursor that it gets. Formatters run on the thread that has the exchange
+ * (lib/http/wake.h).
  */
 #ifndef ORCD_API_DIALECT_H
 #define ORCD_API_DIALECT_H
@@ -11,21 +12,22 @@
 #include "api/generation.h"
 
 struct dialect {
-    /* Before the jobs of a stream are submitted; may refuse by g->x->error. NULL: nothing. */
+    /* Called before the jobs of a stream are submitted; may refuse the request by setting
+     * g->x->error. NULL: not needed. */
     void (*prepare)(struct generation *g);
     /* The choice got its slot. */
     void (*started)(struct json_out *o, const struct choice *c);
     /* Entry `index` of its job. */
     void (*token)(struct json_out *o, const struct choice *c, uint32_t index, struct cursor *at);
-    /* Text that a partial answer holds back at its end (end.n_held > 0). */
+    /* The text that was held back when a partial answer ended (end.n_held > 0). */
     void (*held)(struct json_out *o, const struct choice *c, struct cursor *at);
-    /* It came to its end, which was no error. */
+    /* The choice ended without an error. */
     void (*end)(struct json_out *o, const struct choice *c, const struct cursor *at);
-    /* It failed, and the stream with it: the last event. */
+    /* The choice failed, which ends the stream: the last event. */
     void (*error)(struct json_out *o, const struct choice *c);
     /* After the end of the last choice. */
     void (*closing)(struct json_out *o, const struct generation *g);
-    /* How fast it goes; NULL: never told. */
+    /* The speed of the stream so far; NULL: never sent. */
     void (*metrics)(struct json_out *o, uint32_t tokens_out, double decode_ms, uint64_t memory_bytes);
     /* The whole answer of jobs that do not stream and did not fail: sets g->x->answer. */
     void (*answer)(struct generation *g);

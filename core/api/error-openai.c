@@ -1,9 +1,8 @@
-
 #include "api/error-openai.h"
 
 #include <ctype.h>
 
-/* Their names of our errors: what clients look at is `type` and `code`. */
+/* OpenAI's names for our errors: clients read `type` and `code`. */
 static const char *openai_type(enum api_code code)
 {
     int status = api_code_status(code);
@@ -43,8 +42,8 @@ void openai_error_write(struct json_out *o, const struct http_error *e, const ch
     json_out_close(o, '}');
 }
 
-/* What the official client looks at. It repeats requests by itself, but with the same
- * deadline. */
+/* What the official client reads. It repeats requests by itself, with the same deadline, so
+ * one that was too late must not be repeated. */
 static void headers(const struct http_error *e, const char *correlation_id, error_header_fn add, void *arg)
 {
     bool again = api_code_retriable(e->code) && e->code != API_DEADLINE_EXCEEDED;
@@ -57,6 +56,6 @@ const struct error_shape error_shape_openai = {
     .prefix = "/v1/",
     .write = openai_error_write,
     .headers = headers,
-    .not_found = "no such route; there are GET /v1/models, GET /v1/models/ID, POST /v1/completions and "
+    .not_found = "no such route; the routes are GET /v1/models, GET /v1/models/ID, POST /v1/completions and "
                  "POST /v1/chat/completions",
 };

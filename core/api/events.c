@@ -1,7 +1,7 @@
 /*
- * The events of a generation: which one is due, and what counts once it is on its way. A
- * token counts as handed on when the kernel has it: the library asks for more as soon as
- * the chunk before was taken, and the short way knows by itself.
+ * The events of a generation: which one is due, and what changes once it is on its way. A
+ * token counts as handed over when the kernel has it: the library requests more only after
+ * the kernel has accepted the last chunk, and the short way sees the result of its send().
  */
 #include "api/dialect.h"
 #include "api/generation.h"
@@ -27,12 +27,12 @@ bool events_have_news(const struct exchange *x)
     return false;
 }
 
-/* Formats what is due of a choice, if anything is. */
+/* Formats the next event of a choice that is due, if there is one. */
 static enum event_kind choice_event(
     const struct dialect *d, const struct choice *c, struct json_out *o, struct cursor *at)
 {
     const struct job *j = c->job;
-    bool ended = job_ended(j); /* first: what it says is then all there is */
+    bool ended = job_ended(j); /* read first: j->end is final once this is true */
     uint32_t formatted = atomic_load_explicit(&c->formatted, memory_order_relaxed);
     if (!c->started_sent && has_started(c)) {
         d->started(o, c);
@@ -150,7 +150,7 @@ void events_taken(struct exchange *x, uint64_t now)
     case EVENT_END:
         c->end_sent = true;
         return;
-    case EVENT_ERROR: /* an answer with less than what was asked for is none */
+    case EVENT_ERROR: /* without this choice the answer is of no use: the others end too */
         x->out.closed = true;
         choices_abort(g, ABORT_CANCEL, now);
         return;

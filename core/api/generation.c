@@ -1,4 +1,3 @@
-
 #include "api/generation.h"
 
 #include <stdio.h>
@@ -37,7 +36,7 @@ static void generation_free(void *work)
 
 /* --- what the exchange calls ----------------------------------------------------------------- */
 
-/* Some answer has begun, or there will be none. */
+/* True if a stream is wanted and some choice has begun. */
 static bool may_stream(const struct generation *g)
 {
     for (uint32_t i = 0; g->stream && i < g->n_choices; i++)
@@ -72,7 +71,7 @@ static bool begin(struct exchange *x)
         error_of_end(x, &failed->job->end);
         choices_abort(g, ABORT_CANCEL, clock_mono_ns());
     } else if (!choices_ended(g)) {
-        http_error_set(&x->error, API_SHUTTING_DOWN, "this worker is shutting down");
+        http_error_set(&x->error, API_SHUTTING_DOWN, "the worker is shutting down");
     } else {
         g->dialect->answer(g);
     }

@@ -103,7 +103,7 @@ static void cancel(struct exchange *x, const char *job_id)
 {
     enum cancel_answer a = engine_cancel_of(api_of(x)->params.engine, job_id, x->owner, x->arrived_ns);
     if (a == CANCEL_UNKNOWN) {
-        http_error_set(&x->error, API_NOT_FOUND, "no job of this id is known");
+        http_error_set(&x->error, API_NOT_FOUND, "no job with this id is known");
         return;
     }
     struct json_out o;
@@ -117,7 +117,7 @@ static void cancel(struct exchange *x, const char *job_id)
 
 static const struct http_work job_id_work = {.free = free};
 
-/* Large bodies are parsed by another thread than the one that cancels. */
+/* Large bodies are parsed on an intake thread, so the id is kept for native_cancel(). */
 void native_cancel_parse(struct exchange *x)
 {
     char id[JOB_ID_MAX + 1], *copy;
@@ -141,7 +141,7 @@ void native_cancel_by_path(struct exchange *x)
     if (exchange_parameter(x, id, sizeof(id), &n) && params_job_id_ok(id, n))
         cancel(x, id);
     else
-        http_error_set(&x->error, API_NOT_FOUND, "no job of this id is known");
+        http_error_set(&x->error, API_NOT_FOUND, "no job with this id is known");
 }
 
 /* --- tokens --------------------------------------------------------------------------------------- */
@@ -166,7 +166,7 @@ static void read_text_request(struct exchange *x, json_object *root, struct text
         else if (strcmp(name, "parse_special") == 0)
             json_in_bool(&in, name, v, &t->parse_special);
         else
-            json_in_fail(&in, name, "is no field of this request");
+            json_in_unknown(&in, name);
     }
     if (!t->has_text)
         json_in_fail(&in, "text", "is required");
@@ -214,7 +214,7 @@ static int32_t *read_ids(struct exchange *x, const struct api_model *m, json_obj
         if (strcmp(name, "tokens") == 0)
             list = v;
         else
-            json_in_fail(&in, name, "is no field of this request");
+            json_in_unknown(&in, name);
     }
     if (!list)
         json_in_fail(&in, "tokens", "is required");
@@ -263,7 +263,7 @@ void native_shutdown(struct exchange *x)
 {
     const struct api_params *p = &api_of(x)->params;
     if (!p->shutdown) {
-        http_error_set(&x->error, API_NOT_FOUND, "this worker is not to be shut down over HTTP");
+        http_error_set(&x->error, API_NOT_FOUND, "this worker cannot be shut down over HTTP");
         return;
     }
     struct json_out o;

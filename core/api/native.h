@@ -1,4 +1,5 @@
-/* The native API's handlers; see struct route. */
+/* The handlers of the native API: parse and run of struct route, which says on which thread
+ * each of them runs. */
 #ifndef ORCD_API_NATIVE_H
 #define ORCD_API_NATIVE_H
 

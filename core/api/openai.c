@@ -42,7 +42,8 @@ void openai_model(struct exchange *x)
     if (!m)
         return;
     if (!exchange_parameter(x, id, sizeof(id), &n) || (strcmp(id, m->ref) != 0 && strcmp(id, m->name) != 0)) {
-        http_error_set(&x->error, API_MODEL_NOT_FOUND, "this worker does not serve that model");
+        http_error_set(
+            &x->error, API_MODEL_NOT_FOUND, "this worker serves only the model \"%.128s\"", m->ref);
         return;
     }
     json_out_growing(&o);

@@ -1,4 +1,5 @@
-/* The handlers of the OpenAI-compatible API; see struct route. */
+/* The handlers of the OpenAI-compatible API: parse and run of struct route, which says on
+ * which thread each of them runs. */
 #ifndef ORCD_API_OPENAI_H
 #define ORCD_API_OPENAI_H
 

@@ -1,4 +1,3 @@
-
 #include "api/params-chat.h"
 
 #include <stdio.h>
@@ -11,7 +10,7 @@
 
 void params_reasoning_effort(struct json_in *in, struct chat_options *o, json_object *v)
 {
-    /* The names that OpenAI has, as those that the models know. */
+    /* OpenAI's names, and the names that models know for them. */
     static const struct {
         const char *name, *meant;
     } efforts[] = {
@@ -55,7 +54,7 @@ void params_template_kwargs(struct json_in *in, struct chat_options *o, json_obj
 
 struct conversation {
     struct chat_message *messages;
-    char **joined; /* per message: its content where that came in parts; NULL */
+    char **joined; /* per message: its content, if that came in parts; else NULL */
     size_t n, n_bytes;
 };
 
@@ -76,7 +75,7 @@ static bool read_part(struct json_in *in, json_object *part, const char **s, siz
     json_object_object_get_ex(part, "type", &type);
     if (!type || !json_object_is_type(type, json_type_string) ||
         strcmp(json_object_get_string(type), "text") != 0) {
-        json_in_fail(in, "content", "may have parts of the type text and no others");
+        json_in_fail(in, "content", "must have only parts of the type text");
         return false;
     }
     json_object_object_get_ex(part, "text", &text);
@@ -90,7 +89,7 @@ static void read_parts(struct json_in *in, struct conversation *t, size_t i, jso
     for (size_t k = 0; k < n_parts; k++) {
         if (!read_part(in, json_object_array_get_idx(parts, k), &s, &n))
             return;
-        total += n; /* all of it is in the body, which has a bound */
+        total += n; /* cannot overflow: all of it is in the body, whose size is limited */
     }
     char *p = t->joined[i] = malloc(total + 1);
     if (!p) {
@@ -111,7 +110,7 @@ static void read_content(struct json_in *in, struct conversation *t, size_t i, j
     m->content = "";
     if (json_object_is_type(v, json_type_array))
         read_parts(in, t, i, v);
-    else if (v || m->role != CHAT_ASSISTANT) /* who may have said nothing */
+    else if (v || m->role != CHAT_ASSISTANT) /* an assistant's message may have no content */
         json_in_text(in, "content", v, &m->content, &m->n_content);
 }
 
@@ -136,7 +135,7 @@ static void read_message(struct json_in *in, struct conversation *t, size_t i, j
     for (size_t k = 0; k < ARRAY_LEN(calls); k++)
         if (json_object_object_get_ex(v, calls[k], &other) && other &&
             !(json_object_is_type(other, json_type_array) && json_object_array_length(other) == 0))
-            json_in_fail(in, calls[k], "asks for what this server does not support");
+            json_in_fail(in, calls[k], "requests a feature that this server does not support");
     if (json_object_object_get_ex(v, "reasoning_content", &other) && other && m->role == CHAT_ASSISTANT)
         json_in_text(in, "reasoning_content", other, &m->reasoning, &m->n_reasoning);
     t->n_bytes += m->n_content + m->n_reasoning;
@@ -189,7 +188,7 @@ static void render(struct json_in *in, const struct api_model *model, struct req
 {
     size_t n_ids = 0, longest = tokenizer_max_piece_bytes(model->tokenizer);
     struct orcd_error err = ORCD_ERROR_INIT;
-    if (longest && t->n_bytes / longest > model->n_ctx) { /* more tokens than there is room for */
+    if (longest && t->n_bytes / longest > model->n_ctx) { /* certainly more tokens than the context has */
         params_too_long(in->error, t->n_bytes / longest, model->n_ctx);
         return;
     }
@@ -228,7 +227,7 @@ static bool only_fields(struct json_in *in, json_object *o, const char *const *n
         while (*known && strcmp(*known, name) != 0)
             known++;
         if (!*known) {
-            json_in_fail(in, name, "is no field of it");
+            json_in_unknown(in, name);
             return false;
         }
     }

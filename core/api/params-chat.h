@@ -1,16 +1,17 @@
-/* The conversation of a request, from its JSON to tokens. */
+/* The conversation of a request, from its JSON to tokens. No state; the thread that parses
+ * the request. */
 #ifndef ORCD_API_PARAMS_CHAT_H
 #define ORCD_API_PARAMS_CHAT_H
 
 #include "api/params-internal.h"
 #include "chat/chat.h"
 
-/* Both of a request's body; those that are not known are ignored. */
+/* Read these two fields of a request's body. Unknown options are ignored. */
 void params_template_kwargs(struct json_in *in, struct chat_options *o, json_object *v);
 void params_reasoning_effort(struct json_in *in, struct chat_options *o, json_object *v);
 
-/* The native API refuses what it does not know: fields of messages and of the options.
- * False: it was refused. */
+/* For the native API, which refuses unknown fields of messages and unknown options. False:
+ * in->error is set. */
 bool params_messages_known(struct json_in *in, json_object *messages);
 bool params_kwargs_known(struct json_in *in, json_object *v);
 

@@ -1,15 +1,15 @@
-/* What the readers of the two APIs share: each field is checked, and the first problem
- * kept in in->error. */
+/* What the readers of the two APIs share. Each function checks a field and keeps the first
+ * problem in in->error. No state; the thread that parses the request. */
 #ifndef ORCD_API_PARAMS_INTERNAL_H
 #define ORCD_API_PARAMS_INTERNAL_H
 
 #include "api/params.h"
 #include "http/json-in.h"
 
-/* A field that is a number or a boolean of the request. False: it is none of those. */
+/* The fields that set one number or boolean of the request. False: name is none of them. */
 bool params_simple(struct json_in *in, struct request *r, const char *name, json_object *v);
 void params_stop(struct json_in *in, struct request *r, json_object *v); /* an array */
-/* One more; the caller sees that there is room. */
+/* Adds one; the caller has checked that there is room. */
 bool params_add_stop(struct json_in *in, struct request *r, json_object *v);
 void params_logit_bias(struct json_in *in, const struct api_model *model, struct request *r, json_object *v);
 void params_on_deadline(struct json_in *in, struct request *r, json_object *v);
@@ -20,6 +20,6 @@ void params_tokens(struct json_in *in, const struct api_model *model, struct req
 void params_prompt(struct json_in *in, const struct api_model *model, struct request *r, json_object *prompt,
     unsigned flags);
 void params_too_long(struct http_error *error, uint64_t tokens, uint32_t n_ctx);
-uint64_t params_seed(void); /* drawn */
+uint64_t params_seed(void); /* a random one */
 
 #endif

@@ -36,10 +36,10 @@ static void read_limits(struct json_in *in, struct chat_request *d)
 {
     if (d->max_tokens)
         openai_read_max_tokens(in, &d->q, "max_tokens", d->max_tokens);
-    if (d->max_completion_tokens) /* the newer name counts */
+    if (d->max_completion_tokens) /* the newer name has precedence */
         openai_read_max_tokens(in, &d->q, "max_completion_tokens", d->max_completion_tokens);
     if (d->has_top && !d->logprobs)
-        json_in_fail(in, "top_logprobs", "needs logprobs: true");
+        json_in_fail(in, "top_logprobs", "requires logprobs: true");
     d->q.r.sampling.want_logprob = d->logprobs;
     d->q.r.sampling.n_logprobs = (uint32_t)d->n_top;
     if (!d->messages)

@@ -1,4 +1,3 @@
-
 #include "api/params-openai.h"
 
 #include <stdio.h>
@@ -10,7 +9,7 @@
 #include "base/random.h"
 #include "base/util.h"
 
-/* What OpenAI gives without max_tokens. */
+/* OpenAI's default of max_tokens. */
 #define COMPLETION_MAX_TOKENS 16
 
 static const char *text_of(json_object *v)
@@ -57,7 +56,8 @@ static bool never(json_object *v)
     return false;
 }
 
-/* Ignored, these would give an answer to another question. */
+/* Fields of OpenAI's API that this server does not support. To ignore them would answer
+ * another question, so only values are accepted that change nothing. */
 static const struct {
     const char *name;
     bool (*harmless)(json_object *v);
@@ -80,7 +80,7 @@ static bool read_unsupported(struct json_in *in, const char *name, json_object *
         if (strcmp(name, unsupported[i].name) != 0)
             continue;
         if (!unsupported[i].harmless(v))
-            json_in_fail(in, name, "asks for what this server does not support");
+            json_in_fail(in, name, "requests a feature that this server does not support");
         return true;
     }
     return false;
@@ -153,11 +153,11 @@ void openai_read_max_tokens(struct json_in *in, struct openai_request *q, const 
     read_u32(in, name, v, 1, UINT32_MAX, &q->max_tokens);
 }
 
-/* Room for the answer, from what the prompt leaves of the context. */
+/* The prompt and the answer must fit into the context. */
 bool openai_fit(struct http_error *error, const struct openai_request *q, struct request *r, uint32_t most)
 {
     uint32_t n_ctx = q->model->n_ctx;
-    uint32_t left = n_ctx + 1 - r->n_tokens; /* the last token that is sampled is never fed */
+    uint32_t left = n_ctx + 1 - r->n_tokens; /* the last sampled token is never fed */
     r->max_tokens = q->has_max_tokens ? q->max_tokens : (uint32_t)min_u64(left, most);
     if (r->max_tokens > left)
         params_too_long(error, (uint64_t)r->n_tokens + r->max_tokens, n_ctx);
@@ -172,7 +172,7 @@ static void *copy_of(const void *p, size_t n)
     return copy;
 }
 
-/* The rest of c's request, whose prompt is there: what is common to all. */
+/* Completes c's request, which has its prompt, with what all choices have in common. */
 static bool fill(const struct openai_request *q, struct choice *c)
 {
     struct request *r = &c->request;
@@ -231,7 +231,7 @@ bool openai_begin(struct openai_request *q, struct generation *g, const struct a
     sample_params_default(&q->r.sampling);
     q->root = json_in_parse(x->body.text, x->body.n, &x->error);
     if (q->root && !json_object_is_type(q->root, json_type_object))
-        http_error_set(&x->error, API_INVALID_REQUEST, "the body must be a JSON object");
+        http_error_set(&x->error, API_INVALID_REQUEST, "request body must be a JSON object");
     return !x->error.code;
 }
 
@@ -283,7 +283,8 @@ static uint32_t count_prompts(struct json_in *in, const struct completion *d)
     if (json_object_is_type(json_object_array_get_idx(p, 0), json_type_int))
         return 1;
     if (n > GENERATION_MAX_CHOICES / d->q.n) {
-        json_in_fail(in, "prompt", "and n ask for more than %d answers", GENERATION_MAX_CHOICES);
+        json_in_fail(in, "prompt", "has too many entries: their number times n must be at most %d",
+            GENERATION_MAX_CHOICES);
         return 0;
     }
     return (uint32_t)n;
@@ -341,7 +342,7 @@ bool params_read_completion(struct generation *g, const struct api_model *model)
         }
     }
     if (d.echo && d.q.r.sampling.want_logprob)
-        json_in_fail(&in, "logprobs", "are not there for an echoed prompt");
+        json_in_fail(&in, "logprobs", "must not be combined with echo");
     uint32_t n = x->error.code ? 0 : count_prompts(&in, &d);
     if (n && choices_new(g, n * d.q.n)) {
         for (uint32_t i = 0; i < n && !x->error.code; i++)

@@ -1,5 +1,10 @@
-/* The JSON of OpenAI's requests. Fields that it does not have are ignored, as its clients
- * expect; those that it has and this server has not are refused by name. */
+/*
+ * The JSON of OpenAI's requests. Fields that OpenAI's API does not have are ignored, as its
+ * clients expect; fields that it has but this server does not support are refused by name.
+ *
+ * No state. The thread that parses the request calls params_read_completion() or
+ * params_read_chat(). Those call openai_begin() first, then the others, at last openai_end().
+ */
 #ifndef ORCD_API_PARAMS_OPENAI_H
 #define ORCD_API_PARAMS_OPENAI_H
 
@@ -8,7 +13,7 @@
 #include "api/generation.h"
 #include "http/json-in.h"
 
-/* What both requests have, and what is made of it. */
+/* What both kinds of request have in common, and what becomes of it. */
 struct openai_request {
     struct generation *g;
     const struct api_model *model;
@@ -19,14 +24,15 @@ struct openai_request {
     bool has_max_tokens, has_seed;
 };
 
-/* Parses the body; false: x->error is set, and openai_end is due all the same. */
+/* Parses the body. False: x->error is set; openai_end must be called in any case. */
 bool openai_begin(struct openai_request *q, struct generation *g, const struct api_model *model);
-/* A field that both have. False: it is none of those. v is not null. */
+/* Reads a field that both kinds have. False: name is none of them. v is not null. */
 bool openai_read_common(struct json_in *in, struct openai_request *q, const char *name, json_object *v);
 void openai_read_max_tokens(struct json_in *in, struct openai_request *q, const char *name, json_object *v);
-/* Sets r->max_tokens, without a word of the client's to all that is left, or `most`. */
+/* Sets r->max_tokens: the client's value, else what the prompt leaves of the context, at most
+ * `most`. */
 bool openai_fit(struct http_error *error, const struct openai_request *q, struct request *r, uint32_t most);
-/* The prompts are in every q->n-th choice: completes the others, seeds and ids. */
+/* Every q->n-th choice has its prompt: copies it to those after it, and sets seeds and ids. */
 bool openai_finish(struct openai_request *q, const char *id_prefix);
 void openai_end(struct openai_request *q);
 

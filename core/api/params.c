@@ -1,4 +1,3 @@
-
 #include "api/params.h"
 
 #include <ctype.h>
@@ -13,7 +12,7 @@
 /* Without max_tokens: what is left of the context, at most this. */
 #define DEFAULT_MAX_TOKENS 1024
 
-/* What the fields of one request amount to before it is tokenized. */
+/* The fields of one request before its text is tokenized. */
 struct draft {
     struct request *r;
     const struct api_model *model;
@@ -39,7 +38,7 @@ static void read_job_id(struct json_in *in, json_object *v, char out[JOB_ID_MAX 
     if (!json_in_text(in, "job_id", v, &s, &n))
         return;
     if (!params_job_id_ok(s, n)) {
-        json_in_fail(in, "job_id", "must be 1 to %d of A-Z a-z 0-9 . _ : -", JOB_ID_MAX);
+        json_in_fail(in, "job_id", "must be 1 to %d characters out of A-Z a-z 0-9 . _ : -", JOB_ID_MAX);
         return;
     }
     memcpy(out, s, n + 1);
@@ -115,7 +114,7 @@ void params_stop(struct json_in *in, struct request *r, json_object *v)
         return;
     size_t n = json_object_array_length(v);
     if (n > JOB_STOP_MAX) {
-        json_in_fail(in, "stop", "may have %d strings", JOB_STOP_MAX);
+        json_in_fail(in, "stop", "must have at most %d strings", JOB_STOP_MAX);
         return;
     }
     r->n_stop = 0;
@@ -140,7 +139,7 @@ void params_logit_bias(struct json_in *in, const struct api_model *model, struct
         return;
     int n = json_object_object_length(v);
     if (n > SAMPLE_MAX_BIAS) {
-        json_in_fail(in, "logit_bias", "may have %d entries", SAMPLE_MAX_BIAS);
+        json_in_fail(in, "logit_bias", "must have at most %d entries", SAMPLE_MAX_BIAS);
         return;
     }
     if (n == 0)
@@ -154,7 +153,8 @@ void params_logit_bias(struct json_in *in, const struct api_model *model, struct
     {
         struct sample_bias *b = &r->sampling.bias[r->sampling.n_bias];
         if (!read_token_key(key, model->n_vocab, &b->id)) {
-            json_in_fail(in, "logit_bias", "has a key that is no token id below %u", model->n_vocab);
+            json_in_fail(
+                in, "logit_bias", "has the key \"%.32s\": must be a token id below %u", key, model->n_vocab);
             return;
         }
         if (!json_in_f32(in, "logit_bias", value, -100, 100, false, &b->value))
@@ -200,7 +200,7 @@ static void read_param(struct json_in *in, struct draft *d, const char *name, js
     } else if (strcmp(name, "parse_special") == 0) {
         json_in_bool(in, name, v, &d->parse_special);
     } else {
-        json_in_fail(in, name, "is no field of params");
+        json_in_unknown(in, name);
     }
 }
 
@@ -258,8 +258,8 @@ void params_prompt(
     struct orcd_error err = ORCD_ERROR_INIT;
     if (!json_in_text(in, "prompt", prompt, &text, &n))
         return;
-    /* No token is longer than `longest` bytes, so this many bytes need more tokens
-     * than there are: refused before the work of finding out how many. */
+    /* No token is longer than `longest` bytes, so this many bytes need more tokens than the
+     * context has: refused without tokenizing them. */
     if (longest && n / longest > model->n_ctx) {
         params_too_long(in->error, n / longest, model->n_ctx);
         return;
@@ -286,7 +286,7 @@ static void read_input(struct http_error *error, struct draft *d)
         return;
     }
     if (d->has_kwargs && !d->messages)
-        json_in_fail(&in, "chat_template_kwargs", "needs messages");
+        json_in_fail(&in, "chat_template_kwargs", "requires messages");
     unsigned flags =
         (d->add_special ? TOKENIZE_ADD_SPECIAL : 0u) | (d->parse_special ? TOKENIZE_PARSE_SPECIAL : 0u);
     if (d->messages)
@@ -301,7 +301,7 @@ static void read_input(struct http_error *error, struct draft *d)
         json_in_fail(&in, d->messages ? "messages" : d->prompt ? "prompt" : "tokens", "has no tokens");
         return;
     }
-    /* The last token that is sampled is never fed, so it needs no room. */
+    /* The last sampled token is never fed, so it needs no room in the context. */
     uint32_t left = d->model->n_ctx + 1 - r->n_tokens;
     if (!d->has_max_tokens)
         r->max_tokens = (uint32_t)min_u64(left, DEFAULT_MAX_TOKENS);
@@ -318,7 +318,8 @@ void params_model(struct json_in *in, const struct api_model *model, const char 
     if (!json_in_text(in, field, v, &s, &n))
         return;
     if (strcmp(s, model->ref) != 0 && strcmp(s, model->name) != 0)
-        http_error_set(in->error, API_MODEL_NOT_FOUND, "this worker does not serve that model");
+        http_error_set(
+            in->error, API_MODEL_NOT_FOUND, "this worker serves only the model \"%.128s\"", model->ref);
 }
 
 static void read_top(struct http_error *error, struct draft *d, json_object *root)
@@ -326,7 +327,7 @@ static void read_top(struct http_error *error, struct draft *d, json_object *roo
     struct json_in in = {error, ""};
     bool has_id = false;
     if (!json_object_is_type(root, json_type_object)) {
-        http_error_set(error, API_INVALID_REQUEST, "the body must be a JSON object");
+        http_error_set(error, API_INVALID_REQUEST, "request body must be a JSON object");
         return;
     }
     json_object_object_foreach(root, name, v)
@@ -353,7 +354,7 @@ static void read_top(struct http_error *error, struct draft *d, json_object *roo
             d->has_kwargs = params_kwargs_known(&in, v);
             params_template_kwargs(&in, &d->chat, v);
         } else {
-            json_in_fail(&in, name, "is no field of a request");
+            json_in_unknown(&in, name);
         }
         if (error->code)
             return;
@@ -395,7 +396,7 @@ bool params_read_job_id(char job_id[JOB_ID_MAX + 1], const char *body, size_t n,
         return false;
     bool has_id = false;
     if (!json_object_is_type(root, json_type_object)) {
-        http_error_set(error, API_INVALID_REQUEST, "the body must be a JSON object");
+        http_error_set(error, API_INVALID_REQUEST, "request body must be a JSON object");
     } else {
         json_object_object_foreach(root, name, v)
         {
@@ -403,7 +404,7 @@ bool params_read_job_id(char job_id[JOB_ID_MAX + 1], const char *body, size_t n,
             if (has_id)
                 read_job_id(&in, v, job_id);
             else
-                json_in_fail(&in, name, "is no field of a cancellation");
+                json_in_unknown(&in, name);
         }
         if (!has_id)
             json_in_fail(&in, "job_id", "is required");

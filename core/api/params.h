@@ -1,12 +1,12 @@
-/* The JSON of a job request, checked field by field. */
+/* The JSON of a job request, checked field by field. No state: any thread. */
 #ifndef ORCD_API_PARAMS_H
 #define ORCD_API_PARAMS_H
 
 #include "api/api.h"
 #include "http/error.h"
 
-/* Fills in *r but for ids of the head, arrival and deadline. False: error is set (r may
- * hold memory; request_release frees it). Any thread. */
+/* Fills in *r, except what comes from the head: owner, correlation id, arrival, deadline.
+ * False: error is set. In both cases r may hold memory, which request_release() frees. */
 bool params_read_job(
     struct request *r, const struct api_model *model, const char *body, size_t n, struct http_error *error);
 

@@ -1,4 +1,3 @@
-
 #include "api/sse.h"
 
 #include <stdio.h>
@@ -20,7 +19,7 @@ static void id(struct json_out *o, uint32_t n)
     json_out_raw(o, "\n", 1);
 }
 
-/* Strings are escaped, so a newline never gets into the data line. */
+/* Strings are escaped, so a data line never contains a newline. */
 static void data(struct json_out *o)
 {
     json_out_raw(o, "data: ", 6);
@@ -82,7 +81,7 @@ void sse_logprob_fields(struct json_out *o, const struct job *j, const struct jo
 static void token_begin(struct json_out *o, const struct job_token *t, uint32_t index)
 {
     begin(o, "token");
-    if (t->id >= 0) /* else text that was held back, of no token of its own */
+    if (t->id >= 0) /* else it is text that was held back, without a token of its own */
         id(o, index + 1);
     data(o);
 }
@@ -108,7 +107,7 @@ void sse_token(struct json_out *o, const struct job *j, uint32_t index)
     token_finish(o, j, t, index);
 }
 
-/* --- of a conversation: "t" is the answer, "r" the reasoning, which is left out if none --- */
+/* --- of a conversation: "t" is the answer, "r" the reasoning; "r" is left out if empty ----- */
 
 struct piece_writer {
     struct json_out *o;

@@ -1,4 +1,4 @@
-/* The events of a stream as text; one duty: bytes. */
+/* Writes the events of the native API's streams. No state; the thread that has the exchange. */
 #ifndef ORCD_API_SSE_H
 #define ORCD_API_SSE_H
 
@@ -9,12 +9,12 @@
 void sse_started(struct json_out *o, const struct job *j, const char *model);
 /* Entry `index` of the job. */
 void sse_token(struct json_out *o, const struct job *j, uint32_t index);
-/* The text that a partial answer holds back at its end (end.n_held > 0). */
+/* The text that was held back when a partial answer ended (end.n_held > 0). */
 void sse_held(struct json_out *o, const struct job *j);
-/* The same of a conversation: what is thought apart from what is said. *split moves on. */
+/* The same for a conversation, with the reasoning apart from the answer. Advances *split. */
 void sse_chat_token(struct json_out *o, const struct job *j, uint32_t index, struct chat_split *split);
 void sse_chat_held(struct json_out *o, const struct job *j, struct chat_split *split);
-/* What the splitter still holds at the end; nothing if that is nothing. */
+/* What the splitter still holds at the end; writes nothing if it holds nothing. */
 void sse_chat_rest(struct json_out *o, const struct chat_split *split);
 /* The terminal event: `end` or `error`. */
 void sse_end(struct json_out *o, const struct job *j);

@@ -249,8 +249,12 @@ def _():
 
 @case("fields that are unknown, missing or of the wrong type are named")
 def _():
-    bad("params.best_of", params={"best_of": 1})
-    bad("foo", foo=1)
+    for field, fields in (("params.best_of", {"params": {"best_of": 1}}), ("foo", {"foo": 1}),
+                          ("chat_template_kwargs.a", {"chat_template_kwargs": {"a": 1}})):
+        equal(bad(field, **fields).json["error"]["message"], "unknown field " + field)
+    for path, body in (("/v2/cancel", {"job_id": "n", "x": 1}), ("/v2/tokenize", {"text": "a", "x": 1}), ("/v2/detokenize", {"tokens": [1], "x": 1})):
+        e = w.call("POST", path, body).json["error"]
+        equal((e["message"], e["details"]["field"]), ("unknown field x", "x"), path)
     bad("params", params=[])
     bad("stream", stream=1)
     bad("prompt", prompt=1)
