@@ -1,4 +1,4 @@
-#include "plugins/cpu/ctx.h"
+#include "plugins/cpu/forward.h"
 
 /* Heads of one KV head's group that an item takes: the whole group, which reads each
  * tile once, unless that leaves threads without work. */
@@ -54,7 +54,7 @@ static void attention_item(
         .scratch = t->attn};
     const uint64_t tile_macs = (uint64_t)n * KV_TILE * (hp->head_dim_k + hp->head_dim_v);
     const uint64_t tiles_at_once = LOOK_MACS / tile_macs + 1;
-    for (uint64_t tile = tile0; tile < n_tiles && !forward_stopped(ctx); tile += tiles_at_once) {
+    for (uint64_t tile = tile0; tile < n_tiles && !lane_stopped(lane); tile += tiles_at_once) {
         const uint64_t end = tile + tiles_at_once;
         lane->kernels->attn_tiles(&a, t->rows, n, (uint32_t)tile, end < n_tiles ? (uint32_t)end : n_tiles);
     }
@@ -69,7 +69,7 @@ void attention_run(struct lane *lane)
     const uint32_t parts = (group + each - 1) / each;
     const struct forward *f = &lane->ctx->fwd;
     uint32_t i;
-    while ((i = forward_next(lane->ctx, f->n_groups * l->n_kv_heads * parts)) != UINT32_MAX) {
+    while ((i = lane_next(lane, f->n_groups * l->n_kv_heads * parts)) != UINT32_MAX) {
         const uint32_t part = i % parts, kv_head = i / parts % l->n_kv_heads, g = i / parts / l->n_kv_heads;
         const uint32_t head0 = kv_head * group + part * each;
         const uint32_t head1 = part + 1 == parts ? (kv_head + 1) * group : head0 + each;

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "plugins/cpu/ctx.h"
+#include "plugins/cpu/forward.h"
 
 /* Groups, wanted cells and where their logits go. Rows lie in the logits buffer in
  * their order, so the wanted cells of a sub-batch are few even runs of it. */

@@ -1,96 +1,18 @@
 /*
- * A step, sub-batch by sub-batch, layer by layer. All threads walk through the same
- * phases and meet between them. A phase's work is cut into items that threads take
- * from a counter; work on whole cells (norms, rotation, quantizing) is done by the
- * last thread to arrive when it is little, which saves a meeting.
+ * The forward pass of a step, in the order of the paper: embedding, attention and feed-forward layer by
+ * layer, output matrix. tests/oracle/oracle.c is the same pass as a textbook has it, in plain floats, without
+ * threads, cache and quantized inputs. Read that first; the tests compare what is computed here with it.
+ *
+ * All threads walk through the same phases and meet at a barrier between them (lane.c). Products and
+ * attention are cut into items for all threads. Work on whole cells (norms, rotation, quantizing) is done in
+ * the serial part of a barrier when it is little, which saves a barrier.
+ *
+ * Each cell has x, the residual stream, xn, its norm, and tmp, what a block put out. tmp is added to x where
+ * the next norm is taken.
  */
 #include <math.h>
 
-#include "plugins/cpu/ctx.h"
-
-/* Floats of a sub-batch up to which one thread alone is quicker than a meeting. */
-#define SERIAL_FLOATS 8192
-
-bool forward_stopped(struct orcd_ctx *ctx)
-{
-    struct forward *f = &ctx->fwd;
-    if (atomic_load_explicit(&f->stop, memory_order_relaxed))
-        return true;
-    const unsigned count = atomic_load_explicit(&ctx->abort_count, memory_order_acquire);
-    if (count == atomic_load_explicit(&f->abort_seen, memory_order_relaxed))
-        return false;
-    for (uint32_t i = 0; i < ctx->step.n_rows; i++) {
-        const struct step_row *r = &ctx->step.rows[i];
-        if (r->done < r->n_tokens && !row_doomed(ctx, r)) {
-            atomic_store_explicit(&f->abort_seen, count, memory_order_relaxed);
-            return false;
-        }
-    }
-    atomic_store_explicit(&f->stop, true, memory_order_relaxed);
-    return true;
-}
-
-uint32_t forward_next(struct orcd_ctx *ctx, uint32_t n)
-{
-    const uint32_t i = atomic_fetch_add_explicit(&ctx->fwd.next, 1, memory_order_relaxed);
-    return i < n && !forward_stopped(ctx) ? i : UINT32_MAX;
-}
-
-/* The serial part of every meeting: the only place where the course changes. */
-static void turn(void *arg)
-{
-    struct orcd_ctx *ctx = ((struct lane *)arg)->ctx;
-    struct forward *f = &ctx->fwd;
-    atomic_store_explicit(&f->next, 0, memory_order_relaxed);
-    if (forward_stopped(ctx))
-        f->ended = true;
-    if (!((struct lane *)arg)->begins_layer || f->ended)
-        return;
-    const int rc = plugin_fault(ctx->device->host, "cpu.layer");
-    if (rc) {
-        f->error = rc;
-        f->ended = true;
-    } else if (((struct lane *)arg)->layer > 0) {
-        cells_compact(ctx);
-        f->left_off = f->n_cells == 0;
-    }
-}
-
-static bool meet(struct lane *lane, void (*serial)(void *lane))
-{
-    pool_sync(lane->ctx->device->pool, serial, lane);
-    return !lane->ctx->fwd.ended && !lane->ctx->fwd.left_off;
-}
-
-static void turn_with_items(void *arg)
-{
-    struct lane *lane = arg;
-    turn(lane);
-    const uint32_t n = *lane->n_items;
-    for (uint32_t i = 0; i < n && !lane->ctx->fwd.ended; i++)
-        lane->item(lane, i);
-}
-
-/* Meets, does fn for every item, meets. width: floats of an item. */
-static bool each_item(
-    struct lane *lane, const uint32_t *n, uint64_t width, void (*fn)(struct lane *lane, uint32_t item))
-{
-    lane->item = fn;
-    lane->n_items = n;
-    if (*n * width <= SERIAL_FLOATS)
-        return meet(lane, turn_with_items);
-    if (!meet(lane, turn))
-        return false;
-    uint32_t i;
-    while ((i = forward_next(lane->ctx, *n)) != UINT32_MAX)
-        fn(lane, i);
-    return meet(lane, turn);
-}
-
-static bool each_cell(struct lane *lane, uint64_t width, void (*fn)(struct lane *lane, uint32_t cell))
-{
-    return each_item(lane, &lane->ctx->fwd.n_cells, width, fn);
-}
+#include "plugins/cpu/forward.h"
 
 /* Input i of the matrices ahead, quantized if one of them wants it so. */
 static void quantize(struct lane *lane, const float *x, uint32_t i, uint32_t n, const struct cpu_matrix *a,
@@ -111,6 +33,7 @@ static void put_angles(
     }
 }
 
+/* x = the token's row of the embedding, scaled, + the position's row; and the angles of its rotation. */
 static void embed(struct lane *lane, uint32_t i)
 {
     struct orcd_ctx *ctx = lane->ctx;
@@ -133,8 +56,7 @@ static void embed(struct lane *lane, uint32_t i)
     put_angles(&m->rope_local, pairs, c->pos, 1, cos_at + pairs, sin_at + pairs);
 }
 
-/* Adds what the layer before (or this one's attention) put out to the stream. post: the norm
- * that it goes through first, or NULL. */
+/* Residual: x += tmp + bias, or the norm of that by post, where a family has such a norm. */
 static void add_output(struct lane *lane, uint32_t i, const float *bias, const float *post)
 {
     struct forward *f = &lane->ctx->fwd;
@@ -152,7 +74,7 @@ static void add_output(struct lane *lane, uint32_t i, const float *bias, const f
         lane->kernels->add(x, bias, n);
 }
 
-/* What the feed-forward part of l put out. */
+/* The same of l's feed-forward part, whose experts are summed first. */
 static void add_ffn(struct lane *lane, uint32_t i, const struct cpu_layer *l)
 {
     if (l->experts)
@@ -160,6 +82,7 @@ static void add_ffn(struct lane *lane, uint32_t i, const struct cpu_layer *l)
     add_output(lane, i, l->down_bias, l->ffn_post_norm);
 }
 
+/* RMS norm or layer norm, as the family has it. */
 static void norm(const struct lane *lane, const float *x, const float *weight, const float *bias, float *y)
 {
     const struct orcd_hparams *hp = &lane->ctx->model->hp;
@@ -169,6 +92,7 @@ static void norm(const struct lane *lane, const float *x, const float *weight, c
         lane->kernels->rms_norm(x, weight, y, hp->n_embd, hp->norm_eps);
 }
 
+/* Before attention: the stream of the layer before, its norm, as the inputs of Wq, Wk and Wv. */
 static void cell_attn_in(struct lane *lane, uint32_t i)
 {
     struct forward *f = &lane->ctx->fwd;
@@ -184,7 +108,7 @@ static void cell_attn_in(struct lane *lane, uint32_t i)
 }
 
 /* One head of a query or key: its norm, then its rotation. */
-static void turn_head(
+static void norm_and_rotate(
     struct lane *lane, float *head, const float *norm, const float *cos_at, const float *sin_at)
 {
     const struct orcd_hparams *hp = &lane->ctx->model->hp;
@@ -194,6 +118,7 @@ static void turn_head(
         lane->kernels->rope(head, cos_at, sin_at, hp->rope_dims / 2, hp->rope == ORCD_ROPE_NEOX);
 }
 
+/* Between QKV and attention: biases, norms of heads, rope; keys and values into the cache. */
 static void cell_qkv(struct lane *lane, uint32_t i)
 {
     struct orcd_ctx *ctx = lane->ctx;
@@ -215,16 +140,17 @@ static void cell_qkv(struct lane *lane, uint32_t i)
     if (l->v_bias)
         kn->add(v, l->v_bias, l->n_kv_heads * dv);
     for (uint32_t h = 0; h < l->n_heads; h++)
-        turn_head(lane, q + h * dk, l->q_norm, cos_at, sin_at);
+        norm_and_rotate(lane, q + h * dk, l->q_norm, cos_at, sin_at);
     const struct kv_seq *s = &ctx->kv.seqs[ctx->step.rows[c->row].seq];
     const uint32_t tile = c->pos / KV_TILE, slot = c->pos % KV_TILE;
     for (uint32_t h = 0; h < l->n_kv_heads; h++) {
-        turn_head(lane, k + h * dk, l->k_norm, cos_at, sin_at);
+        norm_and_rotate(lane, k + h * dk, l->k_norm, cos_at, sin_at);
         kn->k_put(kv_k(&ctx->kv, s, lane->layer, h, tile), slot, k + h * dk, dk);
         kn->v_put(kv_v(&ctx->kv, s, lane->layer, h, tile), slot, v + h * dv, dv);
     }
 }
 
+/* Before out: what attention gave, as the input of Wo. */
 static void cell_att(struct lane *lane, uint32_t i)
 {
     const uint32_t n = lane->l->n_heads * lane->ctx->model->hp.head_dim_v;
@@ -240,6 +166,7 @@ static void cell_experts_in(struct lane *lane, uint32_t i)
         lane, lane->ctx->fwd.xn + (uint64_t)i * n, i, n, &l->experts[0].gate, &l->experts[0].up, &l->router);
 }
 
+/* Before feed-forward: attention's output added, its norm, as the input of gate and up. */
 static void cell_ffn_in(struct lane *lane, uint32_t i)
 {
     struct forward *f = &lane->ctx->fwd;
@@ -254,13 +181,14 @@ static void cell_ffn_in(struct lane *lane, uint32_t i)
         cell_experts_in(lane, i);
 }
 
+/* Before down: the activated products, as its input. */
 static void cell_ffn_mid(struct lane *lane, uint32_t i)
 {
     const uint32_t n = lane->l->up.n_rows;
     quantize(lane, lane->ctx->fwd.gate + (uint64_t)i * n, i, n, &lane->l->down, NULL, NULL);
 }
 
-/* After the last layer: the wanted cells close ranks. */
+/* After the last layer: the output norm. The wanted cells close ranks. */
 static void cell_last(struct lane *lane, uint32_t i)
 {
     struct forward *f = &lane->ctx->fwd;
@@ -274,22 +202,24 @@ static void cell_last(struct lane *lane, uint32_t i)
     quantize(lane, xn, c->wanted, m->hp.n_embd, &m->output, NULL, NULL);
 }
 
-static void turn_with_pairs(void *arg)
-{
-    turn(arg);
-    if (!((struct lane *)arg)->ctx->fwd.ended)
-        moe_list_pairs(arg);
-}
-
-/* One thread chooses for few cells, which saves meetings. */
-static void turn_with_routes(void *arg)
+static void serial_pairs(void *arg)
 {
     struct lane *lane = arg;
-    turn_with_items(lane);
+    serial_course(lane);
     if (!lane->ctx->fwd.ended)
         moe_list_pairs(lane);
 }
 
+/* One thread chooses for few cells, which saves barriers. */
+static void serial_routes(void *arg)
+{
+    struct lane *lane = arg;
+    serial_items(lane);
+    if (!lane->ctx->fwd.ended)
+        moe_list_pairs(lane);
+}
+
+/* The experts of each cell, by the router's logits, and the list of all pairs. */
 static bool route(struct lane *lane)
 {
     const struct forward *f = &lane->ctx->fwd;
@@ -298,15 +228,17 @@ static bool route(struct lane *lane)
     lane->item = moe_route_cell;
     lane->n_items = &f->n_cells;
     if (f->n_cells * width <= SERIAL_FLOATS)
-        return meet(lane, turn_with_routes);
-    return each_cell(lane, width, moe_route_cell) && meet(lane, turn_with_pairs);
+        return barrier(lane, serial_routes);
+    return each_cell(lane, width, moe_route_cell) && barrier(lane, serial_pairs);
 }
 
 static bool dense_run(struct lane *lane)
 {
+    /* gate and up, activation: gate = silu(Wgate xn) * (Wup xn), or what else the family has */
     product_gate_up(lane);
     if (!each_cell(lane, lane->l->up.n_rows, cell_ffn_mid))
         return false;
+    /* down: tmp = Wdown gate */
     product_down(lane);
     return true;
 }
@@ -314,14 +246,18 @@ static bool dense_run(struct lane *lane)
 static bool experts_run(struct lane *lane)
 {
     const struct cpu_layer *l = lane->l;
+    /* the expert that all cells share, where there is one: tmp */
     if (l->up.data && (!dense_run(lane) || !each_cell(lane, lane->ctx->model->hp.n_embd, cell_experts_in)))
         return false;
+    /* router: the few experts of each cell, and their weights */
     product_router(lane);
     if (!route(lane))
         return false;
+    /* gate and up, activation, of each pair of cell and expert */
     product_gate_up_experts(lane);
     if (!each_item(lane, &lane->ctx->fwd.n_pairs, lane->l->n_ff, moe_quantize_pair))
         return false;
+    /* down, of each pair; their weighted sum is taken with the next norm */
     product_down_experts(lane);
     return true;
 }
@@ -330,28 +266,35 @@ static bool layer_run(struct lane *lane)
 {
     const struct cpu_layer *l = lane->l;
     const struct orcd_hparams *hp = &lane->ctx->model->hp;
-    const uint64_t q = (uint64_t)l->n_heads * hp->head_dim_k;
+    const uint64_t q = (uint64_t)l->n_heads * hp->head_dim_k, att = (uint64_t)l->n_heads * hp->head_dim_v;
+    /* x = embedding, or x += the layer before; xn = norm(x) */
     lane->begins_layer = true;
     const bool goes_on = each_cell(lane, hp->n_embd, cell_attn_in);
     lane->begins_layer = false;
     if (!goes_on)
         return false;
+    /* QKV: q, k, v = Wq xn, Wk xn, Wv xn */
     product_qkv(lane);
+    /* biases, norms of heads, rope; k and v into the cache */
     if (!each_cell(lane, q, cell_qkv))
         return false;
+    /* attention: att = softmax(q . keys * scale) values, head by head */
     attention_run(lane);
-    if (!each_cell(lane, (uint64_t)l->n_heads * hp->head_dim_v, cell_att))
+    if (!each_cell(lane, att, cell_att))
         return false;
+    /* out: tmp = Wo att */
     product_out(lane);
+    /* residual, norm: x += tmp; xn = norm(x) */
     if (!each_cell(lane, hp->n_embd, cell_ffn_in))
         return false;
+    /* feed-forward: tmp = what it puts out */
     return l->experts ? experts_run(lane) : dense_run(lane);
 }
 
 static void begin_sub_batch(void *arg)
 {
     struct lane *lane = arg;
-    turn(lane);
+    serial_course(lane);
     lane->ctx->fwd.left_off = false;
     if (!lane->ctx->fwd.ended && cells_fill(lane->ctx) == 0)
         lane->ctx->fwd.ended = true;
@@ -373,22 +316,25 @@ static bool sub_batch_run(struct lane *lane)
 {
     struct orcd_ctx *ctx = lane->ctx;
     const struct orcd_model *m = ctx->model;
+    /* embedding, layers */
     for (lane->layer = 0; lane->layer < m->hp.n_layers; lane->layer++) {
         lane->l = &m->layers[lane->layer];
         if (!layer_run(lane))
             return false;
     }
+    /* x += the last layer; xn = norm(x), of the cells whose logits are wanted */
     if (!each_cell(lane, m->hp.n_embd, cell_last))
         return false;
+    /* output matrix: logits = Woutput xn */
     if (ctx->fwd.n_wanted)
         product_logits(lane);
-    return meet(lane, end_sub_batch);
+    return barrier(lane, end_sub_batch);
 }
 
 void forward_step(void *arg, uint32_t thread)
 {
     struct orcd_ctx *ctx = arg;
     struct lane lane = {.ctx = ctx, .kernels = ctx->device->kernels, .thread = thread};
-    while (!ctx->fwd.ended && meet(&lane, begin_sub_batch))
+    while (!ctx->fwd.ended && barrier(&lane, begin_sub_batch))
         sub_batch_run(&lane);
 }

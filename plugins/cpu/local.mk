@@ -6,7 +6,7 @@ include plugins/cpu/kernels.mk
 plugins_PROGRAMS += plugins/cpu.so
 plugins_cpu_so_SOURCES = $(PLUGIN_COMMON_SOURCES) \
 	plugins/cpu/attention.c plugins/cpu/cells.c plugins/cpu/cpu.h plugins/cpu/ctx.c plugins/cpu/ctx.h \
-	plugins/cpu/forward.c plugins/cpu/kv.c plugins/cpu/kv.h plugins/cpu/load.c \
+	plugins/cpu/forward.c plugins/cpu/forward.h plugins/cpu/kv.c plugins/cpu/kv.h plugins/cpu/lane.c plugins/cpu/load.c \
 	plugins/cpu/mapping.c plugins/cpu/mapping.h plugins/cpu/options.c \
 	plugins/cpu/moe.c plugins/cpu/options.h plugins/cpu/plan.c plugins/cpu/plan.h plugins/cpu/plugin.c \
 	plugins/cpu/pool.c plugins/cpu/pool.h plugins/cpu/product.c plugins/cpu/rope.c \

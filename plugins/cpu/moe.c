@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "plugins/common/source.h"
-#include "plugins/cpu/ctx.h"
+#include "plugins/cpu/forward.h"
 #include "plugins/cpu/kernels-layout.h"
 
 /* The shared expert's output, by its own gate. */
@@ -164,7 +164,7 @@ void product_gate_up_experts(struct lane *lane)
     const uint32_t each =
         product_panels_each(lane, panels, panels * f->n_tiles, ctx->model->hp.n_embd, 2 * f->largest_tile);
     uint32_t item;
-    while ((item = forward_next(ctx, (panels + each - 1) / each * f->n_tiles)) != UINT32_MAX) {
+    while ((item = lane_next(lane, (panels + each - 1) / each * f->n_tiles)) != UINT32_MAX) {
         const struct moe_tile *t = &f->tiles[item % f->n_tiles];
         const struct cpu_expert *x = &l->experts[t->expert];
         const uint32_t p0 = item / f->n_tiles * each, p1 = panels - p0 > each ? p0 + each : panels;
@@ -196,7 +196,7 @@ void product_down_experts(struct lane *lane)
         product_panels_each(lane, panels, panels * f->n_tiles, n_ff, terms * f->largest_tile);
     const size_t stride = q8 ? cpu_act_bytes(n_ff) : n_ff * sizeof(float);
     uint32_t item;
-    while ((item = forward_next(ctx, (panels + each - 1) / each * f->n_tiles)) != UINT32_MAX) {
+    while ((item = lane_next(lane, (panels + each - 1) / each * f->n_tiles)) != UINT32_MAX) {
         const struct moe_tile *t = &f->tiles[item % f->n_tiles];
         const struct cpu_matrix *w = &l->experts[t->expert].down;
         const uint32_t p0 = item / f->n_tiles * each, p1 = panels - p0 > each ? p0 + each : panels;

@@ -1,4 +1,4 @@
-#include "plugins/cpu/ctx.h"
+#include "plugins/cpu/forward.h"
 
 /* Quantized inputs of a tile of tokens stay in a core's second-level cache. */
 #define TILE_ACT_BYTES (192 * 1024)
@@ -94,7 +94,7 @@ static void products_run(struct lane *lane, struct product *ps, int n)
         items += ps[i].n_chunks * s.n;
     }
     uint32_t item;
-    while ((item = forward_next(ctx, items)) != UINT32_MAX) {
+    while ((item = lane_next(lane, items)) != UINT32_MAX) {
         int i = 0;
         while (item >= ps[i].n_chunks * s.n)
             item -= ps[i++].n_chunks * s.n;
@@ -171,7 +171,7 @@ void product_gate_up(struct lane *lane)
     const float *gate_bias = l->experts ? NULL : l->gate_bias, *up_bias = l->experts ? NULL : l->up_bias;
     product_split(&p, lane, panels, l->gate.data ? 2 * s.tokens : s.tokens);
     uint32_t item;
-    while ((item = forward_next(ctx, p.n_chunks * s.n)) != UINT32_MAX) {
+    while ((item = lane_next(lane, p.n_chunks * s.n)) != UINT32_MAX) {
         const struct piece piece = piece_of(&p, &s, n_tokens, item);
         if (piece.t0 >= n_tokens)
             continue;
@@ -196,7 +196,7 @@ void product_logits(struct lane *lane)
     const uint32_t panels = cpu_matrix_panels(p.w->n_rows);
     product_split(&p, lane, panels, f->n_wanted);
     uint32_t item;
-    while ((item = forward_next(ctx, p.n_chunks)) != UINT32_MAX) {
+    while ((item = lane_next(lane, p.n_chunks)) != UINT32_MAX) {
         const uint32_t p0 = item * p.panels_each;
         const uint32_t p1 = panels - p0 > p.panels_each ? p0 + p.panels_each : panels;
         const uint32_t r0 = rows_before(p.w, p0), r1 = rows_before(p.w, p1);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "plugins/common/batch.h"
-#include "plugins/cpu/ctx.h"
+#include "plugins/cpu/forward.h"
 
 static uint64_t now_ns(const struct orcd_device *d)
 {

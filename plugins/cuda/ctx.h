@@ -161,19 +161,6 @@ static inline uint32_t up_to(uint32_t n, uint32_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
-/* A pass: cells that go through all layers together. */
-struct pass {
-    struct orcd_ctx *ctx;
-    struct group at; /* device memory */
-    uint32_t rows, n_tiles;
-    uint32_t n_splits;         /* decode */
-    uint32_t n_wanted, wanted; /* positions, and the number of the first */
-    bool decode;
-    bool every;              /* each cell is wanted, in order */
-    bool gemm;               /* products on tensor cores */
-    enum simt_status status; /* the first failure */
-};
-
 /* --- ctx.c: group descriptions. Bytes for n cells; pointers from base on. */
 uint64_t group_size(uint32_t n);
 struct group group_at(char *base, uint32_t n);
@@ -181,13 +168,7 @@ struct group group_at(char *base, uint32_t n);
 struct ck_kv ctx_kv(const struct orcd_ctx *ctx, uint32_t layer);
 struct ck_history ctx_history(const struct orcd_ctx *ctx);
 
-/* --- forward.c. False: p->status. */
-bool forward_begin(struct pass *p); /* tokens, embeddings, angles */
-bool forward_layer(struct pass *p, uint32_t layer);
-bool forward_end(struct pass *p); /* logits and draws of wanted positions */
-
-/* --- graphs.c. The whole of a decode pass of group number `group`. */
-bool graphs_run(struct pass *p, uint32_t group);
+/* --- graphs.c: captured passes, let go */
 void graphs_free(struct orcd_ctx *ctx);
 
 /* --- launcher.c */

@@ -2,7 +2,7 @@
  * Decode passes as captured graphs. What changes from step to step is in device memory, so a graph
  * serves all steps of as many rows whose contexts need as many splits.
  */
-#include "plugins/cuda/ctx.h"
+#include "plugins/cuda/pass.h"
 
 static bool layers(struct pass *p, bool with_end)
 {

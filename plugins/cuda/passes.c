@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "plugins/cuda/ctx.h"
+#include "plugins/cuda/pass.h"
 
 static int failed(struct orcd_ctx *ctx, struct step *s, enum simt_status status)
 {

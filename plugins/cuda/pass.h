@@ -1,0 +1,68 @@
+/*
+ * A pass: cells that go through all layers together, as launches on the context's stream.
+ *
+ * Order of calls. passes.c fills in a pass and its description and brings that to the device. A pass of
+ * decode then goes through graphs_run(), which does the whole of it; one of prefill through forward_begin(),
+ * forward_layer() for each layer in turn, and forward_end().
+ *
+ * Life cycle. A pass lives on the stack of the function that made it and owns nothing: the memory is the
+ * context's (struct scratch), and so are the graphs.
+ *
+ * Threads. The launcher alone (launcher.c). Nothing here waits for the device, but for graphs_run() when it
+ * has to drop a graph. The first failure stays in status, and everything after it does nothing.
+ */
+#ifndef ORCD_CUDA_PASS_H
+#define ORCD_CUDA_PASS_H
+
+#include "plugins/cuda/ctx.h"
+
+struct pass {
+    struct orcd_ctx *ctx;
+    struct group at; /* device memory */
+    uint32_t rows, n_tiles;
+    uint32_t n_splits;         /* decode */
+    uint32_t n_wanted, wanted; /* positions, and the number of the first */
+    bool decode;
+    bool every;              /* each cell is wanted, in order */
+    bool gemm;               /* products on tensor cores */
+    enum simt_status status; /* the first failure */
+};
+
+/* Notes a failure; false: there was one, now or before. */
+bool pass_ok(struct pass *p, enum simt_status status);
+
+/* --- forward.c. False: p->status. */
+bool forward_begin(struct pass *p); /* tokens, embeddings, angles */
+bool forward_layer(struct pass *p, uint32_t layer);
+bool forward_end(struct pass *p); /* logits and draws of wanted positions */
+
+/* --- graphs.c. The whole of a decode pass of group number `group`. */
+bool graphs_run(struct pass *p, uint32_t group);
+
+/* --- products.c: what forward.c is made of. */
+/* Rows of n floats, as they are or normed, for the products that come next. */
+struct rows_for {
+    const float *x;
+    uint32_t ld_x, rows, n;
+    const uint32_t *index;              /* x's row of each; NULL: in order */
+    const float *weight, *bias;         /* of the norm; NULL: none */
+    const struct ck_matrix *readers[4]; /* the matrices, up to a NULL */
+    bool floats;                        /* something else reads floats */
+    bool two_terms;                     /* 8-bit inputs are a sum of two */
+    bool gemm;                          /* on tensor cores, whatever the matrices are */
+};
+/* Inputs of products, in the forms that those read. There is one such memory: valid until the next one is
+ * made. */
+struct input {
+    struct ck_act act;
+    struct ck_halves halves;
+};
+bool input_make(struct pass *p, struct input *in, const struct rows_for *r);
+/* y = w times the rows, on tensor cores, without scale and bias. */
+bool product_gemm(
+    struct pass *p, const struct ck_matrix *w, const struct ck_halves *in, float *y, uint32_t ld_y);
+/* x += w times the rows + bias, or the norm of that by post (NULL: none). */
+bool product_residual(
+    struct pass *p, const struct ck_matrix *w, const struct input *in, const float *bias, const float *post);
+
+#endif
