@@ -121,7 +121,7 @@ static int start_http(struct worker *w, struct orcd_error *err)
     };
     int rc = api_new(&w->api, &api, err);
     if (!rc)
-        rc = http_server_start(&w->http, &params, &w->api->service, err);
+        rc = http_server_start(&w->http, &params, api_service(w->api), err);
     if (rc)
         return rc;
     engine_on_flush(w->engine, http_kick, http_server_hub(w->http));

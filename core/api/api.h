@@ -41,6 +41,9 @@ void api_free(struct api *a); /* a may be NULL */
 /* The model is loaded: from now on requests for work are accepted. Later calls have no effect. */
 void api_set_model(struct api *a, const struct api_model *model);
 
+/* route-table.c: what the HTTP server is started with; valid until api_free(). */
+const struct http_service *api_service(struct api *a);
+
 /* The one that the exchange's server was started with; valid while the server runs. */
 struct api *api_of(const struct exchange *x);
 /* NULL: the model is still loading, and x->error is set. */

@@ -21,11 +21,6 @@ struct generation *generation_new(struct exchange *x, const struct dialect *dial
     return g;
 }
 
-struct generation *generation_of(const struct exchange *x)
-{
-    return x->work;
-}
-
 static void generation_free(void *work)
 {
     struct generation *g = work;

@@ -81,7 +81,10 @@ struct generation {
 
 /* Creates a generation and attaches it to x. NULL: x->error is set. */
 struct generation *generation_new(struct exchange *x, const struct dialect *dialect);
-struct generation *generation_of(const struct exchange *x);
+static inline struct generation *generation_of(const struct exchange *x)
+{
+    return x->work;
+}
 
 /* choice.c: the jobs. Creates n choices, without jobs. False: x->error is set. */
 bool choices_new(struct generation *g, uint32_t n);

@@ -3,7 +3,7 @@
 #ifndef ORCD_API_PARAMS_CHAT_H
 #define ORCD_API_PARAMS_CHAT_H
 
-#include "api/params-internal.h"
+#include "api/params-fields.h"
 #include "chat/chat.h"
 
 /* Read these two fields of a request's body. Unknown options are ignored. */

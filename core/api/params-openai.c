@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/params-internal.h"
+#include "api/params-fields.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/util.h"
@@ -106,14 +106,6 @@ static void read_stream_options(struct json_in *in, struct openai_request *q, js
         json_in_bool(in, "stream_options.include_usage", usage, &q->g->with_usage);
 }
 
-static void read_u32(
-    struct json_in *in, const char *name, json_object *v, uint64_t lo, uint64_t hi, uint32_t *out)
-{
-    uint64_t value;
-    if (json_in_u64(in, name, v, lo, hi, &value))
-        *out = (uint32_t)value;
-}
-
 bool openai_read_common(struct json_in *in, struct openai_request *q, const char *name, json_object *v)
 {
     struct request *r = &q->r;
@@ -124,7 +116,7 @@ bool openai_read_common(struct json_in *in, struct openai_request *q, const char
     } else if (strcmp(name, "stream_options") == 0) {
         read_stream_options(in, q, v);
     } else if (strcmp(name, "n") == 0) {
-        read_u32(in, name, v, 1, GENERATION_MAX_CHOICES, &q->n);
+        params_u32(in, name, v, 1, GENERATION_MAX_CHOICES, &q->n);
     } else if (strcmp(name, "seed") == 0) {
         read_seed(in, q, v);
     } else if (strcmp(name, "stop") == 0) {
@@ -136,9 +128,9 @@ bool openai_read_common(struct json_in *in, struct openai_request *q, const char
     } else if (strcmp(name, "logit_bias") == 0) {
         params_logit_bias(in, q->model, r, v);
     } else if (strcmp(name, "top_k") == 0) { /* from here on: extensions that other servers have too */
-        read_u32(in, name, v, 0, q->model->n_vocab, &r->sampling.top_k);
+        params_u32(in, name, v, 0, q->model->n_vocab, &r->sampling.top_k);
     } else if (strcmp(name, "repeat_last_n") == 0) {
-        read_u32(in, name, v, 0, q->model->n_ctx, &r->sampling.repeat_last_n);
+        params_u32(in, name, v, 0, q->model->n_ctx, &r->sampling.repeat_last_n);
     } else if (strcmp(name, "on_deadline") == 0) {
         params_on_deadline(in, r, v);
     } else {
@@ -150,7 +142,7 @@ bool openai_read_common(struct json_in *in, struct openai_request *q, const char
 void openai_read_max_tokens(struct json_in *in, struct openai_request *q, const char *name, json_object *v)
 {
     q->has_max_tokens = true;
-    read_u32(in, name, v, 1, UINT32_MAX, &q->max_tokens);
+    params_u32(in, name, v, 1, UINT32_MAX, &q->max_tokens);
 }
 
 /* The prompt and the answer must fit into the context. */
@@ -259,7 +251,7 @@ static void read_completion_field(struct json_in *in, struct completion *d, cons
         openai_read_max_tokens(in, &d->q, name, v);
     } else if (strcmp(name, "logprobs") == 0) {
         d->q.r.sampling.want_logprob = true;
-        read_u32(in, name, v, 0, SAMPLE_MAX_LOGPROBS, &d->q.r.sampling.n_logprobs);
+        params_u32(in, name, v, 0, SAMPLE_MAX_LOGPROBS, &d->q.r.sampling.n_logprobs);
     } else {
         openai_read_common(in, &d->q, name, v);
     }

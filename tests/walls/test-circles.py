@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.environ["ORCD_SRCDIR"], "tests/lib"))
 from tap import check, done, skip, skip_all  # noqa: E402
 
-ROOMS = ["lib/http", "core/engine"]
+ROOMS = ["lib/http", "core/api", "core/engine"]
 
 SRC, BUILD = os.environ["ORCD_SRCDIR"], os.environ["ORCD_BUILDDIR"]
 NM = shutil.which(os.environ.get("NM", "nm"))

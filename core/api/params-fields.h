@@ -1,13 +1,15 @@
 /* What the readers of the two APIs share. Each function checks a field and keeps the first
  * problem in in->error. No state; the thread that parses the request. */
-#ifndef ORCD_API_PARAMS_INTERNAL_H
-#define ORCD_API_PARAMS_INTERNAL_H
+#ifndef ORCD_API_PARAMS_FIELDS_H
+#define ORCD_API_PARAMS_FIELDS_H
 
 #include "api/params.h"
 #include "http/json-in.h"
 
 /* The fields that set one number or boolean of the request. False: name is none of them. */
 bool params_simple(struct json_in *in, struct request *r, const char *name, json_object *v);
+void params_u32(
+    struct json_in *in, const char *field, json_object *v, uint64_t lo, uint64_t hi, uint32_t *out);
 void params_stop(struct json_in *in, struct request *r, json_object *v); /* an array */
 /* Adds one; the caller has checked that there is room. */
 bool params_add_stop(struct json_in *in, struct request *r, json_object *v);
