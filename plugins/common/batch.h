@@ -1,4 +1,12 @@
-/* Steps as the host hands them over, whatever computes them. The cuda plugin uses it too. */
+/*
+ * Steps as the host hands them over: what is checked before one is taken or collected, and the numbers that
+ * an abort raises. The same for every plugin that computes.
+ *
+ * Nothing here has state or memory of its own.
+ *
+ * Order of calls: submit calls batch_check() before it notes anything, wait calls result_check() before it
+ * waits, both on the host's owner thread. rows_doom() is abort: any thread calls it, also while a step runs.
+ */
 #ifndef ORCD_COMMON_BATCH_H
 #define ORCD_COMMON_BATCH_H
 

@@ -1,4 +1,10 @@
-/* One allocation is cut up: a first pass adds up, a second places. The cuda plugin uses it too. */
+/*
+ * One allocation is cut up. The same calls run twice: the first pass, with base NULL, adds up what is needed,
+ * the second, with base set, places it.
+ *
+ * Life cycle: a struct carve lives on the stack and owns nothing. Set align; after the first pass look at
+ * overflow and allocate `at` bytes; start anew with base for the second. One thread at a time.
+ */
 #ifndef ORCD_COMMON_CARVE_H
 #define ORCD_COMMON_CARVE_H
 

@@ -1,6 +1,11 @@
 /*
- * What a layer is made of: which rows of which tensors, and the shape that each must have.
- * One interpretation of a family for the plugins that compute; the cuda plugin uses it too.
+ * What a layer is made of: which rows of which tensors, and the shape that each must have. One interpretation
+ * of a family for all plugins that compute.
+ *
+ * Pure functions of a source: nothing is kept, nothing is freed, any thread may call them (the loader does).
+ *
+ * Order of calls: source_layer() of the layer, parts_of_layer() with what it gave, then part_tensor() of each
+ * part that the plugin takes.
  */
 #ifndef ORCD_COMMON_PARTS_H
 #define ORCD_COMMON_PARTS_H

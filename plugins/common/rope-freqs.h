@@ -1,4 +1,9 @@
-/* Frequencies of the rotary positions: their scaling, worked out once a model. */
+/*
+ * Frequencies of the rotary positions: their scaling, worked out once a model.
+ *
+ * Pure functions into the caller's array of hp->rope_dims / 2; the loader's thread calls them, after
+ * source_init() checked hp and when freqs and factors have been read.
+ */
 #ifndef ORCD_COMMON_ROPE_FREQS_H
 #define ORCD_COMMON_ROPE_FREQS_H
 

@@ -1,6 +1,11 @@
 /*
- * The host's view of a model, copied field by field within the sizes and strides that
- * it states, and checked again where a wrong value could crash us. The cuda plugin uses it too.
+ * The host's view of a model, copied field by field within the sizes and strides that it states, and checked
+ * again where a wrong value could crash us.
+ *
+ * Life cycle: source_init() first; the others read what it checked. A struct source owns nothing: it borrows
+ * from the host, until model_free at most. The plugins drop theirs when model_load returns.
+ *
+ * Threads: it does not change after source_init(), so all threads of a load may read it at once.
  */
 #ifndef ORCD_COMMON_SOURCE_H
 #define ORCD_COMMON_SOURCE_H

@@ -1,12 +1,27 @@
 /*
- * The cpu plugin's objects, and how its parts fit together:
- *   plugin.c   the table, options, devices      pool.c     threads
- *   plan.c     which part of which tensor becomes which matrix, checked
- *   load.c     weights: packed in parallel         rope.c     frequencies
- *   ctx.c      contexts and their memory        kv.c       the KV cache
- *   step.c     submit, wait, abort; the leader thread
- *   forward.c  one sub-batch through all layers  attention.c, product.c, moe.c
- * Models are read with plugins/common: the cuda plugin looks at the host's view with the same files.
+ * The cpu plugin's objects, and its map. A step's way through the files, and the thread that walks it:
+ *
+ *   submit   step.c       checks the batch, queues the context           the host's owner thread
+ *   compute  step.c       takes the next context of the queue            the leader, "orcd-cpu-0"
+ *            pool.c       runs one function on all threads at once       the leader and "orcd-cpu-N"
+ *            forward.c    the forward pass in the paper's order; its pieces, which forward.h declares, are
+ *                         lane.c (items, the barrier), cells.c (which tokens), product.c, attention.c, moe.c
+ *            kernels.h    the arithmetic, one table an instruction set   any of them
+ *   collect  step.c       waits for the leader, moves lengths, results   the host's owner thread
+ *   abort    step.c       raises numbers at which all of them look       any thread
+ *
+ * Around it:
+ *   plugin.c   the table: options (options.c), devices, what the system grants (sys.c), sequences (kv.c)
+ *   load.c     a model: the plan of its parts (plan.c, plugins/common), read and packed on the pool; rope.c
+ *   ctx.c      a context: its KV cache (kv.c) and the memory that a step computes in (mapping.c)
+ *
+ * Life cycle. A device owns the pool and the leader, a model its packed weights, a context KV, scratch and
+ * the step that is in flight. They are made in this order and freed in the opposite one, the model after its
+ * contexts, the device after its models.
+ *
+ * Threads. What is declared here is called by the host's owner thread, one call at a time, but for
+ * cpu_abort() and the counters, which any thread may use. A model never changes after it was loaded.
+ * device.lock guards the queue and the step states of all contexts; a step's state says who owns it (ctx.h).
  */
 #ifndef ORCD_CPU_CPU_H
 #define ORCD_CPU_CPU_H

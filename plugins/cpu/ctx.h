@@ -1,4 +1,14 @@
-/* A context: KV, the step that is in flight, and the memory that it computes in. */
+/*
+ * A context: the KV cache, the step that is in flight, and the memory that it computes in.
+ *
+ * Life cycle. cpu_ctx_new() makes all of it, cpu_ctx_free() dooms what is in flight, waits for its end and
+ * frees all. A step is IDLE until submit, QUEUED, RUNNING and DONE until wait, which makes it IDLE again.
+ *
+ * Threads. The state of a step is under device.lock, and it says who owns the rest of it. IDLE and DONE: the
+ * host's owner thread, which alone changes sequences (kv.h). QUEUED and RUNNING: the leader and, while
+ * pool_run() lasts, all threads of the pool, which share struct forward as forward.h says. Only doomed and
+ * abort_count belong to nobody: any thread raises them, a running step reads them.
+ */
 #ifndef ORCD_CPU_CTX_H
 #define ORCD_CPU_CTX_H
 

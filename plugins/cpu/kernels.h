@@ -10,6 +10,15 @@
  * Weights are repacked at load. A panel holds CPU_PANEL_ROWS output rows whose
  * blocks are interleaved so that a vector lane is an output row. A packed matrix
  * takes as many bytes as its blocks in the file, rows padded to whole panels.
+ *
+ * Order of calls. cpu_kernels_select() gives the table, once, at init. A matrix: cpu_matrix_bytes(), pack()
+ * all panels, then matmul() as often as wanted; where cpu_type_act() says Q8, act_quantize() makes its inputs
+ * first. Attention: k_put() and v_put() of a position before a row sees it; of a row cpu_attn_start(),
+ * attn_tiles() forward through its tiles, attn_finish().
+ *
+ * Files: kernels.c chooses and adds up sizes, kernels-rows.c looks up embeddings; kernels-c.c, -avx2.c and
+ * -avx512.c each compile the same kernels-pack.h, -matmul.h, -vec.h and -attn.h over lanes of their own
+ * (kernels-lanes-*.h). kernels-layout.h says where a packed block has what.
  */
 #ifndef ORCD_CPU_KERNELS_H
 #define ORCD_CPU_KERNELS_H

@@ -8,8 +8,12 @@
  * each. Tiles start at positions that are multiples of KV_TILE, so attention sees the
  * same tiles however a sequence came to its length.
  *
- * OWNER calls change it; a running step only reads the tables (and writes the tiles
- * of its own sequences).
+ * Life cycle: kv_init() with the context, kv_release() with it. A sequence is opened with a reservation,
+ * filled by steps, trimmed by setting len, and closed; each takes and gives back blocks at open, reserve and
+ * close alone.
+ *
+ * Threads: the host's owner thread changes it, and only sequences that have no row in flight; a running step
+ * reads the tables and writes the tiles of its own sequences.
  */
 #ifndef ORCD_CPU_KV_H
 #define ORCD_CPU_KV_H

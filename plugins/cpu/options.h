@@ -1,4 +1,11 @@
-/* The plugin's options (plugin.options in orcd.yaml). */
+/*
+ * The plugin's options (plugin.options in orcd.yaml).
+ *
+ * Life cycle: plugin.c has the one struct cpu_options. cpu_options_init() fills in the defaults when the host
+ * asks for the table, cpu_option_set() changes them one by one until init; then they are only read.
+ *
+ * Threads: the host's owner thread.
+ */
 #ifndef ORCD_CPU_OPTIONS_H
 #define ORCD_CPU_OPTIONS_H
 

@@ -1,4 +1,13 @@
-/* The load plan: which part of which tensor becomes which matrix or vector. */
+/*
+ * The load plan: which part of which tensor becomes which matrix or vector, checked before anything is read.
+ *
+ * Life cycle: it lives as long as cpu_model_load(). load.c takes entries for plan_capacity(), plan_make()
+ * fills them in and adds up the sizes; then the memory is taken, all entries get their places in it, and the
+ * threads of the pool read and pack, piece by piece.
+ *
+ * Threads: the loader's alone until packing begins. Then lock guards entry, panel and error; everything else
+ * is only read, but for the atomics.
+ */
 #ifndef ORCD_CPU_PLAN_H
 #define ORCD_CPU_PLAN_H
 

@@ -4,6 +4,12 @@
  *
  * Inside a run the threads meet at pool_sync(): they spin for some microseconds, then
  * sleep on a futex, so that a machine with more threads than cores loses little.
+ *
+ * Life cycle: a device has one pool, made by pool_new() when the device is opened and freed by pool_free()
+ * when it is closed; no run may be in progress then.
+ *
+ * Threads: any thread may call pool_run(); one run at a time goes on (the leader runs steps, the loader packs
+ * weights). pool_sync() is called inside a run, by all of its threads, the same number of times.
  */
 #ifndef ORCD_CPU_POOL_H
 #define ORCD_CPU_POOL_H

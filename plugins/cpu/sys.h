@@ -1,4 +1,8 @@
-/* What the operating system grants this process: processors and memory. */
+/*
+ * What the operating system grants this process: processors and memory.
+ *
+ * Nothing is kept: each call asks the system anew. Any thread.
+ */
 #ifndef ORCD_CPU_SYS_H
 #define ORCD_CPU_SYS_H
 

@@ -1,5 +1,19 @@
-/* A context: pages of KV, sequences, two steps that may be in flight, and the device memory
- * that they compute in. */
+/*
+ * A context: pages of KV, sequences, two steps that may be in flight, and the device memory that they compute
+ * in.
+ *
+ * Life cycle. cuda_ctx_new() adds up what is needed, takes it at once and starts the launcher;
+ * cuda_ctx_free() dooms what is in flight, stops the launcher behind it, waits for the device and frees all.
+ * A step is IDLE until submit, QUEUED until the launcher has put it on the stream, LAUNCHED until wait
+ * collects it, oldest first.
+ *
+ * Threads. lock guards the states of steps, n_launched, broken and quit, and a step's state says who owns the
+ * rest of it: IDLE and LAUNCHED the host's owner thread, QUEUED the launcher. Sequences are the owner
+ * thread's, but for `launched`, which is the launcher's while rows are in flight; the pinned mirrors of
+ * tables and samplers change only where a sequence has no row in flight, as copies may still read them. The
+ * stream, graphs and struct scratch are the launcher's, but while it has nothing to do: at the start, after a
+ * failed step, at the end. Any thread raises doomed, the launcher reads it.
+ */
 #ifndef ORCD_CUDA_CTX_H
 #define ORCD_CUDA_CTX_H
 

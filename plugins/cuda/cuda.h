@@ -1,15 +1,37 @@
 /*
- * The cuda plugin's objects, and how its parts fit together (docs/cuda.md):
- *   plugin.c    the table          device.c   devices, memory, errors    options.c
- *   planes.c    matrices in planes plan.c     what of which file goes where, and the need
- *   model.c     models            load.c     reads, copies and repacks, in several threads
- *   ctx.c       contexts and their memory     pages.c    the pages of KV
- *   sequence.c  sequences and their samplers
- *   submit.c    submit, abort                 collect.c  wait
- *   launcher.c  the thread that puts steps on the device
- *   passes.c    a step as passes   forward.c  layers as launches
- *   graphs.c    captured decode passes
- * Models are read with plugins/common: the cpu plugin looks at the host's view with the same files.
+ * The cuda plugin's objects, and its map (docs/cuda.md tells the rest). A step's way through the files, and
+ * the thread that walks it:
+ *
+ *   submit   submit.c     checks the batch, notes it in one of two steps       the host's owner thread
+ *   launch   launcher.c   takes steps in their order                           the launcher, "orcd-cuda"
+ *            passes.c     cuts a step into passes, sends what changed before
+ *                         them, fetches results behind them
+ *            graphs.c     a pass of decode rows, captured once and replayed
+ *   forward  forward.c    the forward pass in the paper's order, as launches
+ *            products.c   inputs of products, tensor cores, the residual
+ *   kernels  kernels.h    w-*.cu a-*.cu s-*.cu f-*.cu                          the device, in stream order
+ *   collect  collect.c    waits for the step's event, moves lengths, results   the host's owner thread
+ *   abort    submit.c     raises numbers at which the launcher looks           any thread
+ *
+ * Around it:
+ *   plugin.c      the table
+ *   options.c     options                         device.c      devices, memory and its accounting, errors
+ *   model.c       a model: what plan.c (with plugins/common) and planes.c say of its parts, load.c reads,
+ *                 copies and repacks, in several threads
+ *   ctx.c         a context and its memory        sequence.c    sequences, pages of KV, samplers
+ *   copy-speed.c  the device's copy speed, for bench-infer
+ *   simt/         the layer under it all: the host code sees a GPU as rt.h has it, kernels as simt.h has it
+ *
+ * Life cycle. A device has no thread of its own; a model owns one allocation of device memory, a context one
+ * of device and one of pinned memory, a stream, graphs and the launcher. They are made in this order and
+ * freed in the opposite one, the model after its contexts, the device after its models. What a model or a
+ * context needs is added up and compared with what is free (cuda_need) before it is taken.
+ *
+ * Threads. What is declared here is called by the host's owner thread, one call at a time, but for
+ * cuda_device_memory() and cuda_residency() (the health thread, meanwhile), cuda_abort() and
+ * cuda_device_stats() (any thread, at any time). The launcher belongs to a context, readers to a load. Each
+ * thread selects the device (cuda_enter) before its first call of the runtime. A model never changes after it
+ * was loaded. Who owns a step and a sequence when: ctx.h.
  */
 #ifndef ORCD_CUDA_CUDA_H
 #define ORCD_CUDA_CUDA_H

@@ -1,6 +1,37 @@
 /*
  * The kernels of the cuda plugin: one launcher each, which the host code (C) calls. docs/cuda.md
- * tells how they fit together. All of them
+ * tells how they fit together.
+ *
+ * Order of calls, which is that of a pass through forward.c (kernels are in anonymous namespaces; device code
+ * that files share is in w-*.cuh, a-*.cuh and s-*.cuh):
+ *   at the start   ck_touch_*: once a device, before anything else of their files
+ *   loading        ck_repack                                          w-repack.cu
+ *   begin          ck_begin: chained tokens, the history              s-begin.cu
+ *                  ck_embed: the stream x                             w-expand.cu
+ *                  ck_scale_rows, in some families                    f-rows.cu
+ *                  ck_rope_table: angles for all layers               a-qkv.cu
+ *   attention      ck_norm: x normed, as products read it             w-norm.cu
+ *                  ck_products: q, k, v                               w-products*.cu, w-mma.cu
+ *                    ck_expand and a gemm, on tensor cores            w-expand.cu
+ *                  ck_qkv: biases, norms of heads, rope, KV           a-qkv.cu
+ *                  ck_attn_decode, ck_attn_prefill                    a-decode.cu, a-combine.cu, a-prefill.cu
+ *                  ck_norm (without a norm), ck_products: out
+ *                  ck_add_rows, ck_add_normed: the residual           w-rows.cu, f-rows.cu
+ *   feed-forward   ck_norm, ck_gated: gate, up, activation            w-products*.cu, w-mma.cu
+ *                    ck_gate_rows, on tensor cores                    w-rows.cu
+ *                  ck_norm, ck_products: down; the residual as above
+ *   of experts     ck_route, ck_list_pairs                            a-experts.cu
+ *                  ck_gated_experts, ck_down_experts                  w-products*.cu, w-mma.cu
+ *                  ck_sum_experts, ck_add_shared: the residual        a-experts.cu, f-rows.cu
+ *   end            ck_norm, ck_products: the logits
+ *                  ck_softcap_rows, in some families                  f-rows.cu
+ *                  ck_sample: draws, logprobs                         s-begin.cu, s-settle.cu, s-draw.cu
+ *
+ * Life cycle and threads: the functions here keep no state and own no memory. A context's thread (launcher.c)
+ * calls them on the context's stream, readers of a load (load.c) call ck_repack on theirs; one thread a
+ * stream.
+ *
+ * All of them
  *   - only put work on the stream: they allocate nothing, wait for nothing, copy nothing to the
  *     host, and may be captured into a graph: every number that changes from step to step is
  *     read from device memory, unless it is an argument named below as fixed for a graph;
@@ -16,16 +47,6 @@
  * and an addition, the source says so itself (simt::fma), as the build forbids it elsewhere
  * (-fmad=false, -ffp-contract=off). No atomic
  * additions of floats.
- *
- * Files, each launcher in one of them (kernels in an anonymous namespace, shared device code in
- * w-*.cuh, a-*.cuh, s-*.cuh; docs/cuda.md):
- *   w-*.cu  ck_repack, ck_expand, ck_norm, ck_products, ck_gated, ck_gated_experts,
- *           ck_down_experts, ck_add_rows, ck_gate_rows, ck_embed, ck_touch_weights
- *   a-*.cu  ck_rope_table, ck_qkv, ck_attn_decode, ck_attn_prefill, ck_route, ck_list_pairs,
- *           ck_sum_experts, ck_touch_attention
- *   s-*.cu  ck_begin, ck_sample, ck_touch_sampling
- *   f-*.cu  ck_scale_rows, ck_softcap_rows, ck_add_normed, ck_add_shared, ck_touch_families
- * Nothing here but ck_touch_* is called before a ck_touch_* of its files on that device.
  */
 #ifndef ORCD_CUDA_KERNELS_H
 #define ORCD_CUDA_KERNELS_H

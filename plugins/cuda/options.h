@@ -1,4 +1,12 @@
-/* The plugin's options (plugin.options in orcd.yaml). */
+/*
+ * The plugin's options (plugin.options in orcd.yaml).
+ *
+ * Life cycle: plugin.c has the struct that is set. cuda_options_init() fills in the defaults when the host
+ * asks for the table, cuda_option_set() changes them one by one until init; a device copies them when it is
+ * opened.
+ *
+ * Threads: the host's owner thread.
+ */
 #ifndef ORCD_CUDA_OPTIONS_H
 #define ORCD_CUDA_OPTIONS_H
 

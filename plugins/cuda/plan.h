@@ -1,4 +1,11 @@
-/* The load plan: which part of which tensor becomes which matrix or vector, and where. */
+/*
+ * The load plan: which part of which tensor becomes which matrix or vector, and where.
+ *
+ * Life cycle: it lives as long as cuda_model_load(), on its thread. plan_make() fills in entries and sizes,
+ * model.c takes the memory and places the planes, load_run() fills them, plan_release() lets the plan go.
+ *
+ * Threads: the loader's alone, but for load_run(), whose readers share it and only read.
+ */
 #ifndef ORCD_CUDA_PLAN_H
 #define ORCD_CUDA_PLAN_H
 
