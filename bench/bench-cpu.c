@@ -283,7 +283,7 @@ int main(int argc, char **argv)
     static struct bench b;
     const struct plugin_setting settings[] = {{"threads", threads}, {"isa", isa}, {"sub_batch", sub_batch}};
     if (model_open(&m, argv[optind], &err))
-        die(argv[optind], &err);
+        die("model", &err);
     if (plugin_open(&p, dir, "cpu", false, &err) || plugin_start(p, settings, 3, &err))
         die("plugin", &err);
     const uint32_t n_threads = (uint32_t)atoi(threads) ? (uint32_t)atoi(threads) : 1;

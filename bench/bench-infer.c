@@ -561,7 +561,7 @@ int main(int argc, char **argv)
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (model_open(&m, argv[optind], &err))
-        die(argv[optind], &err);
+        die("model", &err);
     if (plugin_open(&p, b.o.dir, b.o.plugin, false, &err) ||
         plugin_start(p, b.o.settings, b.o.n_settings, &err))
         die("plugin", &err);

@@ -141,8 +141,7 @@ int verb_inspect(const struct cli_args *a)
     struct gguf *g;
     rc = gguf_open(&g, cli_positional(a, 0), &err);
     if (rc)
-        return cli_fail(error_exit_status(rc), "%s%s%s", cli_positional(a, 0),
-            strstr(err.msg, cli_positional(a, 0)) ? " " : ": ", err.msg);
+        return cli_fail(error_exit_status(rc), "%s", err.msg);
     return inspect(g, cli_positional(a, 0), tokenizer, (uint64_t)slots, (uint64_t)context) ? EX_OK
                                                                                            : EX_UNAVAILABLE;
 }

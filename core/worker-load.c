@@ -59,11 +59,8 @@ static int open_model(struct worker *w, struct orcd_error *err)
         return EX_CONFIG;
     }
     int rc = model_open(&w->model, w->config->model.path, err);
-    if (rc) {
-        if (!strstr(err->msg, w->config->model.path))
-            error_prefix(err, "%s", w->config->model.path);
+    if (rc)
         return error_exit_status(rc);
-    }
     uint32_t own = model_source(w->model)->hparams->n_ctx_train;
     w->n_ctx = want == 0 || want > own ? own : (uint32_t)want;
     if (want > own)

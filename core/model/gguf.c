@@ -7,12 +7,12 @@
 
 #include "model/gguf-internal.h"
 
-static int open_error(struct orcd_error *err, const char *path)
+static int open_error(struct orcd_error *err)
 {
     int code = errno == ENOENT || errno == ENOTDIR ? ORCD_E_NOT_FOUND
                : errno == EACCES || errno == EPERM ? ORCD_E_PERMISSION
                                                    : ORCD_E_IO;
-    return error_set_errno(err, code, errno, "can't open model file %s", path);
+    return error_set_errno(err, code, errno, "cannot open the model file");
 }
 
 /* Opens and maps; on failure g's fd may be open, for gguf_close. */
@@ -21,19 +21,19 @@ static int map_file(struct gguf *g, const char *path, struct orcd_error *err)
     /* O_NONBLOCK: a FIFO must not hang us; no effect on regular files. */
     g->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (g->fd < 0)
-        return open_error(err, path);
+        return open_error(err);
     struct stat st;
     if (fstat(g->fd, &st) != 0)
-        return error_set_errno(err, ORCD_E_IO, errno, "can't stat %s", path);
+        return error_set_errno(err, ORCD_E_IO, errno, "cannot read the file's status");
     if (!S_ISREG(st.st_mode))
-        return error_set(err, ORCD_E_INVALID, "%s is not a regular file", path);
+        return error_set(err, ORCD_E_INVALID, "not a regular file");
     if (st.st_size == 0)
-        return error_set(err, ORCD_E_INVALID, "%s is empty", path);
+        return error_set(err, ORCD_E_INVALID, "the file is empty");
     g->bytes = (uint64_t)st.st_size;
     void *p = mmap(NULL, g->bytes, PROT_READ, MAP_SHARED, g->fd, 0);
     if (p == MAP_FAILED)
         return error_set_errno(
-            err, errno == ENOMEM ? ORCD_E_NOMEM : ORCD_E_IO, errno, "can't map model file %s", path);
+            err, errno == ENOMEM ? ORCD_E_NOMEM : ORCD_E_IO, errno, "cannot map the model file");
     g->data = p;
     g->mapped = true;
     return 0;
@@ -52,15 +52,11 @@ static struct gguf *reader_new(struct orcd_error *err)
 int gguf_open_one(struct gguf **out, const char *path, struct orcd_error *err)
 {
     struct gguf *g = reader_new(err);
-    if (!g)
-        return ORCD_E_NOMEM;
-    int rc = map_file(g, path, err);
-    if (rc == 0) {
+    int rc = g ? map_file(g, path, err) : ORCD_E_NOMEM;
+    if (rc == 0)
         rc = gguf_parse(g, err);
-        if (rc != 0)
-            error_prefix(err, "%s", path);
-    }
     if (rc != 0) {
+        error_prefix(err, "%s", path);
         gguf_close(g);
         return rc;
     }

@@ -15,7 +15,7 @@ struct model;
 
 /* Errors: those of gguf_open; UNSUPPORTED names the architecture and lists what is
  * supported; INVALID names the key or tensor (absent, wrong type, shape against
- * metadata, out of range). */
+ * metadata, out of range). Their messages begin with the path, as those of gguf_open do. */
 int model_open(struct model **out, const char *path, struct orcd_error *err);
 /* From an already open reader, which the model then owns (freed on failure too). */
 int model_from_gguf(struct model **out, struct gguf *g, struct orcd_error *err);

@@ -46,6 +46,27 @@ def inspect_tells_what_it_needs():
     equal(run("inspect", os.path.join(SRCDIR, "README.md"))[0], 65)
 
 
+def an_error_names_the_file_once():
+    """Missing, a folder, not a GGUF file, cut: by every verb that opens a model."""
+    need_cpu()
+    with open(DEMO, "rb") as f:
+        whole = f.read()
+    with Dir() as d:
+        folder = os.path.join(d.path, "folder")
+        os.mkdir(folder)
+        for path, status in ((os.path.join(d.path, "missing"), 66), (folder, 65),
+                             (d.file("text", "some text"), 65), (d.file("empty", ""), 65),
+                             (d.file("metadata-cut", whole[:3000]), 65),
+                             (d.file("weights-cut", whole[:500000]), 65)):
+            for args in (("inspect", path), ("eval", path, "-p", "cpu", "--tokens", "1"),
+                         ("serve", path, "-p", "cpu", "--listen", "127.0.0.1:0", "--set", "log.level=error")):
+                have, out, err = run(*args)
+                equal((have, out), (status, ""), err)
+                equal(len(err.splitlines()), 1, err)
+                check(err.startswith("orcd %s: %s: " % (args[0], path)), err)
+                equal(err.count(path), 1, err)
+
+
 def perplexity_of_a_text():
     need_cpu()
     status, out, err = run("eval", DEMO, "-p", "cpu", "--text", "-", stdin=b"The prince was in the drawing room.")
@@ -95,4 +116,4 @@ def logits_of_every_shared_model():
 
 
 main([the_demo_model_says_what_it_said, run_finds_the_demo_model, inspect_tells_what_it_needs,
-      perplexity_of_a_text, logits_of_every_shared_model])
+      an_error_names_the_file_once, perplexity_of_a_text, logits_of_every_shared_model])

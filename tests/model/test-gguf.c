@@ -552,10 +552,12 @@ static void expect_part(const char *stem, unsigned no, unsigned n, int code, con
     if (rc != code || (code && !strstr(err.msg, word)))
         print_error("got %d '%s', want %d '%s'\n", rc, rc ? err.msg : "", code, word);
     assert_int_equal(rc, code);
-    if (code)
+    if (code) {
         assert_non_null(strstr(err.msg, word));
-    else
+        assert_memory_equal(err.msg, stem, strlen(stem)); /* the path of this part or of another */
+    } else {
         gguf_close(g);
+    }
 }
 
 static void test_parts(void **state)
@@ -617,6 +619,18 @@ static void test_parts(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* The path at the beginning of the message, and nowhere else in it. */
+static void expect_named(const char *path, int code)
+{
+    struct gguf *g = NULL;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    assert_int_equal(gguf_open(&g, path, &err), code);
+    assert_null(g);
+    assert_memory_equal(err.msg, path, strlen(path));
+    assert_memory_equal(err.msg + strlen(path), ": ", 2);
+    assert_null(strstr(err.msg + strlen(path), path));
+}
+
 static void test_files(void **state)
 {
     (void)state;
@@ -625,17 +639,16 @@ static void test_files(void **state)
     struct gguf_writer w;
     struct orcd_error err = ORCD_ERROR_INIT;
     assert_non_null(mkdtemp(dir));
-    assert_int_equal(gguf_open(&g, dir, &err), ORCD_E_INVALID);
+    expect_named(dir, ORCD_E_INVALID);
     snprintf(path, sizeof(path), "%s/f", dir);
-    assert_int_equal(gguf_open(&g, path, &err), ORCD_E_NOT_FOUND);
+    expect_named(path, ORCD_E_NOT_FOUND);
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(gguf_open(&g, path, &err), ORCD_E_INVALID); /* and doesn't wait for a writer */
+    expect_named(path, ORCD_E_INVALID); /* and doesn't wait for a writer */
     unlink(path);
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
     fclose(f);
-    assert_int_equal(gguf_open(&g, path, &err), ORCD_E_INVALID);
-    assert_null(g);
+    expect_named(path, ORCD_E_INVALID);
     small_file(&w);
     assert_int_equal(gw_write(&w, path), 0);
     gw_free(&w);
