@@ -23,6 +23,11 @@ int cli_fail(int status, const char *fmt, ...)
     return status;
 }
 
+void cli_sign(const char *verb)
+{
+    verb_name = verb;
+}
+
 static const struct cli_option *find_long(const struct cli_verb *v, const char *name, size_t n)
 {
     for (const struct cli_option *o = v->options; o->name; o++)

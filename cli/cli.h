@@ -59,6 +59,9 @@ long long cli_duration_ms(const char *text);
 
 /* "orcd VERB: text" on standard error; returns status. */
 int cli_fail(int status, const char *fmt, ...) ORCD_PRINTF(2, 3);
+/* The VERB that cli_fail prints from here on, in place of the one that was parsed. A private
+ * worker reports its errors as those of the verb that the user typed. verb is kept. */
+void cli_sign(const char *verb);
 
 void cli_usage(const struct cli_verb *verb, FILE *out);
 void cli_help(FILE *out);

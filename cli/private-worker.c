@@ -59,6 +59,8 @@ static void build_command(const struct private_worker *w, const struct cli_args 
     words[n++] = "worker.callback_secret_file=null";
     snprintf(lifeline, size, "--lifeline-fd=%d", LIFELINE_FD);
     words[n++] = lifeline;
+    words[n++] = "--as";
+    words[n++] = a->verb->name;
     if (model) {
         words[n++] = "--";
         words[n++] = model;
@@ -93,8 +95,11 @@ static int wait_ready(struct private_worker *w, int wake_fd)
     spawn_wait(w->pid, &status);
     w->pid = 0;
     if (WIFSIGNALED(status))
-        return cli_fail(EX_SOFTWARE, "the worker died of signal %d while loading", WTERMSIG(status));
-    return WEXITSTATUS(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
+        return cli_fail(EX_SOFTWARE, "the private worker was ended by signal %d while it loaded the model",
+            WTERMSIG(status));
+    if (WEXITSTATUS(status) == 0)
+        return cli_fail(EX_SOFTWARE, "the private worker stopped before it was ready");
+    return WEXITSTATUS(status); /* it has printed why */
 }
 
 int private_worker_start(struct private_worker *w, const struct cli_args *a, const char *model, int wake_fd)

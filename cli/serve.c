@@ -31,6 +31,9 @@ static void on_ready(const char *url, double seconds, void *arg)
 int verb_serve(const struct cli_args *a)
 {
     double lifeline = -1;
+    const char *as = cli_value(a, "as");
+    if (as)
+        cli_sign(as);
     int rc = cli_number(a, "lifeline-fd", 3, 1 << 20, &lifeline);
     if (rc)
         return rc;

@@ -28,7 +28,9 @@
 static const struct cli_option serve_options[] = {
     CLI_CONFIG_OPTIONS,
     {"listen", 'l', "ADDRESS", "http.listen: host:port, [v6]:port or unix:/path; port 0: any"},
-    {"lifeline-fd", 0, "N", NULL}, /* shut down when this descriptor closes; orcd run's */
+    /* For the private worker of orcd run and orcd chat: */
+    {"lifeline-fd", 0, "N", NULL}, /* shut down when this descriptor closes */
+    {"as", 0, "VERB", NULL},       /* errors name this verb */
     END,
 };
 static const struct cli_option run_options[] = {

@@ -31,6 +31,42 @@ def a_private_worker_that_cannot_start_says_why():
     equal(len(err.splitlines()), 1, err)
 
 
+def errors_of_a_private_worker_name_the_verb_that_was_typed():
+    """Its own command line, its plugin, its load: `orcd serve` is nothing that the user typed."""
+    with Dir() as d:
+        no_model = d.file("no-model", "text")
+        for args, status, part in ((("--plugin", "nosuch"), 66, "no plugin nosuch"),
+                                   (("--plugin", "mock", "--model", no_model, "--set", "nosuch.key=1"), 64, "nosuch.key"),
+                                   (("--plugin", "mock", "--set", "plugin.options.fault=load.fail"), 69, "load")):
+            for verb in (("run", "hi"), ("chat", "--message", "hi")):
+                have, out, err = run(*verb, *args)
+                equal((have, out), (status, ""), err)
+                equal(len(err.splitlines()), 1, err)
+                check(err.startswith("orcd %s: " % verb[0]), err)
+                contains(err, part)
+
+
+def a_private_worker_that_is_killed_while_it_loads():
+    """The client says so under its own name, and leaves nothing."""
+    if not os.path.exists("/proc/self/task/%d/children" % os.getpid()):
+        raise Skip("no list of children in /proc")
+    with Dir() as d:
+        p = subprocess.Popen([ORCD, "run", "--plugin", "mock", "--set", "plugin.options.fault=ctx_new.hang", "hi"],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             env=dict(ENV, TMPDIR=d.path, XDG_RUNTIME_DIR=""))
+        children = "/proc/%d/task/%d/children" % (p.pid, p.pid)
+        worker = []
+        while not worker:
+            check(p.poll() is None, "it ended")
+            with open(children) as f:
+                worker = f.read().split()
+        os.kill(int(worker[0]), signal.SIGKILL)
+        out, err = p.communicate(timeout=TIMEOUT)
+        equal((p.returncode, out), (70, b""), err)
+        equal(err, b"orcd run: the private worker was ended by signal 9 while it loaded the model\n")
+        equal(os.listdir(d.path), [])
+
+
 def a_private_worker_ends_when_its_owner_is_killed():
     with Dir() as d:
         p = subprocess.Popen([ORCD, "run", "--plugin", "mock", *SLOW, "hi"], stdout=subprocess.PIPE,
@@ -333,6 +369,7 @@ def unix_sockets():
 
 
 main([a_private_worker_answers_and_leaves_nothing, a_private_worker_that_cannot_start_says_why,
+      errors_of_a_private_worker_name_the_verb_that_was_typed, a_private_worker_that_is_killed_while_it_loads,
       a_private_worker_ends_when_its_owner_is_killed, prompts_from_standard_input, options_reach_the_request,
       stop_strings_end_an_answer, deadlines, interrupt_cancels_the_job,
       an_interrupt_before_the_answer_cancels_by_name, an_interrupt_ends_a_job_in_the_queue, a_second_interrupt_leaves_at_once,
