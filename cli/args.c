@@ -47,13 +47,13 @@ static const struct cli_option *find_letter(const struct cli_verb *v, char lette
 static int give(struct cli_args *a, const struct cli_option *o, const char *value)
 {
     if (a->n_given == CLI_MAX_GIVEN)
-        return cli_fail(EX_USAGE, "more than %d options", CLI_MAX_GIVEN);
+        return cli_fail(EX_USAGE, "too many options: at most %d are allowed", CLI_MAX_GIVEN);
     a->given[a->n_given].option = o;
     a->given[a->n_given++].value = value;
     return 0;
 }
 
-/* One option at argv[*i]; takes the next word as its value where it needs one. */
+/* Parses the option at argv[*i]. Reads the next word as its value if it needs one. */
 static int parse_option(struct cli_args *a, int argc, char **argv, int *i)
 {
     const char *word = argv[*i], *value = NULL;
@@ -68,12 +68,12 @@ static int parse_option(struct cli_args *a, int argc, char **argv, int *i)
         value = word[2] ? word + 2 : NULL;
     }
     if (!o)
-        return cli_fail(EX_USAGE, "%s: unknown option (orcd %s --help names all)", word, verb_name);
+        return cli_fail(EX_USAGE, "unknown option '%s'; 'orcd %s --help' lists the options", word, verb_name);
     if (!o->arg && value)
-        return cli_fail(EX_USAGE, "--%s takes no value", o->name);
+        return cli_fail(EX_USAGE, "option --%s does not take a value", o->name);
     if (o->arg && !value) {
         if (*i + 1 >= argc)
-            return cli_fail(EX_USAGE, "--%s needs %s", o->name, o->arg);
+            return cli_fail(EX_USAGE, "option --%s needs a value: %s", o->name, o->arg);
         value = argv[++*i];
     }
     return give(a, o, value);
@@ -104,11 +104,11 @@ int cli_parse(struct cli_args *a, const struct cli_verb *verb, int argc, char **
             continue;
         }
         if (a->n_positional >= verb->max)
-            return cli_fail(EX_USAGE, "%s: one argument too many (quote a text with spaces)", word);
+            return cli_fail(EX_USAGE, "unexpected argument '%s' (a text with spaces needs quotes)", word);
         a->positional[a->n_positional++] = word;
     }
     if (a->n_positional < verb->min)
-        return cli_fail(EX_USAGE, "%s is missing (orcd %s --help)", verb->arguments, verb->name);
+        return cli_fail(EX_USAGE, "missing argument %s; see 'orcd %s --help'", verb->arguments, verb->name);
     return 0;
 }
 

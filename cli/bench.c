@@ -1,4 +1,4 @@
-/* orcd bench: chooses cases and targets, runs each case on each target. */
+/* orcd bench: chooses the benchmarks (cases) and the targets, and runs each case on each target. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -26,7 +26,7 @@ static void list_cases(void)
 {
     for (const struct bench_case *const *c = bench_cases; *c; c++)
         printf("%-28s %s%s\n", (*c)->name, (*c)->title,
-            (*c)->flags & BENCH_LONG ? " (only when it is named)" : "");
+            (*c)->flags & BENCH_LONG ? " (runs only when named)" : "");
 }
 
 static const struct bench_case *find_case(const char *name)
@@ -43,7 +43,7 @@ static int choose_cases(const struct cli_args *a, struct plan *p)
     for (int i = 0; (name = cli_positional(a, i)); i++) {
         const struct bench_case *c = find_case(name);
         if (!c)
-            return cli_fail(EX_USAGE, "%s: no such benchmark (orcd bench --list names all)", name);
+            return cli_fail(EX_USAGE, "no such benchmark: '%s'; 'orcd bench --list' lists them", name);
         p->cases[p->n_cases++] = c;
     }
     if (p->n_cases)
@@ -58,16 +58,16 @@ static int add_target(struct plan *p, const char *text)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
     if (p->n_targets == MAX_TARGETS)
-        return cli_fail(EX_USAGE, "more than %d targets", MAX_TARGETS);
+        return cli_fail(EX_USAGE, "too many targets: at most %d are allowed", MAX_TARGETS);
     struct target_kind *k = &p->targets[p->n_targets];
     if (target_parse(k, text, &err))
         return cli_fail(EX_USAGE, "%s", err.msg);
     for (size_t i = 0; i < p->n_targets; i++)
         if (strcmp(p->targets[i].name, k->name) == 0)
-            return cli_fail(EX_USAGE, "two targets are named %s", k->name);
+            return cli_fail(EX_USAGE, "two targets have the name %s", k->name);
     bool wants = (k->plugin && strcmp(k->plugin, "mock")) || (k->command && strstr(k->command, "{model}"));
     if (wants && !p->run.model)
-        return cli_fail(EX_USAGE, "target %s needs --model", k->name);
+        return cli_fail(EX_USAGE, "target %s needs a model: --model FILE", k->name);
     p->n_targets++;
     return 0;
 }
@@ -86,7 +86,7 @@ static int choose_targets(const struct cli_args *a, struct plan *p)
     return rc || !p->run.model ? rc : add_target(p, "orcd-cpu");
 }
 
-/* Why a case means nothing for a target; NULL: it does. */
+/* Why a case does not apply to a target; NULL: it applies. */
 static const char *unfit(const struct bench_case *c, const struct target_kind *k)
 {
     if (c->flags & BENCH_LOCAL)
@@ -118,7 +118,7 @@ static struct bench_result *run_one(struct plan *p, const struct bench_case *c, 
     if (c->run(&p->run, r, &err))
         snprintf(r->failed, sizeof(r->failed), "%.*s", (int)sizeof(r->failed) - 1, err.msg);
     else if (!r->measures && !*r->skipped && !*r->failed)
-        snprintf(r->failed, sizeof(r->failed), "it measured nothing");
+        snprintf(r->failed, sizeof(r->failed), "the benchmark measured nothing");
     r->seconds = (double)(clock_mono_ns() - from) / NS_PER_S;
     bench_progress(&p->run, NULL, -1);
     return r;
@@ -138,7 +138,7 @@ static void run_all(struct plan *p, struct bench_report *report)
     }
 }
 
-/* A thousand streams need a thousand descriptors. */
+/* A thousand streams need more than a thousand descriptors. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -151,7 +151,7 @@ static void raise_descriptor_limit(void)
 struct output {
     const char *option;
     void (*write)(const struct bench_report *p, FILE *out);
-    bool only_whole; /* not when a case could not run */
+    bool only_whole; /* not written if a case could not run */
 };
 static const struct output outputs[] = {
     {"json", bench_report_json, false},
@@ -159,8 +159,8 @@ static const struct output outputs[] = {
     {"save", bench_report_json, true},
 };
 
-/* Before minutes are spent: can the files be written? What one holds stays for now, and
- * none is left behind. */
+/* Checks that the output files can be written, before a run that takes minutes. Files that exist keep
+ * their content for now; others are removed again. */
 static int probe_outputs(const struct cli_args *a)
 {
     for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {

@@ -1,4 +1,4 @@
-/* orcd chat: a conversation in the terminal, or one question and its answer. */
+/* orcd chat: a conversation in the terminal, or one message and its answer. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +44,7 @@ static int thinking(const struct cli_args *a, struct json_object *request)
     return 0;
 }
 
-/* One request for the answer to the conversation so far. */
+/* Builds the request for the next answer of the conversation. */
 static int make_request(struct chat *c, struct json_object *request)
 {
     struct json_object *params = json_object_new_object();
@@ -56,7 +56,8 @@ static int make_request(struct chat *c, struct json_object *request)
     return rc ? rc : query_params(c->query.args, params);
 }
 
-/* Asks and keeps what was said. A question without an answer is forgotten. */
+/* Sends a message and adds it and its answer to the conversation. A message that got no answer is
+ * removed again. */
 static int turn(struct chat *c, const char *text, size_t n)
 {
     struct json_object *request = json_object_new_object();
@@ -75,7 +76,7 @@ static int turn(struct chat *c, const char *text, size_t n)
 
 enum line { LINE_TEXT, LINE_END, LINE_INTERRUPTED, LINE_TOO_LONG };
 
-/* A line from standard input; one that ends with \ goes on with the next. */
+/* Reads a line from standard input. A line that ends with \ continues on the next one. */
 static enum line read_line(char *line, size_t size, size_t *n)
 {
     *n = 0;
@@ -102,7 +103,7 @@ static enum line read_line(char *line, size_t size, size_t *n)
     }
 }
 
-/* "/reset" and the like. False: it is none of them. */
+/* Runs "/reset" or "/quit". False: the line is neither. */
 static bool command(struct chat *c, const char *line, size_t n, bool *leave)
 {
     if (n == 6 && memcmp(line, "/reset", 6) == 0) {
@@ -114,7 +115,7 @@ static bool command(struct chat *c, const char *line, size_t n, bool *leave)
     return *leave;
 }
 
-/* The worker will not answer the next question either. */
+/* After this status the worker cannot answer the next message either. */
 static bool is_over(int rc)
 {
     return rc == EX_UNAVAILABLE || rc == EX_NOPERM || rc == EX_USAGE || rc == EX_OSERR || rc == EX_IOERR;
@@ -128,8 +129,8 @@ static int talk(struct chat *c)
     bool leave = false;
     if (!line)
         return cli_fail(EX_OSERR, "out of memory");
-    fputs("(/reset begins anew, /quit or Ctrl-D leaves, Ctrl-C cancels an answer, \\ goes on with the next "
-          "line)\n",
+    fputs("(/reset starts a new conversation, /quit or Ctrl-D exits, Ctrl-C cancels an answer, \\ at the end "
+          "continues a line)\n",
         stdout);
     while (!leave && !is_over(rc)) {
         fputs("> ", stdout);
@@ -140,7 +141,7 @@ static int talk(struct chat *c)
         if (what == LINE_INTERRUPTED)
             putchar('\n');
         else if (what == LINE_TOO_LONG)
-            rc = cli_fail(EX_USAGE, "a line of more than %u bytes", LINE_MAX_BYTES);
+            rc = cli_fail(EX_USAGE, "a line exceeds the limit of %u bytes", LINE_MAX_BYTES);
         else if (n && !command(c, line, n, &leave)) {
             rc = turn(c, line, n);
             query_forget_interrupt();
@@ -171,7 +172,7 @@ static int once(struct chat *c)
 int verb_chat(const struct cli_args *a)
 {
     struct chat c = {0};
-    /* A mistake in the options is told before a model is loaded. */
+    /* A first try, so that a wrong option is reported before a model is loaded. */
     struct json_object *tried = json_object_new_object();
     int rc = query_open(&c.query, a);
     begin(&c);

@@ -43,7 +43,8 @@ static int parse_ids(struct eval *e, const char *text)
         errno = 0;
         long v = strtol(p, &end, 10);
         if (errno || end == p || v < 0 || v > INT32_MAX || (*end && *end != ',') || e->n_ids == IDS_MAX)
-            return cli_fail(EX_USAGE, "--tokens: must be token ids with commas between");
+            return cli_fail(
+                EX_USAGE, "--tokens: must be a list of at most %u token ids, separated by commas", IDS_MAX);
         e->ids[e->n_ids++] = (int32_t)v;
         if (!*end)
             return 0;
@@ -66,7 +67,9 @@ static int read_text(struct eval *e, const char *path)
     bool bad = ferror(f) || n > TEXT_MAX;
     if (f != stdin)
         fclose(f);
-    int rc = bad ? cli_fail(EX_DATAERR, "%s: cannot be read, or longer than %u bytes", path, TEXT_MAX) : 0;
+    int rc =
+        bad ? cli_fail(EX_DATAERR, "%s: cannot be read, or exceeds the limit of %u bytes", path, TEXT_MAX)
+            : 0;
     if (rc == 0) {
         rc = tokenizer_encode(e->tokenizer, text, n, TOKENIZE_ADD_SPECIAL, &e->ids, &e->n_ids, &err);
         rc = rc ? failed(rc, &err) : 0;
@@ -96,7 +99,9 @@ static int open_backend(struct eval *e, const struct config *c)
     }
     bool needs = rc == 0 && plugin_table(e->plugin)->flags & ORCD_PLUGIN_NEEDS_MODEL;
     if (needs && !c->model.path)
-        return cli_fail(EX_USAGE, "MODEL is missing");
+        return cli_fail(EX_USAGE,
+            "no model: plugin %s needs a GGUF file; name it on the command line or in model.path",
+            plugin_table(e->plugin)->name);
     if (needs)
         rc = model_open(&e->model, c->model.path, &err);
     if (rc == 0)
@@ -113,8 +118,8 @@ static int open_context(struct eval *e)
     const struct orcd_model_info *info = backend_model(e->backend);
     e->n_vocab = info->n_vocab;
     if (info->n_ctx && e->window > info->n_ctx)
-        return cli_fail(
-            EX_USAGE, "a window of %u tokens is longer than the model's %u", e->window, info->n_ctx);
+        return cli_fail(EX_USAGE, "--context: a window of %u tokens exceeds the %u tokens of the model",
+            e->window, info->n_ctx);
     e->batch = info->max_batch_tokens < BATCH_MAX ? info->max_batch_tokens : BATCH_MAX;
     e->batch = e->window < e->batch ? e->window : e->batch;
     struct orcd_ctx_params params = {
@@ -141,7 +146,7 @@ static double nll_of(const float *logits, uint32_t n, int32_t id)
     return max + log(sum) - logits[id];
 }
 
-/* Positions [at, at + n) of the window that starts at ids[base]. */
+/* Runs one step: the positions [at, at + n) of the window that starts at ids[base]. Scores them. */
 static int step(struct eval *e, size_t base, uint32_t at, uint32_t n, size_t window_n)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
@@ -174,7 +179,7 @@ static int step(struct eval *e, size_t base, uint32_t at, uint32_t n, size_t win
     if (rc)
         return failed(rc, &err);
     if (status || !logits || n_logits != n)
-        return cli_fail(EX_SOFTWARE, "the plugin gave no logits (%s)", error_name(status));
+        return cli_fail(EX_SOFTWARE, "the plugin returned no logits (%s)", error_name(status));
     for (uint32_t i = 0; i < n; i++) {
         const float *row = logits + (size_t)i * e->n_vocab;
         if (e->logits && fwrite(row, sizeof(*row), e->n_vocab, e->logits) != e->n_vocab)
@@ -204,7 +209,8 @@ static int evaluate(struct eval *e)
 {
     for (size_t i = 0; i < e->n_ids; i++)
         if ((uint32_t)e->ids[i] >= e->n_vocab)
-            return cli_fail(EX_DATAERR, "token %d is not in the vocabulary of %u", e->ids[i], e->n_vocab);
+            return cli_fail(
+                EX_DATAERR, "token id %d is not in the vocabulary: must be below %u", e->ids[i], e->n_vocab);
     bool bar = progress_wanted() && e->n_ids > e->window;
     int rc = 0;
     for (size_t base = 0; rc == 0 && base < e->n_ids; base += e->window) {
@@ -228,14 +234,14 @@ static int run(struct eval *e, const struct cli_args *a, const struct config *c)
     double context = 0;
     int rc = cli_number(a, "context", 1, 1 << 20, &context);
     if (rc == 0 && !text == !tokens)
-        rc = cli_fail(EX_USAGE, "one of --text and --tokens is needed");
+        rc = cli_fail(EX_USAGE, "either --text or --tokens is required");
     rc = rc || !tokens ? rc : parse_ids(e, tokens);
     rc = rc ? rc : open_backend(e, c);
     rc = rc || !text ? rc : read_text(e, text);
     if (rc)
         return rc;
     if (e->n_ids == 0)
-        return cli_fail(EX_DATAERR, "no tokens");
+        return cli_fail(EX_DATAERR, "the input has no tokens");
     e->window = context > 0 ? (uint32_t)context : tokens ? (uint32_t)e->n_ids : 512;
     if (e->window > e->n_ids)
         e->window = (uint32_t)e->n_ids;

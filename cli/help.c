@@ -20,23 +20,24 @@ void cli_usage(const struct cli_verb *verb, FILE *out)
         fprintf(out, "\noptions:\n");
     for (const struct cli_option *o = verb->options; o->name; o++)
         print_option(o, out);
-    fprintf(out, "  %-28s %s\n", "-h,  --help", "this text");
+    fprintf(out, "  %-28s %s\n", "-h, --help", "print this text");
     fprintf(out, "\nmanual: man %s%s\n", verb->run == verb_help ? "" : "orcd-",
         verb->run == verb_help ? "orcd" : verb->name);
 }
 
 void cli_help(FILE *out)
 {
-    fprintf(out,
-        "usage: orcd VERB [OPTION...]\n\nServes a large language model. Every millisecond counts.\n\n"
-        "verbs:\n");
+    fprintf(out, "usage: orcd VERB [OPTION...] [ARGUMENT...]\n\n"
+                 "Serves a large language model. Every millisecond counts.\n\nverbs:\n");
     for (const struct cli_verb *v = cli_verbs; v->name; v++) {
         char left[32];
         snprintf(left, sizeof(left), "%s %s", v->name, v->arguments);
         if (!v->hidden)
             fprintf(out, "  %-18s %s\n", left, v->summary);
     }
-    fprintf(out, "\norcd VERB --help lists a verb's options; orcd --version prints what was built.\n");
+    fprintf(out,
+        "\n'orcd help VERB' lists a verb's options; 'orcd --version' prints the version and how it was "
+        "built.\nTo begin: orcd run 'Once upon a time'\n");
 }
 
 void cli_verbs_list(FILE *out)
@@ -49,7 +50,7 @@ void cli_verbs_list(FILE *out)
     }
 }
 
-/* OPTIONS of a verb's man page. */
+/* The OPTIONS section of a verb's manual page. */
 static void options_pod(const struct cli_verb *verb, FILE *out)
 {
     fprintf(out, "=over 4\n\n");
@@ -66,7 +67,7 @@ static void options_pod(const struct cli_verb *verb, FILE *out)
     fprintf(out, "=item B<-h>, B<--help>\n\nprint a summary of the options.\n\n=back\n");
 }
 
-/* Words of a shell script: names here have letters, digits, dots and dashes only. */
+/* Names are not quoted: those of verbs, options and keys have letters, digits, '.', '_' and '-' only. */
 void cli_bash_completion(FILE *out)
 {
     fputs("# bash completion for orcd; made by: orcd help --bash-completion\n"
@@ -122,7 +123,7 @@ int verb_help(const struct cli_args *a)
     } else if (name) {
         const struct cli_verb *v = cli_verb_find(name);
         if (!v)
-            return cli_fail(EX_USAGE, "%s: unknown verb", name);
+            return cli_fail(EX_USAGE, "unknown verb '%s'; 'orcd --help' lists the verbs", name);
         if (cli_flag(a, "pod"))
             options_pod(v, stdout);
         else

@@ -70,12 +70,12 @@ static void print_model(const struct model *m, uint64_t slots, uint64_t context)
         h->n_embd, h->n_vocab, model_source(m)->layers[0].n_heads, h->head_dim_k,
         model_source(m)->layers[0].n_kv_heads);
     if (h->n_experts)
-        printf("experts        %u, %u used%s\n", h->n_experts, h->n_experts_used,
-            h->n_ff_shared ? ", and one that all tokens share" : "");
+        printf("experts        %u, %u used per token%s\n", h->n_experts, h->n_experts_used,
+            h->n_ff_shared ? ", and one shared by all tokens" : "");
     print_windows(m);
     printf("context        %u tokens\n", h->n_ctx_train);
-    printf("memory         %.1f MiB weights + %.1f MiB KV (%llu slots of %llu tokens, 16 bit) = %.1f MiB and "
-           "scratch\n",
+    printf("memory         %.1f MiB weights + %.1f MiB KV (%llu slots of %llu tokens, 16 bit) = %.1f MiB, "
+           "and scratch memory\n",
         mib(model_tensor_bytes(m)), mib(kv), (unsigned long long)slots, (unsigned long long)n_ctx,
         mib(model_tensor_bytes(m) + kv));
 }
@@ -90,7 +90,7 @@ static void print_chat(const struct gguf *g, const struct tokenizer *t)
     chat_template_free(chat);
 }
 
-/* Prints what can be said; returns whether it can be served. */
+/* Prints what the file contains, as far as it can be read. Returns whether the model is supported. */
 static bool inspect(struct gguf *g, const char *path, const char *tokenizer, uint64_t slots, uint64_t context)
 {
     struct orcd_error err = ORCD_ERROR_INIT, terr = ORCD_ERROR_INIT;
@@ -136,7 +136,7 @@ int verb_inspect(const struct cli_args *a)
     if (!tokenizer)
         tokenizer = "auto";
     if (strcmp(tokenizer, "auto") != 0 && strcmp(tokenizer, "gguf") != 0 && strcmp(tokenizer, "hf-json") != 0)
-        return cli_fail(EX_USAGE, "--tokenizer %s: must be auto, gguf or hf-json", tokenizer);
+        return cli_fail(EX_USAGE, "--tokenizer: '%s': must be auto, gguf or hf-json", tokenizer);
     struct orcd_error err = ORCD_ERROR_INIT;
     struct gguf *g;
     rc = gguf_open(&g, cli_positional(a, 0), &err);

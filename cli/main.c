@@ -26,7 +26,7 @@ int main(int argc, char **argv)
     const struct cli_verb *verb = cli_verb_find(word);
     if (!verb) {
         if (*word)
-            return cli_fail(EX_USAGE, "%s: unknown verb (orcd --help names all)", word);
+            return cli_fail(EX_USAGE, "unknown verb '%s'; 'orcd --help' lists the verbs", word);
         cli_help(stderr);
         return EX_USAGE;
     }
@@ -35,8 +35,9 @@ int main(int argc, char **argv)
     if (rc > 0)
         return rc;
     int status = rc < 0 ? EX_OK : verb->run(&args);
-    /* A full disk or a closed pipe must not look like success. */
+    /* Output that was lost, on a full disk for example, is not a success. A reader that closed the pipe
+     * wanted no more. */
     if (fflush(stdout) && status == EX_OK && errno != EPIPE)
-        return cli_fail(EX_IOERR, "standard output: %s", strerror(errno));
+        return cli_fail(EX_IOERR, "cannot write to standard output: %s", strerror(errno));
     return status;
 }

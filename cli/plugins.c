@@ -32,7 +32,8 @@ static void print_device(uint32_t i, const struct orcd_device_info *d)
     putchar('\n');
 }
 
-/* Devices need the plugin to be started; one that cannot start says why. */
+/* Starts the plugin, because only a started one knows its devices. If it cannot start, its error is
+ * printed in their place. */
 static int print_devices(struct plugin *plugin, const struct config *c)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
@@ -71,7 +72,7 @@ static int describe(const char *dir, const char *name, const struct config *c)
     printf("file: %s\nABI: %d.%u\nsteps in flight: %u\nneeds a model file: %s\nweights: %s\n",
         plugin_path(plugin), ORCD_ABI_MAJOR, p->minor, p->max_inflight,
         p->flags & ORCD_PLUGIN_NEEDS_MODEL ? "yes" : "no",
-        p->flags & ORCD_PLUGIN_VRAM_ONLY ? "in device memory alone" : "in memory");
+        p->flags & ORCD_PLUGIN_VRAM_ONLY ? "in device memory only" : "in memory");
     print_options(p);
     rc = print_devices(plugin, c);
     return rc ? error_exit_status(rc) : EX_OK;

@@ -19,7 +19,7 @@ static int make_dir(struct private_worker *w)
 {
     const char *bases[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
     for (size_t i = 0; i < 3; i++) {
-        if (!bases[i] || *bases[i] != '/' || strlen(bases[i]) > 60) /* a socket's path is short */
+        if (!bases[i] || *bases[i] != '/' || strlen(bases[i]) > 60) /* the path of a socket must be short */
             continue;
         snprintf(w->dir, sizeof(w->dir), "%s/orcd-XXXXXX", bases[i]);
         if (mkdtemp(w->dir)) {
@@ -28,10 +28,10 @@ static int make_dir(struct private_worker *w)
         }
     }
     w->dir[0] = 0;
-    return cli_fail(EX_CANTCREAT, "no temporary folder: %s", strerror(errno));
+    return cli_fail(EX_CANTCREAT, "cannot create a temporary folder: %s", strerror(errno));
 }
 
-/* The words of the command; options that configure are passed on. */
+/* Fills in the command line of the worker. Options that set the configuration are passed on. */
 static void build_command(const struct private_worker *w, const struct cli_args *a, const char *model,
     const char **words, char *lifeline, size_t size)
 {
@@ -52,7 +52,7 @@ static void build_command(const struct private_worker *w, const struct cli_args 
     words[n++] = "--set";
     words[n++] = "log.level=error";
     words[n++] = "--set";
-    words[n++] = "http.api_keys_file=null"; /* the folder's mode is the key */
+    words[n++] = "http.api_keys_file=null"; /* the mode of the folder keeps others out */
     words[n++] = "--set";
     words[n++] = "worker.callback_url=null";
     words[n++] = "--set";
@@ -68,7 +68,8 @@ static void build_command(const struct private_worker *w, const struct cli_args 
     words[n] = NULL;
 }
 
-/* Reads the worker's lines until "orcd: ready"; its end is a failure. */
+/* Reads the standard output of the worker until "orcd: ready". If the worker ends first, the start
+ * has failed. */
 static int wait_ready(struct private_worker *w, int wake_fd)
 {
     char text[4096];
@@ -115,9 +116,10 @@ int private_worker_start(struct private_worker *w, const struct cli_args *a, con
         return rc;
     build_command(w, a, model, words, lifeline, sizeof(lifeline));
     if (pipe2(life, O_CLOEXEC) || pipe2(out, O_CLOEXEC))
-        return cli_fail(EX_OSERR, "pipe: %s", strerror(errno));
+        return cli_fail(EX_OSERR, "cannot create a pipe: %s", strerror(errno));
     const int fds[] = {SPAWN_NULL, out[1], SPAWN_KEEP, [LIFELINE_FD] = life[0]};
-    /* In a group of its own: the terminal's Ctrl-C is the client's, which decides what to do. */
+    /* The worker is in a process group of its own: Ctrl-C in the terminal reaches only the client, which
+     * decides what to do. */
     const struct spawn_params p = {
         .path = "/proc/self/exe",
         .words = words,
@@ -140,7 +142,7 @@ void private_worker_stop(struct private_worker *w)
         close(w->output_fd);
     w->lifeline_fd = w->output_fd = -1;
     int status;
-    if (w->pid > 0) /* it ends within its own grace */
+    if (w->pid > 0) /* it stops within its shutdown.grace_ms */
         spawn_wait(w->pid, &status);
     w->pid = 0;
     if (*w->dir) {

@@ -42,7 +42,7 @@ void query_forget_interrupt(void)
 
 bool query_wait_input(void)
 {
-    /* The handler writes to the pipe, so that none is missed between a look and a wait. */
+    /* The handler of SIGINT writes to the pipe: no signal is missed between a check and the wait. */
     struct pollfd p[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake_pipe[0], .events = POLLIN}};
     while (poll(p, 2, -1) < 0 && errno == EINTR)
         ;
@@ -62,7 +62,7 @@ int query_open(struct query *q, const struct cli_args *a)
     if (deadline && q->deadline_ms < 0)
         return cli_fail(EX_USAGE, "--deadline: '%s': must be a time such as 1500ms, 2s or 1m", deadline);
     if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK))
-        return cli_fail(EX_OSERR, "pipe: %s", strerror(errno));
+        return cli_fail(EX_OSERR, "cannot create a pipe: %s", strerror(errno));
     struct sigaction sa = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -87,14 +87,14 @@ int query_read_stdin(char **text, size_t *n)
         free(buf);
         return !buf         ? cli_fail(EX_OSERR, "out of memory")
                : interrupts ? QUERY_INTERRUPTED
-                            : cli_fail(EX_DATAERR, "the prompt is longer than %u bytes", PROMPT_MAX);
+                            : cli_fail(EX_DATAERR, "the prompt exceeds the limit of %u bytes", PROMPT_MAX);
     }
     *text = buf;
     *n = have;
     return 0;
 }
 
-/* Options that are numbers of the request's params. */
+/* Adds the options that are numbers in the request's params. */
 static int add_numbers(const struct cli_args *a, struct json_object *params)
 {
     static const struct {
@@ -118,7 +118,7 @@ static int add_numbers(const struct cli_args *a, struct json_object *params)
         if (v < 0)
             continue;
         if (rows[i].integer && v != (double)(int64_t)v)
-            return cli_fail(EX_USAGE, "--%s: must be a whole number", rows[i].option);
+            return cli_fail(EX_USAGE, "--%s: must be an integer", rows[i].option);
         json_object_object_add(params, rows[i].field,
             rows[i].integer ? json_object_new_int64((int64_t)v) : json_object_new_double(v));
     }
@@ -205,7 +205,7 @@ static void print(struct query *q, const char *text)
         q->last = text[n - 1];
 }
 
-/* Dim on a terminal, with an empty line between it and the answer. */
+/* Prints reasoning: dim on a terminal, with an empty line between it and the answer. */
 static void print_thought(struct query *q, const char *text)
 {
     if (!*text || !q->show_thoughts)
@@ -259,7 +259,7 @@ static int on_event(const char *name, const char *id, const char *data, void *ar
         q->ended = true;
         end_line(q);
         if (o && strcmp(text_of(o, "finish_reason"), "deadline") == 0 && !q->json)
-            fprintf(stderr, "orcd %s: cut at the deadline\n", q->args->verb->name);
+            fprintf(stderr, "orcd %s: the answer was cut at the deadline\n", q->args->verb->name);
     } else if (strcmp(name, "error") == 0) {
         q->ended = true;
         end_line(q);
@@ -271,7 +271,7 @@ static int on_event(const char *name, const char *id, const char *data, void *ar
     return ferror(stdout) ? EX_IOERR : 0;
 }
 
-/* Cancels on a connection of its own; the stream then ends with CANCELLED. */
+/* Sends the cancel on a connection of its own; the stream then ends with CANCELLED. */
 static void cancel(struct query *q)
 {
     char body[128];
@@ -308,11 +308,11 @@ static int read_stream(struct query *q, struct client *c, struct orcd_error *err
     }
     sse_release(&sse);
     if (rc > 0)
-        return cli_fail(rc, "standard output: %s", strerror(errno));
+        return cli_fail(rc, "cannot write to standard output: %s", strerror(errno));
     if (rc < 0)
         return cli_fail(rc == ORCD_E_INVALID ? EX_PROTOCOL : EX_UNAVAILABLE, "%s", err->msg);
     if (!q->ended)
-        return cli_fail(EX_PROTOCOL, "the stream ended without an end event");
+        return cli_fail(EX_PROTOCOL, "the answer ended without an end event or an error event");
     return q->status;
 }
 
@@ -335,7 +335,7 @@ static int send_body(struct query *q, const char *body)
         return cli_fail(EX_UNAVAILABLE, "%s", err.msg);
     client_set_wake(c, wake_pipe[0]);
     rc = client_send(c, &request, &status, &err);
-    /* The job is cancelled by name as well: on the way, a proxy may keep it alive. */
+    /* The job is also cancelled by its job_id: a proxy may keep the connection to the worker open. */
     if (rc == CLIENT_WOKEN) {
         cancel(q);
         rc = QUERY_INTERRUPTED;
@@ -376,7 +376,7 @@ int query_send(struct query *q, struct json_object *request)
 
 /* --- the worker --- */
 
-/* --model, else the configuration's, else the demo model. */
+/* Chooses --model, else the configured model (*model is NULL then), else the demo model. */
 static int choose_model(const struct cli_args *a, const char **model)
 {
     struct config c;

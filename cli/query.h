@@ -1,6 +1,15 @@
 /*
- * What orcd run and orcd chat share: a request to a worker, its own or another, and the
- * answer as it streams. Ctrl-C cancels the answer; a second one ends the process.
+ * What orcd run and orcd chat share: they send requests to a worker, a private one or the one that
+ * --url names, and print the answers as they stream. The first Ctrl-C cancels the answer, the second
+ * one ends the process.
+ *
+ * 1. query_open.
+ * 2. query_connect; with a private worker this takes as long as the load of the model.
+ * 3. For each request: query_name_job, query_params, query_send.
+ * 4. query_close, also after a failure.
+ *
+ * The main thread makes all calls. One query at a time: the handler of SIGINT and its pipe belong to
+ * the process.
  */
 #ifndef ORCD_CLI_QUERY_H
 #define ORCD_CLI_QUERY_H
@@ -20,34 +29,36 @@ struct query {
     char *key;
     long long deadline_ms; /* -1: none */
     bool json;
-    bool show_thoughts; /* text that is reasoning is printed too */
-    bool keep;          /* the answer's text in `said` */
+    bool show_thoughts; /* print the model's reasoning too */
+    bool keep;          /* keep the text of the answer in `said` */
 
-    /* of the last answer */
+    /* The last answer: */
     bool cancelled, ended, thinking;
-    char last; /* last character printed */
-    int status;
+    char last;  /* the last character printed; 0: none */
+    int status; /* the exit status of an error event; 0: no such event */
     char *said; /* malloc'ed */
     size_t n_said;
 };
 
-/* Reads --json and --deadline, catches SIGINT. 0, or an exit status after saying why. */
+/* Reads --json and --deadline, and installs the handler of SIGINT. This and the functions below
+ * return 0, or an exit status after printing an error. */
 int query_open(struct query *q, const struct cli_args *a);
-/* --url, else a private worker with --model, the configuration's or the demo model. */
+/* Uses the worker that --url names, else starts a private one with --model, the configured model or
+ * the demo model. */
 int query_connect(struct query *q);
 void query_close(struct query *q);
 
-/* All of standard input, malloc'ed. */
+/* Reads all of standard input; *text is malloc'ed. */
 int query_read_stdin(char **text, size_t *n);
-/* Options that are params of the request. */
+/* Adds the options that are fields of the request's params. */
 int query_params(const struct cli_args *a, struct json_object *params);
-/* A fresh job_id, "PREFIX-...", in q and in the request. */
+/* Puts a new job_id, "PREFIX-...", into q and into the request. */
 void query_name_job(struct query *q, const char *prefix, struct json_object *request);
-/* Sends the request and prints the answer. */
+/* Sends the request and prints the answer. QUERY_INTERRUPTED: Ctrl-C has cancelled it. */
 int query_send(struct query *q, struct json_object *request);
 
-/* Waits for standard input. False: Ctrl-C came since the last call or since
- * query_forget_interrupt. */
+/* Waits until standard input is readable or at its end. False: Ctrl-C was pressed since the last call
+ * or since query_forget_interrupt. */
 bool query_wait_input(void);
 void query_forget_interrupt(void);
 

@@ -1,4 +1,4 @@
-/* What the verbs that talk to a worker share. */
+/* What the verbs share that send one request to a worker. */
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ int cli_worker_url(const struct cli_args *a, char *buf, size_t size)
         return rc;
     bool is_unix = strncmp(c.http.listen, "unix:", 5) == 0;
     const char *rest = c.http.listen;
-    /* A worker that listens everywhere is found on loopback. */
+    /* A worker that listens on all addresses is reached at the loopback address. */
     const char *host = strncmp(rest, "0.0.0.0:", 8) == 0 ? "127.0.0.1"
                        : strncmp(rest, "[::]:", 5) == 0  ? "[::1]"
                                                          : "";
@@ -50,7 +50,8 @@ int cli_api_key(const struct cli_args *a, char **key)
     } else if (env && *env) {
         for (const char *p = env; *p; p++)
             if (*p <= ' ' || *p > '~')
-                return cli_fail(EX_USAGE, "ORCD_API_KEY: must be printable characters without spaces");
+                return cli_fail(
+                    EX_USAGE, "ORCD_API_KEY: must have printable ASCII characters only, and no spaces");
         *key = strdup(env);
     }
     return 0;
@@ -107,7 +108,7 @@ int cli_api_error(int status, const char *body)
         code = member(e, "code");
         message = member(e, "message");
     }
-    cli_fail(0, "%s: %s", code ? code : "the worker refused", message ? message : "no message");
+    cli_fail(0, "%s: %s", code ? code : "the worker refused the request", message ? message : "no message");
     json_object_put(o);
     switch (status) {
     case 401:

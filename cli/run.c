@@ -11,7 +11,7 @@ static int make_request(struct query *q, struct json_object *request)
     char *text = NULL;
     size_t n = prompt ? strlen(prompt) : 0;
     if (!prompt && isatty(STDIN_FILENO))
-        return cli_fail(EX_USAGE, "no prompt: give one, or - for standard input");
+        return cli_fail(EX_USAGE, "no prompt: add one to the command line, or - to read standard input");
     if (!prompt || strcmp(prompt, "-") == 0) {
         int rc = query_read_stdin(&text, &n);
         if (rc)

@@ -1,4 +1,4 @@
-/* Configuration as the command line sees it, and where things lie. */
+/* The configuration of a command line, and the paths of files that orcd comes with. */
 #include <config.h>
 
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static int set_pair(struct config *c, const char *pair)
     const char *equals = strchr(pair, '=');
     char key[160];
     if (!equals || (size_t)(equals - pair) >= sizeof(key))
-        return cli_fail(EX_USAGE, "--set %s: must be KEY=VALUE", pair);
+        return cli_fail(EX_USAGE, "--set: '%s': must be KEY=VALUE", pair);
     snprintf(key, sizeof(key), "%.*s", (int)(equals - pair), pair);
     const char *value = equals + 1;
     return set_option(c, key, strcmp(value, "null") == 0 ? NULL : value, "--set");
@@ -88,7 +88,7 @@ int cli_config(const struct cli_args *a, const char *model, struct config *c)
     return 0;
 }
 
-/* The program's folder, without a slash at the end; NULL: unknown. */
+/* The folder of this program, without a slash at the end; NULL: unknown. */
 static const char *program_folder(void)
 {
     static char exe[4096];
@@ -117,7 +117,7 @@ const char *cli_demo_model(void)
     const char *folder = program_folder(), *source = cli_source_file("share/demo/orcd-demo.gguf");
     if (source)
         return access(source, R_OK) == 0 ? source : NULL;
-    if (folder) { /* PREFIX/bin/orcd, wherever PREFIX was moved */
+    if (folder) { /* the program is PREFIX/bin/orcd; PREFIX may have been moved */
         snprintf(path, sizeof(path), "%.4000s/../share/orcd/demo/orcd-demo.gguf", folder);
         if (access(path, R_OK) == 0)
             return path;

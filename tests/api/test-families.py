@@ -145,7 +145,7 @@ def answers(name, says, chat, *options):
 # With random weights a tied output would give back the token before.
 GEMMA = ("--tied", "0", "--tokenizer", "gemma")
 for name, says, chat, options in (
-        ("qwen2moe", ["experts        8, 2 used, and one that all tokens share"], "chatml", ("--tokenizer", "qwen2")),
+        ("qwen2moe", ["experts        8, 2 used per token, and one shared by all tokens"], "chatml", ("--tokenizer", "qwen2")),
         ("phi3", ["gguf-spm"], "phi3", ("--tokenizer", "phi3")),
         ("gemma", [], "gemma", GEMMA + ("--head-dim", "96")),
         ("gemma2", ["window         24 tokens in 2 of 3 layers"], "gemma", GEMMA + ("--layers", "3", "--window", "24")),

@@ -13,7 +13,7 @@ ORCD = os.environ.get("ORCD", "build/orcd")
 SRCDIR = os.environ.get("ORCD_SRCDIR", ".")
 PLUGINS = os.environ.get("ORCD_PLUGINS", "build/plugins")
 SHARED = os.environ.get("ORCD_SHARED", "")
-TIMEOUT = 100  # a test that hangs is ended; nothing is measured with it
+TIMEOUT = 100  # ends a test that hangs; no test measures time with it
 
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("ORCD_")}
 ENV["LC_ALL"] = "C.UTF-8"
@@ -42,8 +42,8 @@ def run(*args, stdin=b"", env=None, timeout=TIMEOUT):
     p = subprocess.run([ORCD, *map(str, args)], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                        env=e, timeout=timeout)
     err = p.stderr.decode("utf-8", "replace")
-    for words in (": runtime error: ", "Sanitizer: "): # whose exit status may be the one that is expected
-        check(words not in err, "a sanitizer speaks", err)
+    for words in (": runtime error: ", "Sanitizer: "): # their exit status may be the expected one
+        check(words not in err, "a sanitizer reported an error", err)
     return p.returncode, p.stdout.decode("utf-8", "replace"), err
 
 
@@ -108,7 +108,7 @@ class Worker:
         return s
 
     def request(self, method, path, body=None, headers=()):
-        """Sends a request; returns the socket's file to read the answer from."""
+        """Sends a request; returns the socket to read the answer from."""
         s = self.connect()
         data = json.dumps(body).encode() if body is not None else b""
         head = ["%s %s HTTP/1.1" % (method, path), "Host: localhost", "Connection: close", *headers]
@@ -142,7 +142,7 @@ def read_until(s, mark):
 
 
 class Dir:
-    """A temporary folder that nobody else may write."""
+    """A temporary folder that others cannot write to."""
 
     def __enter__(self):
         self.path = tempfile.mkdtemp(prefix="orcd-test-")

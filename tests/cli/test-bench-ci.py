@@ -1,4 +1,4 @@
-"""orcd bench --ci: a case that became slower fails by its name, an equal one passes."""
+"""orcd bench --ci: a case that became slower fails and is named, an equal one passes."""
 import os
 import sys
 import tempfile
@@ -19,7 +19,7 @@ def need_counts():
 
 
 class Baseline:
-    """A file with counts of this very program, to be doctored."""
+    """A baseline file with the counts of this program, for tests to change."""
     saved = None
 
     def __enter__(self):
@@ -54,11 +54,11 @@ class Baseline:
 
 
 def change(out, case):
-    """Percent, of a case's line."""
+    """The change in percent, from the line of a case."""
     for line in out.splitlines():
         if line.startswith(case + " "):
             return float(line.split()[-1].rstrip("%"))
-    raise AssertionError("no line of " + case + ": " + out)
+    raise AssertionError("no line for " + case + ": " + out)
 
 
 def equal_counts_pass():

@@ -18,14 +18,14 @@ class Page(html.parser.HTMLParser):
         self.open, self.seen, self.text = [], {}, ""
         self.feed(text)
         self.close()
-        equal(self.open, [], "elements that nobody closes")
+        equal(self.open, [], "elements that are never closed")
 
     def handle_starttag(self, tag, attrs):
         self.seen[tag] = self.seen.get(tag, 0) + 1
         check(tag not in ("script", "iframe", "object", "embed", "link", "img"), "not in a report:", tag)
         for name, value in attrs:
             check(not name.startswith("on") and name not in ("src", "srcset", "style"), "attribute", name, value)
-            check(name != "href" or value.startswith("#"), "leads away:", value)
+            check(name != "href" or value.startswith("#"), "links to another page:", value)
         if tag not in VOID:
             self.open.append(tag)
 
@@ -53,7 +53,7 @@ def verdicts(report):
 
 
 def matches(status, report):
-    """The exit status says whether every bar held. Nothing here depends on how fast this machine is."""
+    """The exit status is 0 if every bar held, else 1. No test depends on the speed of this machine."""
     equal(status, 1 if "fails" in verdicts(report) else 0)
 
 
@@ -124,11 +124,11 @@ def a_case_that_cannot_run_fails():
         contains(out, "status 3")
         page = Page(read(h)) # a <script> would be seen
         contains(page.text, "<script>alert(1)</script>")
-        check(not os.path.exists(base), "a run that failed is no baseline")
+        check(not os.path.exists(base), "a run that failed was saved as a baseline")
 
 
 def a_peer_dies_with_the_bench():
-    """A server that never gets ready; the bench is killed, and the server must be gone too."""
+    """A server that never becomes ready. When the bench is killed, the server must end too."""
     with Dir() as d:
         pid_file = os.path.join(d.path, "pid")
         p = subprocess.Popen([ORCD, "bench", "model_loading", "--quick", "--model", __file__, "--target",

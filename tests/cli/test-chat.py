@@ -69,9 +69,9 @@ class Terminal:
         self.seen = ""
 
     def until(self, part):
-        """What is shown up to and with `part`."""
+        """Returns the output up to and including `part`."""
         while part not in self.seen:
-            check(select.select([self.fd], [], [], TIMEOUT)[0], "silence", part, self.seen)
+            check(select.select([self.fd], [], [], TIMEOUT)[0], "no output", part, self.seen)
             self.seen += os.read(self.fd, 4096).decode("utf-8", "replace")
         shown, self.seen = self.seen.split(part, 1)
         return shown + part
@@ -108,7 +108,7 @@ def a_conversation_in_a_terminal():
         t.until("> ")
         t.say("\x04")
         equal(t.end(), 0)
-        # What was said before is told again: each turn has a longer prompt than the one before.
+        # Each turn sends the whole conversation, so its prompt is longer than the one before.
         sizes = [int(n) for n in re.findall(r'"tokens_in":(\d+)', w.stderr())]
         equal(len(sizes), 2)
         equal(sizes[1] - sizes[0], len("Because.<|im_end|>\n<|im_start|>user\none\ntwo<|im_end|>\n<|im_start|>assistant\n"))
@@ -121,7 +121,7 @@ def ctrl_c_cancels_the_answer_not_the_program():
         t.until("> ")
         t.say("\n")  # ThreadSanitizer may lose a signal that comes while a program waits for the first time
         t.until("> ")
-        t.say("\x03")  # at the prompt: a new one
+        t.say("\x03")  # at the prompt: a new prompt
         t.until("> ")
         t.say("hello\n")
         t.until("hello\r\n")

@@ -11,7 +11,7 @@ def value(text, key):
         words = line.split()
         if words[0] == key:
             return words[1], line.split("# ", 1)[1]
-    raise AssertionError(key + " is not there")
+    raise AssertionError(key + " is missing")
 
 
 def sources_in_order():

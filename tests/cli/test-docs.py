@@ -1,4 +1,4 @@
-"""The manual pages say everything that the program's tables say."""
+"""The manual pages contain everything that the program's tables contain."""
 import os
 import re
 import subprocess
@@ -34,7 +34,7 @@ def every_verb_has_a_page_with_its_options():
         check(re.search(r"B<%s\b" % verb, main_page), "orcd(1) does not name", verb)
         if len(row) == 2:
             text = page("orcd") if verb == "help" else page("orcd-" + verb)
-            check("B<%s>" % row[1] in text, "no option on its page:", verb, row[1])
+            check("B<%s>" % row[1] in text, "an option is missing on its page:", verb, row[1])
 
 
 def every_page_belongs_to_a_verb():
@@ -116,6 +116,22 @@ def every_verb_answers_help():
         contains(output(verb, "--help"), "usage: orcd " + verb)
 
 
+def mistakes_point_to_the_help():
+    for words, parts in ((("nosuch",), ("unknown verb 'nosuch'", "'orcd --help'")),
+                         (("help", "nosuch"), ("unknown verb 'nosuch'", "'orcd --help'")),
+                         (("run", "--nosuch=1"), ("unknown option '--nosuch=1'", "'orcd run --help'")),
+                         (("run", "-x"), ("unknown option '-x'", "'orcd run --help'")),
+                         (("run", "--json=1"), ("--json does not take a value",)),
+                         (("run", "--seed"), ("--seed needs a value: N",)),
+                         (("run", "--seed", "x"), ("--seed: 'x': must be a number from 0 to ",)),
+                         (("cancel",), ("missing argument JOB", "'orcd cancel --help'")),
+                         (("health", "x"), ("unexpected argument 'x'",))):
+        status, out, err = run(*words)
+        equal((status, out, len(err.splitlines())), (64, "", 1), err)
+        for part in parts:
+            contains(err, part)
+
+
 def version_tells_abi_and_options():
     text = output("--version")
     with open(os.path.join(SRCDIR, "include/orcd/plugin.h"), encoding="utf-8") as f:
@@ -143,4 +159,5 @@ def completion_knows_verbs_options_and_keys():
 main([generated_files_are_the_programs, every_verb_has_a_page_with_its_options, every_page_belongs_to_a_verb,
       every_key_is_in_its_page, every_metric_is_in_its_page, every_error_code_is_in_its_page,
       every_route_is_in_its_page, every_field_of_a_job_is_in_its_page, every_page_tells_status_and_examples,
-      every_verb_answers_help, version_tells_abi_and_options, completion_knows_verbs_options_and_keys])
+      every_verb_answers_help, mistakes_point_to_the_help, version_tells_abi_and_options,
+      completion_knows_verbs_options_and_keys])

@@ -1,4 +1,4 @@
-"""From the first listening to ready, and who is told then."""
+"""From listening to ready, and the ready callback."""
 import http.server
 import os
 import signal
@@ -78,7 +78,7 @@ def a_first_step_that_fails_is_no_start():
 # --- the ready callback
 
 class Receiver:
-    """Answers each POST with the next of `statuses` (the last one for ever); `hold` delays it."""
+    """Answers each POST with the next of `statuses`, the last of which repeats; `hold` delays the answers."""
 
     def __init__(self, *statuses, port=0, hold=None):
         self.got, self.changed = [], threading.Condition()
@@ -98,7 +98,7 @@ class Receiver:
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                 except OSError:
-                    pass  # it waited no longer
+                    pass  # the worker no longer waits for the answer
 
             def log_message(self, *args):
                 pass
@@ -141,7 +141,7 @@ def the_callback_says_who_is_ready():
 
 
 def the_callback_comes_when_jobs_are_taken():
-    """What the receiver asks at once is answered."""
+    """A request that the receiver sends at once is answered."""
     hold = threading.Event()
     with Receiver(204, hold=hold) as r, Worker("--set", "worker.callback_url=" + r.url, "--set",
                                                "plugin.options.load_ms=100", until="orcd: listening") as w:
@@ -153,7 +153,7 @@ def the_callback_comes_when_jobs_are_taken():
 
 
 def a_receiver_that_is_slow_delays_nothing():
-    """Neither jobs nor the end: it is never answered."""
+    """The receiver never answers. Neither jobs nor the shutdown wait for it."""
     hold = threading.Event()
     with Receiver(204, hold=hold) as r:
         with Worker("--set", "worker.callback_url=" + r.url, "--set", "shutdown.grace_ms=600000") as w:
@@ -179,7 +179,7 @@ def a_receiver_that_comes_later_is_told():
 
 
 def a_receiver_that_is_never_content_is_given_up():
-    """Its pauses pass at once here; the worker goes on serving."""
+    """The worker skips its pauses between tries here, and keeps serving."""
     seams = os.path.join(os.environ.get("ORCD_BUILDDIR", "build"), "tests", "seams.so")
     if not os.path.exists(seams):
         raise Skip("no tests/seams.so")

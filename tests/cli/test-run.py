@@ -32,7 +32,7 @@ def a_private_worker_that_cannot_start_says_why():
 
 
 def errors_of_a_private_worker_name_the_verb_that_was_typed():
-    """Its own command line, its plugin, its load: `orcd serve` is nothing that the user typed."""
+    """A wrong plugin, a wrong key, a load that fails: the user did not type `orcd serve`."""
     with Dir() as d:
         no_model = d.file("no-model", "text")
         for args, status, part in ((("--plugin", "nosuch"), 66, "no plugin nosuch"),
@@ -47,7 +47,7 @@ def errors_of_a_private_worker_name_the_verb_that_was_typed():
 
 
 def a_private_worker_that_is_killed_while_it_loads():
-    """The client says so under its own name, and leaves nothing."""
+    """The client reports it under its own verb, and leaves no folder behind."""
     if not os.path.exists("/proc/self/task/%d/children" % os.getpid()):
         raise Skip("no list of children in /proc")
     with Dir() as d:
@@ -79,7 +79,7 @@ def a_private_worker_ends_when_its_owner_is_killed():
         p.wait()
         s.settimeout(TIMEOUT)
         try:
-            equal(s.recv(1), b"")  # the worker has gone
+            equal(s.recv(1), b"")  # the worker has ended
         except ConnectionResetError:
             pass
         s.close()
@@ -143,7 +143,7 @@ def interrupt_cancels_the_job():
 
 
 def an_interrupt_before_the_answer_cancels_by_name():
-    """The worker has the request and does not answer yet: a queue, or a proxy between."""
+    """The worker has the request and has not answered yet, as in a queue or behind a proxy."""
     s = socket.create_server(("127.0.0.1", 0))
     s.settimeout(TIMEOUT)
     p = subprocess.Popen([ORCD, "run", "-u", "http://127.0.0.1:%d" % s.getsockname()[1], "hi"],
@@ -159,7 +159,7 @@ def an_interrupt_before_the_answer_cancels_by_name():
     c2.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}")
     out, err = p.communicate(timeout=TIMEOUT)
     equal((p.returncode, out, err), (130, b"", b""))
-    equal(read_all(c), b"")  # and it hangs up
+    equal(read_all(c), b"")  # the client has closed the connection
     for x in (s, c2):
         x.close()
 

@@ -1,4 +1,4 @@
-"""How a worker ends, and what it tells its supervisor."""
+"""How a worker shuts down, and what it reports to its supervisor."""
 import os
 import re
 import signal
@@ -63,7 +63,7 @@ def while_draining_health_answers_and_new_jobs_do_not():
 
 
 def duration(w):
-    """What the log says that the shutdown took, in ms."""
+    """The duration of the shutdown, from the log, in ms."""
     for line in w.stderr().splitlines():
         if "graceful_shutdown_duration_ms" in line:
             return float(line.split("graceful_shutdown_duration_ms")[1].strip('"=: ').split(" ")[0].split(",")[0].rstrip("}"))
@@ -132,19 +132,19 @@ def a_plugin_that_hangs_is_left_behind():
         contains(read_all(s).decode(), "SHUTTING_DOWN")
         equal(w.wait(), HUNG)
         contains(w.stderr(), "grace_ms")
-        check(900 <= duration(w) < 5000, duration(w))  # a little before the grace is over
+        check(900 <= duration(w) < 5000, duration(w))  # shortly before the grace ends
         s.close()
 
 
 def a_memory_query_that_hangs_is_left_behind():
-    """Nobody waits for it while the worker serves, nor for ever at its end."""
+    """Neither requests nor the shutdown wait for it."""
     with Worker("--set", "plugin.options.fault=memory.hang@2!", "--set", "health.refresh_ms=20", "--set",
                 "shutdown.grace_ms=1000", "--set", "shutdown.drain_ms=0") as w:
         age = 0
         while age < 500:  # the cache is not renewed any more
             status, out, _ = run("health", "-u", w.url)
             equal((status, json.loads(out)["status"]), (0, "healthy"))
-            now = json.loads(out)["checked_ms_ago"] or 0  # null before the first query was through
+            now = json.loads(out)["checked_ms_ago"] or 0  # null until the first query has finished
             check(now >= age or age < 100, out)
             age = now
         contains(read_all(w.request("POST", "/v2/execute", dict(JOB, params={"max_tokens": 3}))).decode(), "event: end")
@@ -162,7 +162,7 @@ def while_loading():
 
 
 def a_load_that_hangs_is_left_behind():
-    """Nothing is served yet, so its end is not waited for until the grace is over."""
+    """Nothing is served yet, so the worker does not wait for it until the grace ends."""
     for _ in range(10):
         with Worker("--set", "plugin.options.fault=ctx_new.hang", "--set", "shutdown.grace_ms=600000",
                     until="orcd: listening") as w:
@@ -171,7 +171,7 @@ def a_load_that_hangs_is_left_behind():
             w.signal(signal.SIGTERM)
             status = w.wait()
             if status == 0:
-                continue  # the load saw it between its last progress and the hang
+                continue  # the load noticed the signal between its last progress report and the hang
             equal(status, HUNG)
             contains(w.stderr(), "still loading")
             return
@@ -230,7 +230,7 @@ class Supervisor:
         self.dir.__exit__()
 
     def drop(self):
-        """What came so far."""
+        """Drops the messages that have arrived."""
         self.s.setblocking(False)
         try:
             while True:
@@ -262,7 +262,7 @@ def the_supervisor_is_told():
 
 
 def a_load_that_stands_still_gets_no_more_time():
-    """With tests/seams.so its clock moves on when the test says so."""
+    """With tests/seams.so the test sets the worker's clock."""
     seams = os.path.join(os.environ.get("ORCD_BUILDDIR", "build"), "tests", "seams.so")
     if not os.path.exists(seams):
         raise Skip("no tests/seams.so")
@@ -274,7 +274,7 @@ def a_load_that_stands_still_gets_no_more_time():
                 f.write((seconds * 1000).to_bytes(8, "little"))
 
         def rounds(w):
-            """Two rounds of the worker's main loop have seen the clock."""
+            """Waits until the worker's main loop has read the clock twice."""
             for _ in range(2):
                 told = w.stderr().count("SIGHUP ignored")
                 w.signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""The soak in a few seconds: what must add up adds up, whatever the machine's speed."""
+"""The soak in a few seconds: its counts add up on a machine of any speed."""
 import os
 import re
 import subprocess
@@ -34,8 +34,8 @@ def tell(good, i, text):
 for i, name in enumerate(MUST_HOLD, 1):
     tell(row(name).rstrip().endswith("ok"), i, name)
 values = {o: re.search(r"\s1\s+([0-9.]+)", row("outcome_" + o)) for o in MUST_HAPPEN}
-tell(all(v and float(v.group(1)) > 0 for v in values.values()), len(MUST_HOLD) + 1, "every outcome came about")
-tell(done.returncode == 0, len(MUST_HOLD) + 2, "the case says so too")
+tell(all(v and float(v.group(1)) > 0 for v in values.values()), len(MUST_HOLD) + 1, "every outcome occurred")
+tell(done.returncode == 0, len(MUST_HOLD) + 2, "the case passes")
 if failed:
     print("\n".join("# " + line for line in lines))
 sys.exit(1 if failed else 0)

@@ -1,4 +1,4 @@
-"""What cannot be started ends with the right status and exactly one clear line."""
+"""A worker that cannot start ends with the right status and exactly one clear line."""
 import os
 import shutil
 import socket
@@ -199,7 +199,7 @@ def bad_environment_and_options():
     refused(EX_USAGE, "--set: model.slots", "--set", "model.slots=x")
     refused(EX_USAGE, "unknown option", "--nosuch")
     refused(EX_USAGE, "needs", "--set")
-    refused(EX_USAGE, "one argument too many", "a.gguf", "b.gguf")
+    refused(EX_USAGE, "unexpected argument 'b.gguf'", "a.gguf", "b.gguf")
     refused(EX_CONFIG, "TLS", "--set", "http.tls.cert=/x")
 
 

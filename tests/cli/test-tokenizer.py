@@ -33,7 +33,7 @@ def inspect_names_the_tokenizer():
         status, out, err = run("inspect", model, "--tokenizer", "hf-json")
         equal(status, 0, err)
         contains(out, "tokenizer      hf-json, 1024 tokens")
-        for choice in ("auto", "gguf"):  # the model's own serves, so nothing else is looked at
+        for choice in ("auto", "gguf"):  # the model's own is supported, so tokenizer.json is not read
             status, out, err = run("inspect", model, "--tokenizer", choice)
             contains(out, "tokenizer      gguf-spm, 1024 tokens")
         equal(run("inspect", model, "--tokenizer", "other")[0], 64)
@@ -77,7 +77,7 @@ def a_worker_says_why_not():
             if listed:
                 add_json(d.path, normalizer={"type": "Lowercase"})
             with Worker(model, "--set", "model.tokenizer=hf-json", plugin="cpu", until="orcd: listening") as w:
-                check(w.wait() != 0, "it ended well")
+                check(w.wait() != 0, "it ended with status 0")
                 contains(w.stderr(), words)
     status, out, err = run("serve", DEMO, "--set", "model.tokenizer=other", "-p", "mock")
     equal(status, 64)
