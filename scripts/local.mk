@@ -2,7 +2,7 @@
 EXTRA_DIST += scripts/install-deps scripts/quickstart scripts/check scripts/update-generated \
 	scripts/gpu-stage scripts/gpu-check .ci/run
 
-# A relocatable tree for a machine with a GPU: gpu-stage/gpu-check is what to run there.
+# A tree to copy to a machine with a GPU; run gpu-stage/gpu-check there.
 .PHONY: gpu-stage
 gpu-stage: all
 	@for program in $(check_PROGRAMS) none; do \
