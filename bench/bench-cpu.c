@@ -1,6 +1,6 @@
 /*
- * Loads a model through the cpu plugin and prints how fast it loads, reads prompts and
- * decodes, beside what this machine's memory gives in the same run.
+ * Loads a model with the cpu plugin and prints the speeds of load, prefill and decode, with the
+ * memory bandwidth of this machine in the same run.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -32,7 +32,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Processor seconds of all our threads: what other programs take from us is not in it. */
+/* Processor seconds of all threads of this process. Other load on the machine is not in it. */
 static double processor_s(void)
 {
     struct timespec t;
@@ -46,7 +46,7 @@ static double median(double *x, size_t n)
     return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
 
-/* What n threads together copy or read of memory that no cache holds, GB/s. */
+/* The bandwidth, GB/s, with which n threads together copy or read memory that is not in a cache. */
 struct mover {
     pthread_t id;
     char *from, *to;
@@ -74,7 +74,7 @@ static void *move(void *arg)
     return NULL;
 }
 
-/* One pass of all threads over `bytes`; GB/s. to NULL: reading. */
+/* One pass of all threads over `bytes`; GB/s. to NULL: they only read. */
 static double memory_pass(uint32_t n_threads, char *from, char *to, uint64_t bytes)
 {
     struct mover *movers = calloc(n_threads, sizeof(*movers));
@@ -115,8 +115,8 @@ static double memory_speed(uint32_t n_threads, int copies)
     return best;
 }
 
-/* Copying the mapped, cached file into memory that is new to the process, in huge pages
- * where the system has them: what a loader that does nothing else would take. */
+/* The speed of copying the mapped, cached file into memory that is new to the process, in huge pages
+ * if the system has them: the speed of a loader that does nothing else. */
 static double fresh_copy_speed(uint32_t n_threads, const struct gguf *g)
 {
     double best = 0;
@@ -142,7 +142,7 @@ struct bench {
     int32_t tokens[PROMPT];
 };
 
-/* One step of n tokens in sequence 0; seconds. */
+/* Runs one step of n tokens in sequence 0; seconds. */
 static double step(struct bench *b, uint32_t first, uint32_t n)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
@@ -237,8 +237,8 @@ static uint64_t load(struct bench *b, const struct model *m, struct plugin *p)
 static void usage(void)
 {
     puts("Usage: bench-cpu MODEL.gguf [--threads N] [--isa NAME] [--sub-batch N] [--rounds N] [--load-only]\n"
-         "Loads MODEL through the cpu plugin (of --plugin-dir, or beside the program) and prints load,\n"
-         "prefill and decode speeds with this machine's memory speeds of the same run.");
+         "Loads MODEL with the cpu plugin (in --plugin-dir, else beside the program) and prints the speeds\n"
+         "of load, prefill and decode, with the memory bandwidth of this machine in the same run.");
 }
 
 int main(int argc, char **argv)

@@ -1,8 +1,8 @@
 /*
- * Speeds of any plugin without a server: load, prefill by prompt length, decode by number
- * of sequences, how long an aborted prompt goes on, and what asking for the device's memory
- * costs the steps meanwhile. Steps are made as the engine makes them: the plugin samples
- * where it can, and two steps are in flight where it takes two.
+ * Measures any plugin without a server: load, prefill by prompt length, decode by number of
+ * sequences, the time until an aborted prompt stops, and the cost of memory queries for the steps
+ * that run meanwhile. Steps are like those of the engine: the plugin samples if it can, and two
+ * steps are in flight if it supports two.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -34,7 +34,7 @@ struct list {
 
 #define POLL_NS (5 * NS_PER_MS)
 
-/* What the figures are held to. */
+/* Limits for the figures. */
 enum bar_name { BAR_LOAD, BAR_DECODE, BAR_PREFILL, BAR_FIRST, BAR_ABORT, BAR_POLL, BARS };
 static const struct {
     const char *name, *what;
@@ -45,7 +45,7 @@ static const struct {
     [BAR_PREFILL] = {"prefill", "tokens/s of the last of --prompts", false},
     [BAR_FIRST] = {"first", "ms of the first of --prompts", true},
     [BAR_ABORT] = {"abort", "ms of an abort", true},
-    [BAR_POLL] = {"poll", "step with the memory asked for, of one without", true},
+    [BAR_POLL] = {"poll", "step time while the memory is queried, relative to one without", true},
 };
 
 struct bar {
@@ -68,8 +68,8 @@ struct infer {
     struct backend *backend;
     const struct orcd_plugin *table;
     uint64_t ticket;
-    bool samples;       /* the plugin does */
-    double ceiling_gbs; /* what the plugin measures of its memory; 0: it does not */
+    bool samples;       /* the plugin samples */
+    double ceiling_gbs; /* the copy speed of its memory that the plugin measures; 0: it does not measure */
     struct json_out out;
     int32_t tokens[MAX_TOKENS];
     /* a step */
@@ -160,7 +160,7 @@ static bool collect(struct infer *b)
         die("wait", &err);
     for (uint32_t i = 0; i < r.n_rows; i++) {
         if (b->status[i] && b->status[i] != ORCD_E_ABORTED) {
-            fprintf(stderr, "bench-infer: a row failed with %d\n", (int)b->status[i]);
+            fprintf(stderr, "bench-infer: a row failed with code %d\n", (int)b->status[i]);
             exit(1);
         }
         whole = whole && b->status[i] == 0;
@@ -215,7 +215,8 @@ static void prefill(struct infer *b, uint32_t n)
     figure(b, BAR_PREFILL, n / s);
 }
 
-/* One token for each of n sequences, `at` tokens long; ahead: the step before is not collected. */
+/* Submits one token for each of n sequences, which are `at` tokens long. ahead: the step before has not
+ * been collected. */
 static void decode_step(struct infer *b, uint32_t n, uint32_t at, bool ahead)
 {
     int32_t tokens[MAX_SEQS];
@@ -226,7 +227,7 @@ static void decode_step(struct infer *b, uint32_t n, uint32_t at, bool ahead)
     submit(b, n, tokens);
 }
 
-/* Seconds of a step of n sequences. */
+/* The seconds of a step of n sequences. */
 static double decode_time(struct infer *b, uint32_t n)
 {
     const uint32_t steps = b->o.steps, all = SHORT_PROMPT + WARM_STEPS + steps + 2;
@@ -275,7 +276,7 @@ static void decode(struct infer *b, uint32_t n)
         figure(b, BAR_DECODE, n / s);
 }
 
-/* --- the health thread's question, asked 200 times a second ---------------------------------- */
+/* --- the memory query of the health thread, 200 times a second ------------------------------- */
 
 struct poller {
     struct backend *backend;
@@ -298,7 +299,7 @@ static void *poll_main(void *arg)
     return NULL;
 }
 
-/* Rounds with and without in turn. */
+/* Rounds with and without queries take turns. */
 static void poll_memory(struct infer *b)
 {
     double with[ROUNDS], without[ROUNDS];
@@ -315,14 +316,14 @@ static void poll_memory(struct infer *b)
         n += p.n;
     }
     const double ratio = median(with, ROUNDS) / median(without, ROUNDS);
-    printf("step while the memory is asked for, of one without: %.3f (%u questions)\n", ratio, n);
+    printf("step time while the memory is queried, relative to one without: %.3f (%u queries)\n", ratio, n);
     json_out_f64(&b->out, "step_while_polled", ratio, 4);
     figure(b, BAR_POLL, ratio);
 }
 
 /* --- abort, load ------------------------------------------------------------------------------ */
 
-/* From abort() in the middle of a prompt until wait() has its row. */
+/* The time from abort() in the middle of a prompt until wait() returns its row. */
 static void abort_prefill(struct infer *b, uint32_t n)
 {
     double t[ROUNDS];
@@ -342,7 +343,8 @@ static void abort_prefill(struct infer *b, uint32_t n)
         close_sequences(b, 1);
     }
     if (!got) {
-        printf("abort in a prompt of %u: over before %.0f ms\n", n, (double)ABORT_AFTER_NS / 1e6);
+        printf(
+            "abort in a prompt of %u: the prompt was done within %.0f ms\n", n, (double)ABORT_AFTER_NS / 1e6);
         json_out_null(&b->out, "abort_ms");
         return;
     }
@@ -379,7 +381,7 @@ static void load(struct infer *b, const struct model *m, struct plugin *p)
     figure(b, BAR_LOAD, bytes * 1e-9 / s);
 }
 
-/* Copies inside the device's memory, GB/s read and written together. */
+/* Measures copies inside the device's memory: GB/s, read and written together. */
 static void ceiling(struct infer *b)
 {
     union {
@@ -421,12 +423,14 @@ static bool parse_list(const char *text, unsigned limit, struct list *l)
 
 static void usage(FILE *out)
 {
-    fputs("Usage: bench-infer MODEL.gguf [--plugin NAME] [--plugin-dir DIR] [--set KEY=VALUE]...\n"
-          "                   [--prompts 128,512] [--batches 1,8] [--steps 64] [--poll]\n"
-          "                   [--bar NAME=LIMIT]... [--json FILE]\n"
-          "Speeds of a plugin without a server: load, prefill, decode by number of sequences, abort;\n"
-          "with --poll also what asking for the device's memory costs a step.\n"
-          "--set: one of the plugin's options (orcd plugins NAME). Status 1: a bar was missed. Bars:\n",
+    fputs(
+        "Usage: bench-infer MODEL.gguf [--plugin NAME] [--plugin-dir DIR] [--set KEY=VALUE]...\n"
+        "                   [--prompts 128,512] [--batches 1,8] [--steps 64] [--poll]\n"
+        "                   [--bar NAME=LIMIT]... [--json FILE]\n"
+        "Measures a plugin without a server: load, prefill, decode by number of sequences, abort; with\n"
+        "--poll also how much queries of the device's memory slow a step.\n"
+        "--set sets an option of the plugin ('orcd plugins NAME' lists them). Exit status 1: a bar (limit)\n"
+        "was missed. Bars:\n",
         out);
     for (int i = 0; i < BARS; i++)
         fprintf(out, "  %-8s at %s: %s\n", bar_table[i].name, bar_table[i].at_most ? "most" : "least",
@@ -508,7 +512,7 @@ static void new_context(struct infer *b)
         b->tokens[i] = (int32_t)((i * UINT32_C(2654435761) >> 7) % n_vocab);
 }
 
-/* How many were missed; what was not measured is. */
+/* Prints the bars. Returns how many were missed; a bar that was not measured is missed too. */
 static int judge(struct infer *b)
 {
     int missed = 0;

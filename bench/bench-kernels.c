@@ -1,11 +1,11 @@
 /*
- * How fast the cpu plugin's kernels are, beside what the machine could do.
+ * Measures the kernels of the cpu plugin, and the memory bandwidth of the machine beside them.
  *
  *   bench-kernels [-i SET] [-t TYPE] [-r ROWS] [-c COLS] [-n TOKENS] [-s SECONDS]
  *
- * Prints, for 1 and 2 threads: memory read and copy bandwidth; per type the packing
- * rate, one token (GB/s of weights) and TOKENS tokens (GOPS, two a multiply and add).
- * Weights are larger than the caches, medians of repetitions that fill SECONDS.
+ * Prints, for 1 and 2 threads: the read and copy bandwidth of the memory; for each type the speed of
+ * packing, of one token (GB/s of weights) and of TOKENS tokens (GOPS; a multiply and add counts as
+ * two). The weights are larger than the caches. Figures are medians of repetitions that fill SECONDS.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ static const uint32_t all_types[] = {ORCD_TYPE_F32, ORCD_TYPE_F16, ORCD_TYPE_BF1
     ORCD_TYPE_Q4_1, ORCD_TYPE_Q5_0, ORCD_TYPE_Q5_1, ORCD_TYPE_Q8_0, ORCD_TYPE_IQ4_NL, ORCD_TYPE_MXFP4,
     ORCD_TYPE_Q2_K, ORCD_TYPE_Q3_K, ORCD_TYPE_Q4_K, ORCD_TYPE_Q5_K, ORCD_TYPE_Q6_K, ORCD_TYPE_IQ4_XS};
 
-/* Work that each of n_threads does its part of. */
+/* Work that is divided among the threads. */
 struct work {
     void (*run)(struct work *w, unsigned part, unsigned parts);
     const struct cpu_kernels *k;
@@ -229,7 +229,7 @@ int main(int argc, char **argv)
     }
     const struct cpu_kernels *k = cpu_kernels_select(set);
     if (!k || !rows || !cols || !tokens) {
-        fputs("bench-kernels: no such instruction set here, or a size is 0\n", stderr);
+        fputs("bench-kernels: the instruction set is not supported here, or a size is 0\n", stderr);
         return 64;
     }
     struct work w = {.memory_bytes = (size_t)256 << 20};

@@ -1,5 +1,5 @@
-/* bench-sampler [VOCABULARY]: the time of one draw for common settings, best of 40 draws
- * over Gaussian logits with three tokens raised above them. */
+/* bench-sampler [VOCABULARY]: measures one draw with common settings. Prints the best of 40 draws from
+ * Gaussian logits with three tokens raised above them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ int main(int argc, char **argv)
     struct orcd_error err = ORCD_ERROR_INIT;
     struct sampler *s;
     if (n < 1000 || sampler_new(&s, n, &err)) {
-        fprintf(stderr, "bench-sampler: %s\n", n < 1000 ? "at least 1000 tokens" : err.msg);
+        fprintf(stderr, "bench-sampler: %s\n", n < 1000 ? "VOCABULARY must be at least 1000" : err.msg);
         return 1;
     }
     float *logits = malloc(n * sizeof(*logits));

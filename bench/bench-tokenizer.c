@@ -1,10 +1,11 @@
 /*
- * MB/s of encoding, in processor time: one thread, and other load does not count.
+ * Measures a tokenizer: MB/s of encoding on one thread, in processor time, so that other load does
+ * not count.
  *
  *   bench-tokenizer MODEL.gguf|TOKENIZER.json [TEXT-FILE...]
  *
- * How long the vocabulary takes to load, best of 5; each text file, then texts of 1 MB made to be expensive;
- * best of 3 runs.
+ * Prints the time to load the vocabulary, best of 5; then the speed for each text file and for texts
+ * of 1 MB that are built to be expensive, best of 3.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,7 +131,7 @@ static int measure_random(const struct tokenizer *t, const char *name, uint32_t 
     return rc;
 }
 
-/* Of a GGUF file, or a tokenizer.json alone. */
+/* Loads the tokenizer of a GGUF file, or a tokenizer.json alone. */
 static int load(struct tokenizer **t, const char *path, double *took, struct orcd_error *err)
 {
     size_t n = strlen(path);

@@ -1,4 +1,4 @@
-/* One row a case: declare it, name it below. */
+/* The table of benchmarks, one row each: declare a case here and add it to the list below. */
 #include "lib/bench.h"
 
 #include <stddef.h>

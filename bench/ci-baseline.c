@@ -26,7 +26,7 @@
 #define COMPILER "gcc " __VERSION__
 #endif
 
-/* Warnings, debugging and paths change no instruction. */
+/* Flags for warnings, debugging and paths do not change the instructions. */
 static bool flag_matters(const char *flag)
 {
     static const char *const others[] = {"-g", "-W", "-I",
@@ -47,7 +47,7 @@ static json_object *flags_text(void)
             strcat(kept, flag);
         }
 #ifndef __OPTIMIZE__
-    strcat(kept, " (plain)"); /* whatever configure was told */
+    strcat(kept, " (plain)"); /* whatever the flags of configure say */
 #endif
     return json_object_new_string(kept);
 }
@@ -81,7 +81,8 @@ static int read_all(const char *path, char **text, struct orcd_error *err)
     fclose(f);
     if (failed) {
         free(buf);
-        return error_set(err, ORCD_E_IO, "cannot read %s: too large, or an error", path);
+        return error_set(
+            err, ORCD_E_IO, "cannot read %s: read error, or more than %u bytes", path, MAX_FILE_BYTES);
     }
     *text = buf;
     return 0;
@@ -110,7 +111,7 @@ int ci_baseline_read(json_object **out, const char *path, bool absent_ok, struct
     free(text);
     if (!json_object_is_type(file, json_type_object) || !list_of(file)) {
         json_object_put(file);
-        return error_set(err, ORCD_E_INVALID, "%s is no file of baselines", path);
+        return error_set(err, ORCD_E_INVALID, "%s is not a file of baselines", path);
     }
     *out = file;
     return 0;
@@ -205,7 +206,7 @@ int ci_baseline_write(json_object *file, const char *path, struct orcd_error *er
 {
     char beside[4096];
     if ((size_t)snprintf(beside, sizeof(beside), "%s.new", path) >= sizeof(beside))
-        return error_set(err, ORCD_E_INVALID, "the path is too long");
+        return error_set(err, ORCD_E_INVALID, "the path of the baseline is too long");
     const char *text = json_object_to_json_string_ext(
         file, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
     FILE *f = text ? fopen(beside, "we") : NULL;

@@ -17,11 +17,11 @@
 #include "bench/ci.h"
 
 #define MAX_JOBS 8
-#define MAX_CPU_S 120 /* of one process; a case takes about one */
+#define MAX_CPU_S 120 /* per process; a case takes about 1 s */
 #define LOG_BYTES 16384
 
-/* The C library picks its string functions by what the processor can do. With these
- * masks and sizes it picks the same ones on every x86-64: those that need SSE2 alone. */
+/* The C library chooses its string functions by the features of the processor. With these masks and
+ * sizes it chooses the same ones on every x86-64: those that need only SSE2. */
 #define SAME_EVERYWHERE                                                                                      \
     "GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-FMA,-FMA4,-BMI1,-BMI2,"        \
     "-LZCNT,-MOVBE,-POPCNT,-RTM,-ERMS,-FSRM,-SSE4_2,-SSE4_1,-SSSE3:glibc.cpu.x86_data_cache_size=32768:"     \
@@ -47,7 +47,7 @@ struct pool {
 
 /* ------------------------------------------------------------------ the process */
 
-/* Nothing of the environment reaches the case but what valgrind and the loader need. */
+/* Only the environment variables that valgrind and the loader need reach the case. */
 static void keep(char **env, size_t *n, const char *name)
 {
     const char *value = getenv(name);
@@ -126,7 +126,7 @@ static void task_why(const struct task *t, int status, char *why, size_t size)
         snprintf(why, size, "ended with status %d%s%s", WEXITSTATUS(status), *last ? ": " : "", last);
 }
 
-/* Its end. False: there is no valgrind. */
+/* Waits for the process and reads its count. False: valgrind is not installed. */
 static bool task_end(struct task *t)
 {
     int status = -1;
@@ -139,13 +139,13 @@ static bool task_end(struct task *t)
     if (status != 0)
         task_why(t, status, t->count->failed, sizeof(t->count->failed));
     else if (!read_count(t->log, &t->instructions))
-        snprintf(t->count->failed, sizeof(t->count->failed), "valgrind told no count of instructions");
+        snprintf(t->count->failed, sizeof(t->count->failed), "valgrind reported no instruction count");
     return true;
 }
 
 /* --------------------------------------------------------------------- the pool */
 
-/* What comes is kept; a log that is too long loses its beginning. False: it ended. */
+/* Reads more of the log. A log that is too long loses its beginning. False: the log has ended. */
 static bool task_read(struct task *t)
 {
     if (t->n_log == sizeof(t->log) - 1) {
@@ -160,7 +160,7 @@ static bool task_read(struct task *t)
     return k > 0;
 }
 
-/* Waits for news of any process. False: there is no valgrind. */
+/* Waits until any process writes or ends. False: valgrind is not installed. */
 static bool pool_turn(struct pool *p)
 {
     struct pollfd fds[MAX_JOBS];
@@ -198,7 +198,7 @@ static int pool_run(struct pool *p, struct orcd_error *err)
         if (p->running)
             found = pool_turn(p) && found;
     }
-    return found ? 0 : error_set(err, ORCD_E_NOT_FOUND, "there is no valgrind");
+    return found ? 0 : error_set(err, ORCD_E_NOT_FOUND, "valgrind is not installed");
 }
 
 int ci_count(struct ci_count *counts, size_t n, const char *model, struct orcd_error *err)
@@ -209,7 +209,7 @@ int ci_count(struct ci_count *counts, size_t n, const char *model, struct orcd_e
     int rc = p && tasks ? 0 : micro_no_memory(err);
     ssize_t len = rc ? 0 : readlink("/proc/self/exe", p->exe, sizeof(p->exe) - 1);
     if (!rc && len <= 0)
-        rc = error_set(err, ORCD_E_IO, "cannot find this program");
+        rc = error_set(err, ORCD_E_IO, "cannot read the path of this program");
     for (size_t i = 0; i < n && !rc; i++) {
         counts[i].failed[0] = 0;
         tasks[2 * i] = (struct task){.count = &counts[i], .runs = counts[i].micro->runs};

@@ -31,7 +31,8 @@ static int choose(struct run *r, const struct bench_ci *o)
     for (int i = 0; i < o->n_only && r->n < MAX_CASES; i++) {
         const struct micro_case *c = micro_find(o->only[i]);
         if (!c || c == &micro_calibration) {
-            snprintf(text, sizeof(text), "--ci has no case %.100s", o->only[i]);
+            snprintf(text, sizeof(text), "--ci: no such case: '%.100s'; 'orcd bench --ci --list' lists them",
+                o->only[i]);
             return fail(EX_USAGE, text);
         }
         r->counts[r->n++].micro = c;
@@ -44,7 +45,7 @@ static double ratio_of(const struct run *r, size_t i)
     return r->counts[i].instructions / r->counts[0].instructions;
 }
 
-/* A case that was not counted, or all of them. */
+/* Prints the cases whose count failed. False: none did. */
 static bool report_failed(const struct run *r, FILE *out)
 {
     bool failed = false;
@@ -90,12 +91,12 @@ static int compare(const struct run *r, const struct bench_ci *o, FILE *out)
                 c->name, c->title, before, now, 100 * (now / before - 1), 100 * BENCH_CI_LIMIT);
     }
     if (faster)
-        fprintf(out, "%zu case%s faster by more than %.0f%%: save a new baseline to keep that\n", faster,
+        fprintf(out, "%zu case%s faster by more than %.0f%%: save a new baseline to keep the gain\n", faster,
             faster == 1 ? " is" : "s are", 100 * BENCH_CI_LIMIT);
     if (!slower && !unknown)
         return 0;
     fprintf(out,
-        "If that is the price of something worth it: orcd bench --ci --ci-save, and commit %s\n"
+        "If the cost is justified: run orcd bench --ci --ci-save, and commit %s\n"
         "with the reason in the message.\n",
         o->baseline);
     return 1;
@@ -117,7 +118,7 @@ static int save(struct run *r, const struct bench_ci *o, FILE *out)
     return 0;
 }
 
-/* 0, 77 or an exit status; afterwards there is something to count for. */
+/* Opens the baseline and finds the counts for this build. Returns 0, 77 or another exit status. */
 static int open_baseline(struct run *r, const struct bench_ci *o, FILE *out)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
@@ -135,10 +136,10 @@ static int open_baseline(struct run *r, const struct bench_ci *o, FILE *out)
     r->cases = ci_baseline_cases(r->file, r->build);
     if (r->cases || o->save)
         return 0;
-    fprintf(
-        out, "skipped: %s has no counts for this build, and those of another do not compare\n", o->baseline);
+    fprintf(out, "skipped: %s has no counts for this build, and counts of other builds cannot be compared\n",
+        o->baseline);
     ci_baseline_explain(r->file, r->build, out);
-    fprintf(out, "orcd bench --ci --ci-save adds them\n");
+    fprintf(out, "'orcd bench --ci --ci-save' adds counts for this build\n");
     return BENCH_CI_SKIPPED;
 }
 
@@ -167,7 +168,7 @@ int bench_ci_case(const char *name, const char *runs, const char *model)
     char *end;
     unsigned long long n = strtoull(runs, &end, 10);
     if (!c || *end || !n)
-        return fail(EX_USAGE, "no such case or number of runs");
+        return fail(EX_USAGE, "no such case, or an invalid number of runs");
     if (c->setup && c->setup(model, &err))
         return fail(error_exit_status(err.code), err.msg);
     c->run(n);

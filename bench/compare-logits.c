@@ -1,7 +1,7 @@
 /*
- * Two files of logits (orcd eval --logits), float32, a row for each of POSITIONS: the
- * normalized mean square error of each row of the second against the first. Status 1: its
- * median is above the limit, or something is not finite.
+ * Compares two files of float32 logits (orcd eval --logits) with POSITIONS rows each. Prints the
+ * normalized mean square error (NMSE) of the rows of the second file against the first. Exit status
+ * 1: the median error is above LIMIT, or a value is not finite.
  */
 #include <errno.h>
 #include <math.h>
@@ -26,7 +26,8 @@ static float *read_floats(const char *path, size_t *n)
     if (x)
         rewind(f);
     if (!x || bytes % (long)sizeof(*x) || fread(x, 1, (size_t)bytes, f) != (size_t)bytes) {
-        fprintf(stderr, "compare-logits: %s: %s\n", path, errno ? strerror(errno) : "not a file of floats");
+        fprintf(stderr, "compare-logits: %s: %s\n", path,
+            errno ? strerror(errno) : "not a file of float32 numbers");
         exit(2);
     }
     fclose(f);
@@ -45,7 +46,9 @@ int main(int argc, char **argv)
     const size_t rows = (size_t)strtoull(argv[3], NULL, 10);
     const double limit = strtod(argv[4], NULL);
     if (n != n_right || !rows || n % rows) {
-        fprintf(stderr, "compare-logits: %zu and %zu floats for %zu positions\n", n_right, n, rows);
+        fprintf(stderr,
+            "compare-logits: the files have %zu and %zu numbers, which do not match %zu positions\n", n_right,
+            n, rows);
         return 2;
     }
     const size_t width = n / rows;

@@ -18,7 +18,7 @@ int micro_no_memory(struct orcd_error *err)
     return error_set(err, ORCD_E_NOMEM, "out of memory");
 }
 
-/* The word of a rank: real ones first, then some made of syllables. At most 16 bytes. */
+/* Writes the word of a rank: real words first, then words made of syllables. At most 16 bytes. */
 static size_t word_of(uint32_t rank, bool odd, char *out)
 {
     static const char *const words[] = {"the", "of", "a", "and", "is", "in", "that", "to", "deadline", "for",
@@ -45,7 +45,7 @@ char *micro_text(size_t n, bool odd)
     uint64_t state = 1;
     size_t at = 0;
     while (text && at < n) {
-        /* As in a language, a word's share is about 1 over its rank, of 4096. */
+        /* As in a language, a word's frequency is about 1 / rank, for 4096 ranks. */
         uint32_t r = micro_random(&state), octave = r % 12;
         size_t len = word_of((UINT32_C(1) << octave) - 1 + (r / 12 % (UINT32_C(1) << octave)), odd, word);
         if (len >= n - at)
@@ -69,7 +69,7 @@ static void calibrate(uint64_t n)
     micro_sink = x;
 }
 const struct micro_case micro_calibration = {
-    "calibration", "one turn of a loop over a volatile number", 1000000, NULL, calibrate};
+    "calibration", "one iteration of a loop over a volatile number", 1000000, NULL, calibrate};
 
 #define ROW(name, runs, title) {#name, title, runs, micro_setup_##name, micro_run_##name},
 const struct micro_case micro_cases[] = {MICRO_CASES(ROW){NULL, NULL, 0, NULL, NULL}};

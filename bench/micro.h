@@ -1,6 +1,9 @@
 /*
- * Hot paths alone, on one thread, with inputs that never change: what `orcd bench --ci`
- * counts the instructions of. One row a case in micro.c, its functions in micro/.
+ * Micro cases: single hot paths, on one thread, with inputs that never change. `orcd bench --ci`
+ * counts their instructions. Each case has a row in MICRO_CASES below and its functions in micro/.
+ *
+ * 1. setup, once.
+ * 2. run(n): n runs. Nothing is released: the process ends afterwards.
  */
 #ifndef ORCD_BENCH_MICRO_H
 #define ORCD_BENCH_MICRO_H
@@ -13,53 +16,53 @@
 
 struct micro_case {
     const char *name;  /* "sse_token" */
-    const char *title; /* what one run is */
-    /* Runs of the short measurement; the long one has twice as many, and the difference
-     * is the figure, so that setup and whatever happens once cost nothing. */
+    const char *title; /* what one run does */
+    /* Runs of the short measurement. The long one has twice as many, and the figure is the
+     * difference, so that setup and other one-time costs are not in it. */
     uint32_t runs;
-    int (*setup)(const char *model, struct orcd_error *err); /* NULL: none. model: a GGUF file, or NULL */
+    int (*setup)(const char *model, struct orcd_error *err); /* may be NULL. model: a GGUF file; NULL: none */
     void (*run)(uint64_t n);
 };
 
-/* The loop that all others are divided by. */
+/* The loop whose count divides all others. */
 extern const struct micro_case micro_calibration;
 extern const struct micro_case micro_cases[]; /* ended by a row without a name */
-/* Also the calibration; NULL: there is none of that name. */
+/* Finds the calibration too. NULL: no case has this name. */
 const struct micro_case *micro_find(const char *name);
 
-/* For the cases: a result that the compiler may not throw away. */
+/* Cases write results here, so that the compiler cannot remove the work. */
 extern volatile uint64_t micro_sink;
-/* A number from a fixed sequence. */
+/* The next number of a fixed sequence. */
 uint32_t micro_random(uint64_t *state);
-/* n bytes of words, the same at every call; malloc'ed and NUL-terminated. odd: with
- * quotes, newlines and characters beyond ASCII. NULL: out of memory. */
+/* n bytes of words, the same in every call, malloc'ed and NUL-terminated. odd: with quotes, newlines
+ * and characters that are not ASCII. NULL: out of memory. */
 char *micro_text(size_t n, bool odd);
-int micro_no_memory(struct orcd_error *err); /* sets the error and returns it */
+int micro_no_memory(struct orcd_error *err); /* sets the error and returns its code */
 
 #define MICRO_SETUP(name) int micro_setup_##name(const char *model, struct orcd_error *err)
 #define MICRO_RUN(name) void micro_run_##name(uint64_t n)
 
-/* name, runs, title; the functions are micro_setup_NAME and micro_run_NAME. */
+/* name, runs, title. The functions are micro_setup_NAME and micro_run_NAME. */
 #define MICRO_CASES(CASE)                                                                                    \
-    CASE(deadline_check, 100000, "the look at one running job: deadline and cancel flag")                    \
-    CASE(rfc3339, 10000, "an X-Deadline header to nanoseconds")                                              \
-    CASE(job_publish, 1000, "a job of 64 tokens: each published and read, then its end")                     \
-    CASE(queue, 10000, "one job into a queue of 100 and one out of it")                                      \
-    CASE(                                                                                                    \
-        engine_step, 100, "a round of the engine thread: decode of 8 rows over a plugin that costs nothing") \
-    CASE(outtext, 5000, "a token to text, with two stop strings to look for")                                \
-    CASE(sse_token, 3000, "a token event")                                                                   \
-    CASE(sse_token_escapes, 3000, "a token event whose text has to be escaped")                              \
-    CASE(sse_token_logprobs, 300, "a token event with 5 logprobs")                                           \
-    CASE(json_scan, 10, "the check of a body of 32 KB before it is parsed")                                  \
-    CASE(execute_request, 10, "a body of 32 KB to a request: checked, parsed, tokenized to bytes")           \
-    CASE(tokenizer_encode, 8, "32 KB of text to tokens of the demo model")                                   \
-    CASE(sampler_greedy, 20, "greedy among 32768 logits")                                                    \
-    CASE(sampler_top, 20, "top-k 40 and top-p 0.9 among 32768 logits")                                       \
-    CASE(metric_observe, 20000, "one value into a histogram")                                                \
-    CASE(metrics_render, 10, "the answer to GET /metrics")                                                   \
-    CASE(health_render, 300, "the answer to GET /health")                                                    \
-    CASE(gguf_open, 50, "the directory of the demo model")
+    CASE(deadline_check, 100000, "check one running job: deadline and cancel flag")                          \
+    CASE(rfc3339, 10000, "convert an X-Deadline header to nanoseconds")                                      \
+    CASE(job_publish, 1000, "a job of 64 tokens: publish and read each, then end the job")                   \
+    CASE(queue, 10000, "put one job into a queue of 100, take one out")                                      \
+    CASE(engine_step, 100,                                                                                   \
+        "one round of the engine thread: decode 8 rows with a plugin that computes nothing")                 \
+    CASE(outtext, 5000, "convert a token to text and search it for two stop strings")                        \
+    CASE(sse_token, 3000, "format a token event")                                                            \
+    CASE(sse_token_escapes, 3000, "format a token event whose text needs escapes")                           \
+    CASE(sse_token_logprobs, 300, "format a token event with 5 logprobs")                                    \
+    CASE(json_scan, 10, "check a body of 32 KB before it is parsed")                                         \
+    CASE(execute_request, 10, "convert a body of 32 KB to a request: check, parse, tokenize to bytes")       \
+    CASE(tokenizer_encode, 8, "tokenize 32 KB of text for the demo model")                                   \
+    CASE(sampler_greedy, 20, "choose the most probable of 32768 tokens")                                     \
+    CASE(sampler_top, 20, "draw from 32768 logits with top-k 40 and top-p 0.9")                              \
+    CASE(metric_observe, 20000, "add one value to a histogram")                                              \
+    CASE(metrics_render, 10, "format the answer to GET /metrics")                                            \
+    CASE(health_render, 300, "format the answer to GET /health")                                             \
+    CASE(gguf_open, 50, "parse the keys and the tensor list of the demo model")
 
 #define MICRO_DECLARE(name, runs, title)                                                                     \
     MICRO_SETUP(name);                                                                                       \

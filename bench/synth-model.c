@@ -34,8 +34,8 @@ struct job {
 static void usage(FILE *f)
 {
     fputs("Usage: synth-model [--preset NAME] [--family NAME] --quant NAME --out FILE [option]...\n"
-          "Writes a GGUF file of random weights that loads wherever a real one does.\n\n"
-          "  --preset NAME    sizes to start from:",
+          "Writes a GGUF file with random weights that loads like a real model.\n\n"
+          "  --preset NAME    start with the sizes of:",
         f);
     const char *name;
     for (size_t i = 0; model_preset_at(i, &name); i++)
@@ -45,24 +45,25 @@ static void usage(FILE *f)
           "                   or gemma3\n"
           "  --quant NAME     Q2_K, Q3_K_M, Q4_K_M, Q5_K_M, IQ4_NL, IQ4_XS and MXFP4_MOE as quantizers mix\n"
           "                   them, or a block type for every matrix (F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0\n"
-          "                   Q3_K Q4_K Q5_K Q6_K MXFP4); rows that a block doesn't divide get the usual "
+          "                   Q3_K Q4_K Q5_K Q6_K MXFP4); rows that are not whole blocks get the usual "
           "fallback\n"
-          "  --out FILE       written anew (/dev/null: to time the making alone)\n"
-          "  --seed N         same seed, same bytes (1)\n"
+          "  --out FILE       file to write (/dev/null: only measure how long the weights take)\n"
+          "  --seed N         the same seed gives the same bytes (default: 1)\n"
           "  --layers N --embd N --heads N --kv-heads N --head-dim N --ff N --vocab N --ctx N\n"
-          "  --experts N --experts-used N     each --ff wide (8 and 2 where the family must have some)\n"
-          "  --shared-ff N    qwen2moe: width of the expert that all tokens share (four times --ff)\n"
-          "  --window N       sliding window of the layers that have one in the family; 0: not said\n"
-          "  --rope-base X --rope-factor X    base of positions; linear scaling\n"
+          "  --experts N --experts-used N     each --ff wide (default: 8 and 2 in families with experts)\n"
+          "  --shared-ff N    qwen2moe: width of the expert shared by all tokens (default: 4 times --ff)\n"
+          "  --window N       sliding window of the layers that have one in the family; 0: not in the file\n"
+          "  --rope-base X --rope-factor X    base of the rotary positions; their linear scaling\n"
           "  --rope-freqs X   llama: a rope_freqs tensor for this factor (0: none)\n"
-          "  --tied 0|1       output shares the token embedding (1 for gemma, unless said)\n"
+          "  --tied 0|1       output shares the token embedding (default: 1 for gemma)\n"
           "  --biases 0|1     llama: biases on every matrix\n"
           "  --tokenizer NAME qwen2, llama-bpe, spm, phi3, gemma or none: a synthetic vocabulary of that "
           "kind\n"
-          "  --name TEXT      general.name (the preset's, with its tokenizer)\n"
-          "  --threads N      (one a processor)\n\n"
-          "Every weight is drawn anew (no pool is repeated); scales make activations and logits sane, so\n"
-          "that the model runs like a real one of its shape, but what it writes is noise.\n",
+          "  --name TEXT      general.name (default: the preset, if the tokenizer is its own)\n"
+          "  --threads N      (default: one per processor)\n\n"
+          "Every weight is drawn anew (no pool is repeated). Their scales keep activations and logits in "
+          "range,\n"
+          "so that the model runs like a real one of its shape, but it generates noise.\n",
         f);
 }
 
@@ -218,7 +219,7 @@ static const struct option options[] = {
 
 static void bad(const char *option, const char *text)
 {
-    fprintf(stderr, "synth-model: --%s: '%s' is not a number it takes\n", option, text);
+    fprintf(stderr, "synth-model: --%s: '%s' is not a valid number\n", option, text);
     exit(2);
 }
 
@@ -308,7 +309,7 @@ static void take_option(struct args *a, int opt, const char *name)
     }
 }
 
-/* The preset first, whatever the order: options change what it says. */
+/* Reads the preset first, wherever it is on the command line: the other options change its values. */
 static int parse(struct args *a, int argc, char **argv)
 {
     int opt, index;
@@ -324,7 +325,7 @@ static int parse(struct args *a, int argc, char **argv)
             preset = optarg;
     }
     if (!model_preset(preset)) {
-        fprintf(stderr, "synth-model: no preset '%s'; see --help\n", preset);
+        fprintf(stderr, "synth-model: no such preset: '%s'; --help lists them\n", preset);
         return 2;
     }
     a->spec = *model_preset(preset);
@@ -336,7 +337,7 @@ static int parse(struct args *a, int argc, char **argv)
         usage(stderr);
         return 2;
     }
-    /* Under some names readers look for tokens that another vocabulary lacks. */
+    /* For some names, readers expect tokens that another vocabulary does not have. */
     if (!a->spec.name && strcmp(a->spec.tokenizer, model_preset(preset)->tokenizer) == 0)
         a->spec.name = preset;
     if (!a->tied_said && strncmp(a->spec.family, "gemma", 5) == 0)

@@ -1,9 +1,9 @@
 /*
- * What the server takes to receive, check, parse and tokenize a prompt of 32 KB: from the
- * last send() of the request to the head of the answer as the kernel has it. Once for a
- * job that is taken (the head goes out with its slot, before the prefill), once for one
- * that is refused with 504, since the worker predicts that its deadline cannot be met.
- * The same requests go to an echo server, which reads them and answers: rounds in turn.
+ * The time in which the server receives, checks, parses and tokenizes a prompt of 32 KB: from the
+ * last send() of the request to the head of the answer, as stamped by the kernel. Once for a job that
+ * is accepted (the head is sent when it gets its slot, before the prefill), once for a job that is
+ * refused with 504 because the worker predicts that it would miss its deadline. An echo server, which
+ * reads the same requests and answers, takes turns with the worker, round by round.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +66,7 @@ static int ask_once(struct load *l, const struct target *t, const char *echo, co
     if (rc)
         return rc;
     if (!load_run(l, clock_mono_ns() + 60 * NS_PER_S) || !a->complete)
-        return error_set(err, ORCD_E_IO, "a request was not answered: %d %s", a->status, a->said);
+        return error_set(err, ORCD_E_IO, "a request was not answered: status %d, %s", a->status, a->said);
     return 0;
 }
 
@@ -90,7 +90,7 @@ static int sample(struct load *l, const struct target *t, const char *echo, uint
     int rc =
         ask_once(l, t, echo, text, WARM_UP + i, 1, refused ? "Request-Timeout-Ms: 1000\r\n" : NULL, &a, err);
     if (rc == 0 && a.status != (refused && !echo ? 504 : 200))
-        rc = error_set(err, ORCD_E_IO, "the answer was %d: %s", a.status, a.said);
+        rc = error_set(err, ORCD_E_IO, "unexpected answer: status %d, %s", a.status, a.said);
     if (rc == 0 && a.head_ns)
         bench_add(m, (double)a.head_ns / 1e6);
     return rc;
@@ -167,5 +167,4 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
 }
 
 const struct bench_case bench_admission = {"admission",
-    "a prompt of 32 KB received, parsed and tokenized: last send() to the head of the answer", BENCH_MOCK,
-    run};
+    "receive, parse and tokenize a prompt of 32 KB: last send() to the head of the answer", BENCH_MOCK, run};

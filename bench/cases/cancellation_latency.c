@@ -1,7 +1,7 @@
 /*
- * POST /v2/cancel of the job that has the slot, over a connection that is open already:
- * until the 202, until the job's terminal event, until the slot is free, which shows in
- * the head of the answer to the job that waits.
+ * POST /v2/cancel, over an open connection, for the job that holds the slot: the time until the 202,
+ * until the job's terminal event, and until the slot is free. The slot is free when the head of the
+ * answer to the waiting job arrives.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,10 +65,11 @@ static int cancel(struct slot *s, struct ask *c, struct sight *seen, struct orcd
         return rc;
     if (!ask_until(next, ASK_HEAD, 0, PATIENCE_MS) || !ask_until(a, ASK_END, 0, PATIENCE_MS) ||
         !ask_until(c, ASK_DONE, 0, PATIENCE_MS))
-        return error_set(err, ORCD_E_BUSY, "a cancel does not end its job");
+        return error_set(err, ORCD_E_BUSY, "a cancel did not end its job");
     if (c->status != 202 || strcmp(a->code, "CANCELLED") != 0 || next->status != 200)
-        return error_set(err, ORCD_E_INTERNAL, "a cancel had status %d, its job '%s', the next one %d",
-            c->status, a->code, next->status);
+        return error_set(err, ORCD_E_INTERNAL,
+            "a cancel got status %d, its job ended with '%s', the next job got status %d", c->status, a->code,
+            next->status);
     memcpy(seen->token_ns, a->token_ns, sizeof(seen->token_ns));
     seen->n_tokens = a->n_tokens;
     seen->sent_ns = c->sent_ns;
@@ -76,7 +77,7 @@ static int cancel(struct slot *s, struct ask *c, struct sight *seen, struct orcd
     seen->terminal_ns = a->end_ns;
     seen->free_ns = next->head_ns;
     if (!ask_until(a, ASK_DONE, 0, PATIENCE_MS))
-        return error_set(err, ORCD_E_BUSY, "a cancelled stream stays open");
+        return error_set(err, ORCD_E_BUSY, "a cancelled stream stayed open");
     return 0;
 }
 
@@ -133,7 +134,7 @@ static int run_variant(const struct bench_run *b, struct bench_result *r, const 
     if (!rc)
         rc = ask_path(&c, s.load, s.target, "GET", "/health/live", NULL, err);
     if (!rc && !ask_until(&c, ASK_DONE, 0, PATIENCE_MS))
-        rc = error_set(err, ORCD_E_BUSY, "no answer to a first request");
+        rc = error_set(err, ORCD_E_BUSY, "the first request was not answered");
     for (size_t i = 0; i < n && !rc; i++) {
         rc = slot_ready(&s, err);
         rc = rc ? rc : cancel(&s, &c, &seen[i], err);

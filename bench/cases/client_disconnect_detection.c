@@ -1,8 +1,8 @@
 /*
- * A client that leaves, in every way and in every phase: from just before its close(),
- * reset or half-close until the slot is free, which shows in the head of the answer to
- * the job that waits. The mock that sees an abort at once leaves the server's own share;
- * the one that looks every 5 ms is what a device would do.
+ * A client disconnects, in every way and in every phase: the time from just before its close(), reset
+ * or half-close until the slot is free. The slot is free when the head of the answer to the waiting
+ * job arrives. With a mock that notices an abort at once the time is the server's own; a mock that
+ * checks every 5 ms behaves like a device.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +80,7 @@ static int sample(
         return rc;
     bench_add(freed, free_ns > left_ns ? (double)(free_ns - left_ns) / 1e6 : 0);
     if (v->how == HALF_CLOSE && !ask_until(slot_holder(s), ASK_DONE, 0, PATIENCE_MS))
-        return error_set(err, ORCD_E_BUSY, "a half-closed connection stays open");
+        return error_set(err, ORCD_E_BUSY, "a half-closed connection stayed open");
     slot_pass(s);
     return 0;
 }
@@ -126,7 +126,7 @@ static int run_echo(const struct bench_run *b, struct bench_result *r, struct be
         ask_pass(s.load, clock_mono_ns() + (uint64_t)(slot_random(&s) * 10e6));
         uint64_t left_ns = ask_close(&holder, LOAD_CLOSE);
         if (!streams || !ask_until(&next, ASK_DONE, 0, PATIENCE_MS))
-            rc = error_set(err, ORCD_E_BUSY, "the echo server does not answer");
+            rc = error_set(err, ORCD_E_BUSY, "the echo server did not answer");
         else
             bench_add(m, next.head_ns > left_ns ? (double)(next.head_ns - left_ns) / 1e6 : 0);
     }
@@ -147,11 +147,11 @@ static int queue_is_empty(struct slot *s, uint64_t *at_ns, struct orcd_error *er
         if (rc)
             return rc;
         if (!ask_until(&s->side, ASK_DONE, 0, PATIENCE_MS))
-            return error_set(err, ORCD_E_BUSY, "no answer of /health");
+            return error_set(err, ORCD_E_BUSY, "/health did not answer");
         if (strstr(s->side.body, "\"queue_depth\":0,"))
             break;
         if (clock_mono_ns() >= until)
-            return error_set(err, ORCD_E_BUSY, "a queued job whose client left stays queued");
+            return error_set(err, ORCD_E_BUSY, "a queued job stayed queued after its client left");
     }
     *at_ns = s->side.head_ns;
     return 0;

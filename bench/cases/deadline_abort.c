@@ -1,7 +1,7 @@
 /*
- * Jobs whose deadlines pass in the queue, in prefill, in decode and while the plugin
- * hangs: how long after the deadline their end is there, and that it never is before.
- * Deadlines are absolute with nanoseconds, so that the client knows the moment.
+ * Jobs whose deadlines pass in the queue, in prefill, in decode, and while the plugin hangs: the time
+ * from the deadline to their terminal event, which must never come before the deadline. Deadlines are
+ * absolute, with nanoseconds, so that the client knows the exact time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,7 +105,7 @@ static int hold_slots(struct rig *g, struct orcd_error *err)
         if (rc)
             return rc;
         if (!ask_until(&g->holders[i], ASK_TOKEN, 1, PATIENCE_MS))
-            return error_set(err, ORCD_E_BUSY, "a slot is not given");
+            return error_set(err, ORCD_E_BUSY, "a job did not get a slot");
     }
     return 0;
 }
@@ -124,7 +124,7 @@ static int check(struct rig *g, const struct ask *a, struct orcd_error *err)
     g->n_caught += queued == g->v->queued;
     if (ended_ns(a) && right)
         return 0;
-    return error_set(err, ORCD_E_INTERNAL, "%s: a job ended with status %d, '%s%s' instead of its deadline",
+    return error_set(err, ORCD_E_INTERNAL, "%s: a job ended with status %d, '%s%s', not by its deadline",
         g->v->name, a->status, a->code, a->finish);
 }
 
@@ -139,7 +139,7 @@ static int round_of_jobs(struct rig *g, struct orcd_error *err)
     for (int i = 0; i < SLOTS && !rc; i++) {
         struct ask *a = &g->jobs[i];
         if (!ask_until(a, ASK_DONE, 0, PATIENCE_MS))
-            return error_set(err, ORCD_E_BUSY, "a job outlives its deadline (status %d)", a->status);
+            return error_set(err, ORCD_E_BUSY, "a job ran past its deadline (status %d)", a->status);
         rc = check(g, a, err);
         if (rc)
             return rc;
@@ -161,7 +161,7 @@ static int await_idle(struct rig *g, struct orcd_error *err)
         if (rc)
             return rc;
         if (!ask_until(&health, ASK_DONE, 0, PATIENCE_MS) || clock_mono_ns() > until)
-            return error_set(err, ORCD_E_BUSY, "the slots stay busy");
+            return error_set(err, ORCD_E_BUSY, "the slots stayed busy");
     } while (!strstr(health.body, "\"busy\":0}"));
     return 0;
 }
@@ -191,8 +191,8 @@ static int run_variant(struct rig *g, struct bench_result *r, size_t n, struct o
         bench_progress(g->b, g->v->name, (double)(i + SLOTS) / (double)n);
     }
     if (!rc && g->n_caught * 4 < n)
-        rc = error_set(
-            err, ORCD_E_INTERNAL, "%s: only %zu of %zu jobs were caught there", g->v->name, g->n_caught, n);
+        rc = error_set(err, ORCD_E_INTERNAL, "%s: only %zu of %zu jobs were in this phase at their deadline",
+            g->v->name, g->n_caught, n);
     load_free(g->load);
     target_stop(g->target);
     return rc;
@@ -215,4 +215,4 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
 }
 
 const struct bench_case bench_deadline_abort = {
-    "deadline_abort", "terminal event after the deadline", BENCH_MOCK, run};
+    "deadline_abort", "delay of the terminal event after the deadline", BENCH_MOCK, run};

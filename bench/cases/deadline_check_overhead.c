@@ -1,15 +1,15 @@
 /*
- * What the look at a job between two steps costs: time remaining and cancel flag, each
- * alone, both as the engine takes them, and the engine's whole pass over the rows of a
- * step with the one reading of the clock that they share. A sample is the mean of a
- * batch, because one call takes less than reading the clock.
+ * The cost of checking a job between two steps: the remaining time and the cancel flag, each alone;
+ * both, as the engine checks them; and the engine's whole pass over the rows of a step, which share
+ * one read of the clock. A sample is the mean of a batch, because one check takes less time than
+ * reading the clock.
  */
 #include <stdio.h>
 
 #include "engine/check.h"
 #include "lib/bench.h"
 
-#define JOBS 64 /* looked at in turn, as the slots of a worker are */
+#define JOBS 64 /* checked in turn, like the slots of a worker */
 #define BATCH 4096
 
 static struct job jobs[JOBS];
@@ -138,5 +138,5 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
     return 0;
 }
 
-const struct bench_case bench_deadline_check_overhead = {
-    "deadline_check_overhead", "time remaining, cancel flag", BENCH_LOCAL | BENCH_NAMED, run};
+const struct bench_case bench_deadline_check_overhead = {"deadline_check_overhead",
+    "check of a job's remaining time and cancel flag", BENCH_LOCAL | BENCH_NAMED, run};

@@ -169,7 +169,8 @@ static void send_request(struct play *p, struct one *o)
         .n_body = n_body,
         .handlers = &handlers,
         .arg = o};
-    p->rc = body ? load_call(p->load, &spec, &o->call, p->err) : error_set(p->err, ORCD_E_NOMEM, "no memory");
+    p->rc =
+        body ? load_call(p->load, &spec, &o->call, p->err) : error_set(p->err, ORCD_E_NOMEM, "out of memory");
     free(body);
     if (!p->rc && p->policy == DEADLINE_HANG_UP)
         p->rc = load_at(p->load, o->deadline_ns, on_late, o);
@@ -234,7 +235,7 @@ int deadline_play(const struct target *t, const struct deadline_request *request
     load_free(p.load);
     free(p.ones);
     if (!p.rc && out->n[DEADLINE_FAILED])
-        return error_set(
-            err, ORCD_E_INTERNAL, "%zu of %zu requests failed otherwise", out->n[DEADLINE_FAILED], n);
+        return error_set(err, ORCD_E_INTERNAL,
+            "%zu of %zu requests failed for another reason than their deadline", out->n[DEADLINE_FAILED], n);
     return p.rc;
 }

@@ -1,27 +1,26 @@
 /*
- * What deadlines are worth: answers that are complete in time, of those that were asked
- * for, at loads up to twice what the worker can do. The same requests at the same moments
- * for each policy:
+ * The value of deadlines: the share of requests whose answer is complete in time, at loads up to twice
+ * the capacity of the worker. Each policy gets the same requests at the same times:
  *
- *   orcd                    the deadline is sent: earliest first, infeasible work refused,
- *                           doomed work dropped or aborted
+ *   orcd                    the deadline is sent: earliest first; infeasible work is refused, doomed
+ *                           work is dropped or aborted
  *   orcd, nothing refused   the same with deadlines.admission: simple
- *   FIFO                    nobody tells: first come first served, late answers are lost
- *   FIFO, clients hang up   the same, but a client closes at its deadline
+ *   FIFO                    the deadline is not sent: first come, first served; late answers are lost
+ *   FIFO, clients hang up   the same, but a client disconnects at its deadline
  *
- * Capacity is measured first: jobs a second, with twice as many clients as slots.
+ * Capacity is measured first: jobs per second, with twice as many clients as slots.
  *
- * Doomed admissions: jobs that were taken and then ended by their deadline, in the queue
- * or later, of all that were taken.
+ * Doomed admissions: the share of accepted jobs that were ended by their deadline, in the queue or
+ * later.
  *
- * False refusals: requests that were refused although "nothing refused" answers them in
- * time, of all requests. Beside it stands, without a bar, what would have become of a
- * refused request if it alone had been taken: a run of its own takes a fifth of them
- * (deadlines.probe_percent) and sees. Past capacity nearly any one of them could be had,
- * at the price of another, which is why that is no bar.
+ * False refusals: the share of requests that were refused although "nothing refused" answers them in
+ * time. Next to it, without a bar, is the share of refused requests that would have been answered in
+ * time if the worker had accepted them one at a time: a separate run accepts a fifth of them
+ * (deadlines.probe_percent) and counts. Above capacity nearly any single one could be answered, at
+ * the cost of another one; therefore this figure has no bar.
  *
- * Where answers end by themselves, nobody can know their length; the figures of that mix
- * have no bars but that of goodput.
+ * If answers end by themselves, their length cannot be known in advance; of the figures of that mix
+ * only goodput has a bar.
  */
 #include <math.h>
 #include <stdio.h>

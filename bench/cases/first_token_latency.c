@@ -1,8 +1,8 @@
 /*
- * From the last byte of POST /v2/execute to the first token event, one request at a time,
- * with a prompt of 40 tokens that no request had before. With the mock, which takes no
- * time, what is left is the server's own share; both bars are for that. With a model,
- * its prefill is in it, and the figure is for comparison with servers of the same model.
+ * The time from the last byte of POST /v2/execute to the first token event, one request at a time,
+ * each with a new prompt of 40 tokens. The mock takes no time, so what remains is the time of the
+ * server itself; both bars apply to that. With a model, the time includes its prefill and is to be
+ * compared with other servers of the same model.
  */
 #include <stdio.h>
 #include <string.h>
@@ -78,7 +78,7 @@ static int ask_once(
     if (rc)
         return rc;
     if (!load_run(a->load, clock_mono_ns() + 120 * NS_PER_S) || !a->complete || !a->first_ns)
-        return error_set(err, ORCD_E_IO, "a request had no token: %s", a->said);
+        return error_set(err, ORCD_E_IO, "a request got no token: %s", a->said);
     return 0;
 }
 

@@ -1,5 +1,5 @@
-/* Memory and descriptors of a server: idle, and after thousands of requests of which some
- * are given up by their clients. */
+/* Memory and descriptors of a server: idle, and after thousands of requests, some of which their
+ * clients abandon. */
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "base/util.h"
 #include "lib/bench.h"
 
-#define TOGETHER 8 /* requests at a time */
+#define TOGETHER 8 /* requests at once */
 #define GIVE_UP_EVERY 4
 #define SETTLE_MS 1000 /* the caches of the allocator, the first health refresh */
 #define IDLE_MS 2000
@@ -164,7 +164,7 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
     struct target_params p = {.model = mock ? NULL : b->model};
     struct crowd c = {.salt = b->seed << 32, .max_tokens = mock ? 16 : 4};
     if (b->target->url) {
-        snprintf(r->skipped, sizeof(r->skipped), "it was not started here");
+        snprintf(r->skipped, sizeof(r->skipped), "the server was not started by this benchmark");
         return 0;
     }
     int rc = target_start(&c.target, b->target, &p, err);

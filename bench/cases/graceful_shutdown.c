@@ -1,5 +1,5 @@
 /*
- * SIGTERM to the terminal event of a job and to the end of the process: idle, in decode,
+ * The time from SIGTERM to the terminal event of a job and to the end of the process: idle, in decode,
  * in prefill, with a client that does not read, with a plugin that hangs.
  */
 #include <poll.h>
@@ -83,7 +83,7 @@ static int reach(const struct variant *v, struct ask *a, struct orcd_error *err)
     bool ok = v->after_tokens ? ask_until(a, ASK_TOKEN, v->after_tokens, PATIENCE_MS)
                               : ask_until(a, ASK_HEAD, 0, PATIENCE_MS);
     if (!ok)
-        return error_set(err, ORCD_E_BUSY, "the job does not get going: %s", a->code);
+        return error_set(err, ORCD_E_BUSY, "the job did not start: %s", a->code);
     if (v->deaf) {
         load_call_read(a->call, false);
         ask_pass(a->load, clock_mono_ns() + FILL_MS * NS_PER_MS);
@@ -127,14 +127,14 @@ static int shut_down(
         rc = rc ? rc : reach(v, &a, err);
     }
     if (!rc && pthread_create(&thread, NULL, watch_main, &w))
-        rc = error_set(err, ORCD_E_NOMEM, "no thread");
+        rc = error_set(err, ORCD_E_NOMEM, "cannot start a thread");
     if (!rc) {
         seen->began_ns = clock_mono_ns();
         kill(target_pid(w.target), SIGTERM);
         if (v->max_tokens && !v->deaf)
             ask_until(&a, ASK_DONE, 0, PATIENCE_MS);
         pthread_join(thread, NULL);
-        rc = w.rc ? error_set(err, ORCD_E_BUSY, "the server does not end") : 0;
+        rc = w.rc ? error_set(err, ORCD_E_BUSY, "the server did not end") : 0;
         seen->terminal_ns = a.end_ns;
         seen->exited_ns = w.exited_ns;
         seen->status = w.status;
@@ -210,7 +210,8 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
     struct bench_plot *plot = NULL;
     int rc = 0;
     if (b->target->url) {
-        snprintf(r->skipped, sizeof(r->skipped), "it was not started here, and is not ended here");
+        snprintf(r->skipped, sizeof(r->skipped),
+            "the server was not started by this benchmark, so it is not stopped");
         return 0;
     }
     for (size_t i = 0; i < ARRAY_LEN(variants) && !rc; i++) {

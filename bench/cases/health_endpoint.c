@@ -1,8 +1,7 @@
 /*
- * GET /health while the server works: with 300 streams, with a memory query that takes
- * 500 ms, and beside a model that has all cores and prompts of 4 MB. Requests begin on a
- * fixed schedule whether or not those before were answered, each on a connection of its
- * own or on one that is free.
+ * GET /health while the server is busy: with 300 streams, with a memory query that takes 500 ms, and
+ * with a model that uses all cores and prompts of 4 MB. Requests start on a fixed schedule, whether or
+ * not the earlier ones have been answered, each on a new connection or on a free one.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,7 +85,7 @@ static int streams_begin(struct rig *g, struct orcd_error *err)
         rc = stream_begin(g, &g->streams[i], err);
     for (unsigned i = 0; i < g->v->streams && !rc; i++)
         if (!ask_until(&g->streams[i], ASK_TOKEN, 2, PATIENCE_MS))
-            rc = error_set(err, ORCD_E_BUSY, "a stream does not run (status %d %s)", g->streams[i].status,
+            rc = error_set(err, ORCD_E_BUSY, "a stream did not start (status %d %s)", g->streams[i].status,
                 g->streams[i].code);
     return rc;
 }
@@ -208,7 +207,7 @@ static int measure(struct rig *g, size_t n, struct orcd_error *err)
     while (g->n_idle)
         load_conn_close(g->idle[--g->n_idle]);
     if (g->failed || g->left || g->n_open)
-        return error_set(err, ORCD_E_BUSY, "%s: /health was not answered, or not with 200", g->v->name);
+        return error_set(err, ORCD_E_BUSY, "%s: /health did not answer with status 200", g->v->name);
     return 0;
 }
 
@@ -250,7 +249,7 @@ static int run_echo(struct rig *g, struct bench_result *r, size_t n, struct orcd
         rc = ask_url(&g->streams[i], g->load, g->url, "POST", "/v2/execute", "{}", err);
     for (unsigned i = 0; i < g->v->streams && !rc; i++)
         if (!ask_until(&g->streams[i], ASK_TOKEN, 2, PATIENCE_MS))
-            rc = error_set(err, ORCD_E_BUSY, "a stream of the echo server does not run");
+            rc = error_set(err, ORCD_E_BUSY, "a stream of the echo server did not start");
     rc = rc ? rc : measure(g, n, err);
     load_free(g->load);
     echo_stop(e);
@@ -281,4 +280,4 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
 }
 
 const struct bench_case bench_health_endpoint = {
-    "health_endpoint", "GET /health while the server works", BENCH_PEERS | BENCH_NAMED, run};
+    "health_endpoint", "GET /health while the server is busy", BENCH_PEERS | BENCH_NAMED, run};

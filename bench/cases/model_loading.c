@@ -1,6 +1,7 @@
 /*
- * Process start to listening, to ready, and to the ready callback at its receiver. With a
- * model, how its load compares with a plain copy of the file in the same moment.
+ * The time from the start of the process to listening, to ready, and to the ready callback at its
+ * receiver. With a model, also the speed of its load compared with a plain copy of the file at the
+ * same time.
  */
 #include <math.h>
 #include <stdio.h>
@@ -77,7 +78,7 @@ static int start_once(struct starts *s, const struct variant *v, struct orcd_err
     double load_ms = s->receiver && s->model ? target_metric(t, "orcd_model_load_duration_ms") : 0;
     target_stop(t);
     if (s->receiver && !called)
-        return error_set(err, ORCD_E_BUSY, "the ready callback did not come");
+        return error_set(err, ORCD_E_BUSY, "the ready callback did not arrive");
     bench_add(v->listening, ms(times.spawned_ns, times.listening_ns));
     bench_add(v->ready, ms(times.spawned_ns, times.ready_ns));
     if (called)
@@ -160,7 +161,7 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
     bool mock = b->target->plugin && strcmp(b->target->plugin, "mock") == 0;
     int rc = 0;
     if (b->target->url) {
-        snprintf(r->skipped, sizeof(r->skipped), "it runs already");
+        snprintf(r->skipped, sizeof(r->skipped), "the server was already running");
         return 0;
     }
     if (b->target->plugin)
@@ -171,7 +172,7 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
         snprintf(s.setting, sizeof(s.setting), "worker.callback_url=%s", receiver_url(s.receiver));
     s.model = mock ? NULL : b->model;
     if (!mock && !b->model)
-        rc = error_set(err, ORCD_E_INVALID, "a model is missing: --model FILE");
+        rc = error_set(err, ORCD_E_INVALID, "this target needs a model: --model FILE");
     else
         rc = mock ? run_mock(&s, err) : run_model(&s, err);
     file_copy_close(&s.file);

@@ -1,9 +1,8 @@
 /*
- * One stream of a token every 10 ms, and a thousand clients a second beside it that
- * connect and hang up: before they send anything, after the head of a request whose body
- * never comes, and after the POST of a job, by close and by reset. Quiet and noisy
- * phases take turns in one run, so that both see the same machine. The p99 of the time
- * between the stream's tokens may at most double.
+ * One stream with a token every 10 ms, and beside it a thousand clients per second that connect and
+ * hang up: before they send anything, after the head of a request whose body never arrives, and after
+ * the POST of a job, by close and by reset. Quiet and noisy phases take turns in one run, so that both
+ * see the same machine. The p99 of the time between the stream's tokens must at most double.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,7 +116,7 @@ static void begin_next(void *arg)
         return;
     n->next_ns += NS_PER_S / PER_SECOND;
     if (begin_call(n, &err) || load_at(n->load, n->next_ns, begin_next, n))
-        snprintf(n->failed, sizeof(n->failed), "a client could not begin: %.150s", err.msg);
+        snprintf(n->failed, sizeof(n->failed), "a client failed to start: %.150s", err.msg);
 }
 
 /* --- the stream ----------------------------------------------------------------------- */
@@ -147,7 +146,7 @@ static int noisy(struct noise *n, struct fleet *f, uint64_t ns, struct orcd_erro
     if (n->failed[0])
         return error_set(err, ORCD_E_IO, "%s", n->failed);
     if (n->n_begun - begun < wanted * 9 / 10)
-        return error_set(err, ORCD_E_IO, "only %llu of %llu clients could be made to hang up",
+        return error_set(err, ORCD_E_IO, "only %llu of %llu clients were started in time",
             (unsigned long long)(n->n_begun - begun), (unsigned long long)wanted);
     return 0;
 }

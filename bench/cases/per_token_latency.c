@@ -1,15 +1,14 @@
 /*
- * Between the token events of a stream, and from a token that is ready (sampled, by the
- * time stamp it carries) to the client's recv(): all of it, what of it passes until the
- * kernel has the packet, and what the client takes to wake up and read.
+ * The time between the token events of a stream, and the time from when a token is ready (sampled,
+ * by the time stamp that it carries) to the client's recv(): all of it, its part until the kernel has
+ * the packet, and its part in which the client wakes up and reads.
  *
- * A step gives each running stream its token at one instant, so "all at one instant" is
- * what 300 slots do by themselves. For streams that are spread in time, steps take one
- * row each (model.max_step_rows): streams take turns, and each of them has a token every
- * interval, evenly spread.
+ * A step produces the tokens of all running streams at one instant, so "one instant" is the natural
+ * pattern of 300 slots. For streams that are spread in time, each step has one row
+ * (model.max_step_rows): the streams take turns, and each gets a token every interval, evenly spread.
  *
- * An echo server plays the same pattern to the same client in the same run: rounds of a
- * second in turn, so that both meet the same machine.
+ * An echo server sends the same pattern to the same client in the same run. Rounds of one second take
+ * turns, so that both see the same machine.
  */
 #include <stdio.h>
 #include <string.h>
@@ -193,4 +192,4 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
 }
 
 const struct bench_case bench_per_token_latency = {"per_token_latency",
-    "between token events; token ready to the client's recv()", BENCH_PEERS | BENCH_NAMED, run};
+    "time between token events; from token ready to the client's recv()", BENCH_PEERS | BENCH_NAMED, run};

@@ -98,7 +98,7 @@ int receiver_start(struct receiver **out, struct orcd_error *err)
         int why = errno;
         r->thread = 0;
         receiver_stop(r);
-        return error_set_errno(err, ORCD_E_IO, why, "no receiver of callbacks");
+        return error_set_errno(err, ORCD_E_IO, why, "cannot listen for callbacks");
     }
     snprintf(r->url, sizeof(r->url), "http://127.0.0.1:%u/ready", (unsigned)ntohs(a.sin_port));
     *out = r;

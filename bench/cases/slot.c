@@ -46,7 +46,7 @@ static int start_beside(struct slot *s, struct orcd_error *err)
         if (rc)
             return rc;
         if (!ask_until(&s->beside[i], ASK_TOKEN, 1, PATIENCE_MS))
-            return error_set(err, ORCD_E_BUSY, "a stream beside did not begin (status %d %s)",
+            return error_set(err, ORCD_E_BUSY, "a stream beside the job did not start (status %d %s)",
                 s->beside[i].status, s->beside[i].code);
     }
     return 0;
@@ -87,7 +87,7 @@ static void pass_ms(struct slot *s, double ms)
 static int failed(const struct ask *a, const char *what, struct orcd_error *err)
 {
     return error_set(err, ORCD_E_BUSY, "%s (status %d, %s %s, %u tokens)", what, a->status,
-        a->done ? "over" : "open", a->code, a->n_tokens);
+        a->done ? "done" : "open", a->code, a->n_tokens);
 }
 
 /* A peer's response may begin with its first token, so that its prefill does not show:
@@ -96,7 +96,7 @@ static int await_prefill(struct slot *s, struct ask *a, struct orcd_error *err)
 {
     bool shows = target_api(s->target) == TARGET_ORCD && !s->params.whole;
     if (shows && !ask_until(a, ASK_STARTED, 0, PATIENCE_MS))
-        return failed(a, "the job does not get its slot", err);
+        return failed(a, "the job did not get its slot", err);
     if (!shows)
         pass_ms(s, target_api(s->target) == TARGET_ORCD ? 20 : 200);
     return 0;
@@ -107,7 +107,7 @@ static int await_decode(struct slot *s, struct ask *a, uint32_t more, struct orc
     if (s->params.whole) /* its tokens do not show */
         pass_ms(s, 10 + 10 * more);
     else if (!ask_until(a, ASK_TOKEN, a->n_tokens + more, PATIENCE_MS))
-        return failed(a, "the job does not go on", err);
+        return failed(a, "the job sent no further tokens", err);
     return 0;
 }
 
@@ -145,9 +145,9 @@ int slot_ready(struct slot *s, struct orcd_error *err)
     if (rc)
         return rc;
     if (a->done || a->end_ns || (p->prefill && a->n_tokens))
-        return failed(a, "the job went on too fast to be caught", err);
+        return failed(a, "the job left the phase to be measured too early", err);
     if ((head_tells(s) && next->head_ns) || next->first_ns || next->done)
-        return failed(next, "the waiting job does not wait", err);
+        return failed(next, "the waiting job did not wait", err);
     return 0;
 }
 
@@ -156,7 +156,7 @@ int slot_freed(struct slot *s, uint64_t *at_ns, struct orcd_error *err)
     struct ask *next = slot_waiting(s);
     bool head = head_tells(s);
     if (!ask_until(next, head ? ASK_HEAD : ASK_TOKEN, head ? 0 : 1, PATIENCE_MS) || next->status != 200)
-        return failed(next, "the slot is not free", err);
+        return failed(next, "the slot was not freed", err);
     *at_ns = head ? next->head_ns : next->first_ns;
     return 0;
 }

@@ -187,7 +187,7 @@ static void on_event(struct load_call *call, const struct load_event *e)
         c->n_ends++;
         c->failed = e->kind == LOAD_ERROR;
     } else if (c->n_ends) {
-        wrong(c, "an event after the last one of %s", c->id);
+        wrong(c, "an event followed the terminal event of %s", c->id);
     }
     if (e->kind == LOAD_TOKEN && ++c->n_tokens == c->at_token)
         act(c);

@@ -1,8 +1,8 @@
 /*
- * Everything at once for a long time: whole and broken requests, cancels, clients that
- * leave in every way, deadlines, slow readers, and a plugin in which a step fails, a row
- * fails, memory runs out and a kernel hangs again and again. At the end no slot is stuck,
- * memory and descriptors are what they were, and every request is in exactly one count.
+ * Everything at once for a long time: valid and broken requests, cancels, clients that disconnect in
+ * every way, deadlines, slow readers, and a plugin in which steps fail, rows fail, memory runs out and
+ * kernels hang again and again. At the end no slot may be stuck, memory and descriptors must be what
+ * they were, and every request must be in exactly one count.
  */
 #include "cases/soak.h"
 
@@ -16,7 +16,7 @@
 #include "lib/ask.h"
 
 #define CLIENTS 40
-#define SHORT_S 30 /* a run below this says nothing about memory */
+#define SHORT_S 30 /* a shorter run tells nothing about memory growth */
 #define QUIET_MS 10000
 
 static const char *const settings[] = {"model.slots=8", "model.context=2048", "queue.capacity=16",
@@ -140,8 +140,7 @@ static void at_most(struct soak *s, const char *id, const char *unit, double x, 
         bench_bar(m, BENCH_MAX, limit, "bar");
 }
 
-/* Until nothing runs, nothing waits and no connection of ours is left, or for as long as
- * the clients may be patient. */
+/* Waits until no job runs, none is queued and no connection of the clients is left, at most QUIET_MS. */
 static int quieten(
     struct soak *s, unsigned fds_before, double *busy, double *queued, double *fds, struct orcd_error *err)
 {
@@ -152,7 +151,7 @@ static int quieten(
         if (rc)
             return rc;
         if (!ask_until(&health, ASK_DONE, 0, QUIET_MS))
-            return error_set(err, ORCD_E_BUSY, "no answer of /health after the soak");
+            return error_set(err, ORCD_E_BUSY, "/health did not answer after the soak");
         const char *b = strstr(health.body, "\"busy\":"), *q = strstr(health.body, "\"queue_depth\":");
         *busy = b ? atof(b + 7) : NAN;
         *queued = q ? atof(q + 14) : NAN;
@@ -161,7 +160,7 @@ static int quieten(
     return 0;
 }
 
-/* The greatest distance of a per-request histogram's count from the number of jobs. */
+/* The largest difference between the count of a per-request histogram and the number of jobs. */
 static double histograms_off(const char *text, double jobs)
 {
     static const char *const names[] = {"orcd_request_queue_time_seconds",
@@ -177,7 +176,7 @@ static double histograms_off(const char *text, double jobs)
     return most;
 }
 
-/* All that orcd_rejections_total counts, whatever the code. */
+/* The sum of orcd_rejections_total over all codes. */
 static double rejections(const char *text)
 {
     double sum = 0;
@@ -251,7 +250,7 @@ static int run_load(struct soak *s, double seconds, struct orcd_error *err)
 static int soak(struct soak *s, double seconds, struct orcd_error *err)
 {
     double busy = NAN, queued = NAN, fds = NAN;
-    ask_pass(s->load, clock_mono_ns() + 100 * NS_PER_MS); /* the connections of its start are closed */
+    ask_pass(s->load, clock_mono_ns() + 100 * NS_PER_MS); /* until the connections of its start are closed */
     unsigned fds_before = target_fds(s->target);
     int rc = run_load(s, seconds, err);
     rc = rc ? rc : quieten(s, fds_before, &busy, &queued, &fds, err);
@@ -259,7 +258,7 @@ static int soak(struct soak *s, double seconds, struct orcd_error *err)
         return rc;
     char *text = target_metrics(s->target);
     if (!text)
-        return error_set(err, ORCD_E_IO, "no metrics after the soak");
+        return error_set(err, ORCD_E_IO, "/metrics did not answer after the soak");
     at_most(s, "slots_stuck", "1", busy, 0);
     at_most(s, "queue_stuck", "1", queued, 0);
     at_most(s, "descriptors_left_open", "1", fds, 0);
@@ -291,4 +290,4 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
 }
 
 const struct bench_case bench_soak = {
-    "soak", "everything goes wrong for half an hour", BENCH_MOCK | BENCH_LONG, run};
+    "soak", "half an hour of requests, faults and disconnects of every kind", BENCH_MOCK | BENCH_LONG, run};

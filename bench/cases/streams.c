@@ -1,12 +1,12 @@
 /*
- * 300 streams of 50 tokens a second each. A reader has a schedule: the next token is due
- * 20 ms after the one before was due, or, if that came early, after it came. How late a
- * token is counts against this schedule, so that a pause shows in every token until it
- * is made up, and being early earns nothing. The device takes 19 ms a step: a worker
- * that adds less than 1 ms to a step keeps the pace.
+ * 300 streams of 50 tokens per second each. Each reader has a schedule: a token is due 20 ms after
+ * the one before was due or, if that one was early, after it arrived. The lateness of a token is
+ * measured against this schedule, so that a pause counts for every token until the stream has caught
+ * up, and an early token gains nothing. A step of the device takes 19 ms: a worker that adds less than
+ * 1 ms to a step keeps up.
  *
- * And what the server's process, the mock's own work included, takes of a processor for
- * each token, in windows of 500 ms.
+ * Also the processor time that the server's process, with the mock's own work, uses per token, in
+ * windows of 500 ms.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,5 +89,5 @@ static int run(const struct bench_run *b, struct bench_result *r, struct orcd_er
     return rc;
 }
 
-const struct bench_case bench_streams = {"streams",
-    "300 streams x 50 tokens a second: late against the schedule, processor time", BENCH_MOCK, run};
+const struct bench_case bench_streams = {
+    "streams", "300 streams x 50 tokens/s: lateness against the schedule, processor time", BENCH_MOCK, run};

@@ -106,7 +106,7 @@ static int read_file(const char *path, char **text, size_t *n, struct orcd_error
     fclose(f);
     if (!buf || got != (size_t)size) {
         free(buf);
-        return error_set(err, ORCD_E_IO, "%s cannot be read, or is larger than 256 MiB", path);
+        return error_set(err, ORCD_E_IO, "cannot read %s: read error, or more than 256 MiB", path);
     }
     buf[got] = 0;
     *text = buf;
@@ -129,7 +129,8 @@ int bench_baseline_load(struct bench_baseline **out, const char *path, struct or
     free(text);
     if (!b || !b->root || !json_object_is_type(b->root, json_type_object) || !take_root(b)) {
         bench_baseline_free(b);
-        return error_set(err, ORCD_E_INVALID, "%s holds no results of this version of orcd bench", path);
+        return error_set(
+            err, ORCD_E_INVALID, "%s does not contain results of this version of orcd bench", path);
     }
     *out = b;
     return 0;

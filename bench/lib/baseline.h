@@ -1,4 +1,7 @@
-/* An earlier run, read back from its JSON, for comparison. */
+/*
+ * The results of an earlier run, read from its JSON, to compare with. Load, find, free; the measures
+ * belong to the baseline. One thread.
+ */
 #ifndef ORCD_BENCH_BASELINE_H
 #define ORCD_BENCH_BASELINE_H
 
@@ -7,14 +10,14 @@
 
 struct bench_baseline;
 
-/* Errors: NOT_FOUND, IO, PERMISSION; INVALID: no result of ours, or of another schema. */
+/* Errors: NOT_FOUND, IO, PERMISSION; INVALID: not a result of orcd bench, or of another schema. */
 int bench_baseline_load(struct bench_baseline **out, const char *path, struct orcd_error *err);
-void bench_baseline_free(struct bench_baseline *b); /* takes NULL */
+void bench_baseline_free(struct bench_baseline *b); /* accepts NULL */
 const char *bench_baseline_date(const struct bench_baseline *b);
 const char *bench_baseline_version(const struct bench_baseline *b);
 
-/* The same measure of the same case and target, with its unit. NULL: not there. The
- * samples are at most 2000: evenly spaced ranks when there were more. */
+/* The measure with the id, variant, target and unit of m in the same case; NULL: the baseline does not
+ * have it. It has at most 2000 samples, which are evenly spaced ranks if there were more. */
 const struct bench_measure *bench_baseline_find(
     const struct bench_baseline *b, const char *case_name, const struct bench_measure *m);
 

@@ -1,7 +1,10 @@
 /*
- * What a benchmark case gets and how it is registered: one file a case in bench/cases/,
- * one row in cases.c. A case starts the servers that it needs, drives them with the load
- * generator, and fills in measures; it prints nothing.
+ * The interface of a benchmark case. Each case has a file in bench/cases/ and a row in cases.c.
+ *
+ * cli/bench.c calls run() on the main thread, one case at a time, once per target (once only, if the
+ * case needs no server). run() starts the servers that it needs, drives them with the load generator,
+ * fills in the measures of *r, and stops the servers. It prints nothing. It returns 0, or an error code
+ * with err set if it failed to run; a bar that fails is not an error.
  */
 #ifndef ORCD_BENCH_BENCH_H
 #define ORCD_BENCH_BENCH_H
@@ -14,21 +17,21 @@ struct bench_run {
     bool quick;
     uint64_t seed;
     const struct target_kind *target; /* the server under test */
-    const char *model;                /* a GGUF file for the cpu plugin and for peers; NULL */
-    double scale;                     /* of sample counts; 1 */
+    const char *model;                /* a GGUF file for the cpu plugin and for peers; NULL: none */
+    double scale;                     /* multiplies the numbers of samples; normally 1 */
 };
 
-/* Sample counts: so many in quick mode, so many in full mode, times scale, at least 1. */
+/* The number of samples to take: quick or full, by the mode, times scale, at least 1. */
 size_t bench_count(const struct bench_run *b, size_t quick, size_t full);
-/* On standard error of a terminal: what is going on now. */
+/* Shows on standard error, if that is a terminal, what is running now. what NULL: clears the line. */
 void bench_progress(const struct bench_run *b, const char *what, double fraction);
 
 enum bench_case_flags {
-    BENCH_PEERS = 1, /* means something for a server that is not ours */
+    BENCH_PEERS = 1, /* applies also to peers: servers other than orcd */
     BENCH_MOCK = 2,  /* needs the mock plugin's delays */
     BENCH_LOCAL = 4, /* needs no server */
     BENCH_NAMED = 8, /* one of the seven of the specification */
-    BENCH_LONG = 16  /* only when it is named (the soak) */
+    BENCH_LONG = 16  /* runs only when named (the soak) */
 };
 
 struct bench_case {

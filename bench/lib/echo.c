@@ -230,8 +230,8 @@ int echo_start(struct echo **out, const struct echo_pattern *p, struct orcd_erro
     socklen_t n = sizeof(addr);
     pid_t parent = getpid();
     if (p->n_streams < 1 || p->n_streams > MAX_STREAMS || p->groups < 1 || p->groups > p->n_streams)
-        return error_set(
-            err, ORCD_E_INVALID, "an echo server of %u streams in %u groups", p->n_streams, p->groups);
+        return error_set(err, ORCD_E_INVALID, "the echo server cannot have %u streams in %u groups",
+            p->n_streams, p->groups);
     struct echo *e = calloc(1, sizeof(*e));
     struct echoer *c = calloc(1, sizeof(*c));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

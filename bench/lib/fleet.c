@@ -73,7 +73,7 @@ static void on_done(struct load_call *c, enum load_outcome how, const char *body
     if (how != LOAD_COMPLETE || load_call_status(c) != 200 || !s->ended)
         fail(s->fleet, how == LOAD_REFUSED ? "no connection" : "a stream was cut or refused", body);
     else if (ask(s, &err))
-        fail(s->fleet, "cannot ask", err.msg);
+        fail(s->fleet, "cannot send a request", err.msg);
 }
 
 static const struct load_handlers handlers = {.event = on_event, .done = on_done};
@@ -148,7 +148,7 @@ int fleet_run(struct fleet *f, uint64_t warm_ns, uint64_t steady_ns, struct orcd
     while (!f->failed[0] && f->n_flowing < f->spec.n_streams && load_run(f->load, until))
         ;
     if (!f->failed[0] && f->n_flowing < f->spec.n_streams)
-        return error_set(err, ORCD_E_IO, "%u of %u streams had no token for a minute",
+        return error_set(err, ORCD_E_IO, "%u of %u streams got no token for a minute",
             f->spec.n_streams - f->n_flowing, f->spec.n_streams);
     int rc = run_for(f, warm_ns, err);
     return rc ? rc : fleet_go_on(f, steady_ns, err);

@@ -1,4 +1,4 @@
-/* Measures in the report: a drawing and a table each. */
+/* The measures in the HTML report: a drawing and a table each. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* What the files share that write the report's HTML. */
+/* Shared by the files that write the HTML report (report-html.c, html-measure.c). One thread. */
 #ifndef ORCD_BENCH_HTML_PAGE_H
 #define ORCD_BENCH_HTML_PAGE_H
 
@@ -14,17 +14,17 @@ struct page {
     size_t n_names;
 };
 
-/* before and after are markup, text is escaped. */
+/* Prints before, text and after. before and after are markup, text is escaped. */
 void page_put(struct page *g, const char *before, const char *text, const char *after);
-/* The class of a target's colour, in order of appearance. */
+/* The CSS class of a target's colour. Targets get colours in order of appearance. */
 const char *page_colour(struct page *g, const char *target);
 
 enum grade { GRADE_NONE, GRADE_GOOD, GRADE_WARN, GRADE_BAD };
 extern const char *const grade_css[];
 enum grade grade_of(enum bench_verdict v);
 
-/* The measures of one case, all targets: those without a spread as a table, and a section
- * with a drawing for each of the others. end: the first result of the next case. */
+/* Prints the measures of one case, for all targets: those whose samples are all equal as a table, and a
+ * section with a drawing for each of the others. end: the first result of the next case. */
 void page_measures(struct page *g, const struct bench_result *first, const struct bench_result *end);
 
 #endif

@@ -1,4 +1,4 @@
-/* Calls: requests, what their replies say, how they end. */
+/* Calls of the load generator: their requests, their replies, and how they end. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Sockets: connecting, sending, receiving with the kernel's stamps, closing. */
+/* Sockets of the load generator: connect, send, receive with the kernel's time stamps, close. */
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "lib/load-internal.h"
 
-/* "http://host:port" to an address; the last one is remembered. */
+/* Resolves "http://host:port" to an address. Keeps the last one. */
 static int look_up(struct load *l, const char *url, struct orcd_error *err)
 {
     char host[256];
@@ -18,7 +18,7 @@ static int look_up(struct load *l, const char *url, struct orcd_error *err)
     if (strcmp(url, l->url) == 0)
         return 0;
     if (strncmp(url, "http://", 7) != 0 || n >= sizeof(host))
-        return error_set(err, ORCD_E_INVALID, "'%s' is no http://host:port", url);
+        return error_set(err, ORCD_E_INVALID, "'%s': must be http://HOST:PORT", url);
     memcpy(host, url + 7, n - 6);
     host[strcspn(host, "/")] = 0;
     char *port = strrchr(host, ':'), *name = host;
@@ -56,7 +56,7 @@ struct load_conn *conn_open(struct load *l, const struct load_spec *spec, struct
     c->fd = socket(l->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct epoll_event ev = {.events = c->watched = EPOLLIN | EPOLLOUT, .data.ptr = c};
     if (c->fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev)) {
-        error_set_errno(err, ORCD_E_IO, errno, "cannot make a socket");
+        error_set_errno(err, ORCD_E_IO, errno, "cannot create a socket");
         if (c->fd >= 0)
             close(c->fd);
         free(c);

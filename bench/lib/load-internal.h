@@ -1,4 +1,4 @@
-/* What the files of the load generator share. */
+/* Shared by the files of the load generator (load*.c). One thread, that of the load. */
 #ifndef ORCD_BENCH_LOAD_INTERNAL_H
 #define ORCD_BENCH_LOAD_INTERNAL_H
 
@@ -21,7 +21,7 @@ struct load {
     int64_t real_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC */
     uint64_t offset_at_ns;
     bool stop;
-    char *buf; /* LOAD_READ_BYTES, of every read */
+    char *buf; /* LOAD_READ_BYTES, used by every read */
 
     struct load_timer *timers; /* a heap, the next first */
     size_t n_timers, timers_cap;
@@ -29,10 +29,10 @@ struct load {
 
     struct load_conn *conns;               /* all that are open */
     struct load_conn *buried;              /* closed; freed after the batch of events that may name them */
-    struct load_call *ended, **ended_tail; /* `done` is due */
+    struct load_call *ended, **ended_tail; /* their `done` is due */
     size_t n_calls;
 
-    char url[256]; /* the last that was looked up */
+    char url[256]; /* the last one that was resolved, to addr */
     struct sockaddr_storage addr;
     socklen_t n_addr;
 };
@@ -44,22 +44,22 @@ struct load_conn {
     struct load_call *call;
     int fd; /* -1: closed */
     uint32_t watched;
-    bool connected, dead; /* dead: ended or spoke while it was kept */
+    bool connected, dead; /* dead: the server closed it or sent something while it was kept */
     int so_error;         /* of a connect() that failed at once */
 };
 
 struct load_call {
     struct load *load;
-    struct load_conn *conn; /* NULL once it was closed or kept */
+    struct load_conn *conn; /* NULL once it is closed or kept */
     const struct load_handlers *handlers;
     void *arg;
     char *out; /* the request */
     size_t n_out, n_sent;
     uint64_t sent_ns;
     struct reply reply;
-    uint64_t kernel_ns, recv_ns; /* of the bytes that are being read */
+    uint64_t kernel_ns, recv_ns; /* of the bytes that are being parsed */
     bool paused, half_close, send_failed;
-    bool ending; /* in the list of the ended */
+    bool ending; /* in the list load->ended */
     enum load_outcome outcome;
     struct load_call *next;
     char host[256];

@@ -1,4 +1,4 @@
-/* Timers, and the kernel's receive stamps brought over to the monotonic clock. */
+/* Timers, and the conversion of the kernel's receive stamps to the monotonic clock. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>

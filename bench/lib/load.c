@@ -1,4 +1,4 @@
-/* The loop. */
+/* The loop of the load generator. */
 #include "lib/load.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ int load_new(struct load **out, struct orcd_error *err)
         setsockopt(l->stamp_fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
     if (l->epoll_fd < 0 || l->timer_fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->timer_fd, &ev)) {
-        int rc = error_set_errno(err, ORCD_E_IO, errno, "cannot make an epoll set with a timer");
+        int rc = error_set_errno(err, ORCD_E_IO, errno, "cannot create an epoll set and a timer");
         load_free(l);
         return rc;
     }

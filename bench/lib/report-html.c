@@ -1,4 +1,4 @@
-/* The report for people: one file, no scripts, nothing loaded from anywhere. */
+/* The HTML report: one file without scripts, which loads nothing. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +82,7 @@ static void page_head(struct page *g)
                       : "",
         t.held + t.by_echo, t.bars);
     if (t.by_echo)
-        tile(out, "warn", "of them by the echo server's figure", t.by_echo);
+        tile(out, "warn", "of these by the echo server's figure", t.by_echo);
     tile(out, t.failed_bars ? "bad" : "", "bars fail", t.failed_bars);
     if (t.failed_cases)
         tile(out, "bad", "could not run", t.failed_cases);
@@ -136,9 +136,8 @@ static void headroom(struct page *g)
             }
         }
     if (n) {
-        fputs("<section class=\"card\"><div class=\"top\"><h2>Every bar</h2><p>what was measured, as a share "
-              "of "
-              "what is allowed; left is better</p></div><div class=\"scroll\">",
+        fputs("<section class=\"card\"><div class=\"top\"><h2>Every bar</h2>"
+              "<p>each value as a share of its limit; further left is better</p></div><div class=\"scroll\">",
             g->out);
         svg_headroom(g->out, rows, n);
         fputs("</div></section>\n", g->out);
@@ -213,11 +212,10 @@ void bench_report_html(const struct bench_report *p, FILE *out)
     headroom(&g);
     for (const struct bench_result *r = p->results; r; r = bench_next_case(r))
         card(&g, r);
-    fputs("<footer>Percentiles by nearest rank; the interval is that of the median, by bootstrap; outliers "
-          "by Tukey's "
-          "fences, mild + severe. A curve is as high as there is room, whatever the number of samples; below "
-          "it the "
-          "middle half, the median, p95 and p99, and the largest samples.",
+    fputs(
+        "<footer>Percentiles by nearest rank; the interval is that of the median, by bootstrap; outliers by "
+        "Tukey's fences, mild + severe. Each curve fills the height, whatever the number of samples; below "
+        "it are the middle half, the median, p95 and p99, and the largest samples.",
         out);
     if (p->baseline) {
         page_put(&g, " Before: orcd ", bench_baseline_version(p->baseline), "");

@@ -1,4 +1,4 @@
-/* The JSON form of a run; baseline.c reads it back. */
+/* The JSON form of a report; baseline.c reads it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

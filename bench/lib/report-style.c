@@ -1,4 +1,4 @@
-/* The style sheet of the report: light and dark, nothing from outside. */
+/* The style sheet of the HTML report, light and dark. It loads nothing. */
 #include "lib/report.h"
 
 const char bench_report_style[] =

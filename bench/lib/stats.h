@@ -1,4 +1,4 @@
-/* Statistics in the manner of Criterion. Inputs are left as they are. */
+/* Statistics like those of Criterion. Pure functions that do not change their inputs. Any thread. */
 #ifndef ORCD_BENCH_STATS_H
 #define ORCD_BENCH_STATS_H
 
@@ -19,19 +19,19 @@ double bench_statistic(const struct bench_summary *s, enum bench_statistic of);
  * interval (bootstrap of both, fixed seed). */
 struct bench_change {
     double change, low, high; /* 0.05: 5 % more */
-    bool significant;         /* the interval leaves out 0 and |change| > noise */
+    bool significant;         /* the interval does not contain 0, and |change| > noise */
 };
 void bench_compare(const double *before, size_t n_before, const double *after, size_t n_after, double noise,
     struct bench_change *out);
 
-/* What a bar is held to: the statistic of all samples, or, of BENCH_ROUNDS rounds and more,
- * the median of the statistics of each. So what this machine does to a few rounds does not
- * decide, and what happens in most of them does. */
+/* The value that a bar applies to: the statistic of all samples or, from BENCH_ROUNDS rounds on, the
+ * median of the statistics of the rounds. So a disturbance in a few rounds does not decide, and what
+ * happens in most of them does. */
 #define BENCH_ROUNDS 3
 double bench_bar_value(const struct bench_measure *m, enum bench_statistic of);
 
-/* Does a bar hold? By itself, or, where less is better, by 1.5 x the echo server's figure.
- * Without samples, or with one that is not finite, it fails. */
+/* Whether a bar holds: by itself, or, if less is better, by 1.5 times the figure of the echo server. It
+ * fails if there is no sample, or if one is not finite. */
 #define BENCH_ECHO_FACTOR 1.5
 enum bench_verdict { BENCH_HOLDS, BENCH_HOLDS_BY_ECHO, BENCH_FAILS };
 enum bench_verdict bench_bar_verdict(const struct bench_measure *m, const struct bench_bar *bar);

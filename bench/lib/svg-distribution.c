@@ -1,4 +1,4 @@
-/* Distributions: density above, one strip a series below with its percentiles. */
+/* Distributions: the densities above, and below one strip per series with its percentiles. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Lines, points, time lines, and how near each bar is. */
+/* Lines, points, time lines, and how near each measure is to its bar. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

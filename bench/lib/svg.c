@@ -1,4 +1,4 @@
-/* Escaping and axes. */
+/* Escaped text, and axes. */
 #include "lib/svg.h"
 
 #include <math.h>

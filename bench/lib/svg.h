@@ -1,5 +1,7 @@
-/* Escaped text and plots in SVG for the report. Everything goes straight to a FILE; the
- * caller looks at ferror() in the end. */
+/*
+ * Escaped text and plots in SVG for the report. All functions write to a FILE; the caller checks
+ * ferror() at the end. One thread.
+ */
 #ifndef ORCD_BENCH_SVG_H
 #define ORCD_BENCH_SVG_H
 
@@ -7,19 +9,18 @@
 
 #include "lib/stats.h"
 
-/* Text from anywhere as HTML: markup escaped, control characters and bytes that are no
- * UTF-8 replaced. */
+/* Prints any text as HTML: escapes markup, replaces control characters and bytes that are not UTF-8. */
 void html_text(FILE *out, const char *s);
 
 struct axis {
-    double min, max; /* min < max; of a logarithmic one both > 0 */
-    double from, to; /* where they are in the drawing */
+    double min, max; /* min < max; both > 0 on a logarithmic axis */
+    double from, to; /* their positions in the drawing */
     bool log;
 };
-/* Makes an axis out of a range (which may be a point). min and max are moved outwards a little. */
+/* Sets up an axis for a range, which may be a single point. Moves min and max outwards a little. */
 void axis_init(struct axis *a, double min, double max, bool log, double from, double to);
 double axis_at(const struct axis *a, double v);
-/* Values worth a line and a number; at most size. */
+/* The values that get a line and a number; at most size. Returns how many. */
 size_t axis_ticks(const struct axis *a, double *ticks, size_t size);
 
 /* One distribution among several in one drawing. */
@@ -46,7 +47,7 @@ struct svg_headroom {
 };
 void svg_headroom(FILE *out, const struct svg_headroom *rows, size_t n);
 
-/* Of a plot: the colour of its i-th series. */
+/* The CSS class of the i-th series of a plot. */
 const char *svg_css(size_t i);
 
 #endif

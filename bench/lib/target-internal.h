@@ -1,4 +1,4 @@
-/* What the files of a target share. */
+/* Shared by the files of a target (target*.c). */
 #ifndef ORCD_BENCH_TARGET_INTERNAL_H
 #define ORCD_BENCH_TARGET_INTERNAL_H
 
@@ -10,25 +10,26 @@ struct target {
     struct target_kind kind;
     struct target_times times;
     char url[300];
-    char model_id[128]; /* what an OpenAI server calls its model */
+    char model_id[128]; /* the name of the model in an OpenAI server */
     pid_t pid;
-    int pid_fd;          /* readable when it has ended; -1 */
-    int out_fd, log_fd;  /* its standard output (ours only); the file with the rest; -1 */
-    bool keep_log, gone; /* gone: waited for, status is known */
+    int pid_fd;          /* readable when the server has ended; -1: none */
+    int out_fd, log_fd;  /* its standard output (workers of orcd only); the file with the rest; -1: none */
+    bool keep_log, gone; /* gone: the server has ended, and status is valid */
     int status;
-    char line[512]; /* of its standard output, not whole yet */
+    char line[512]; /* the beginning of a line of its standard output */
     size_t n_line;
     char *log;
 };
 
-/* Starts the program: words is ended by NULL. A server of ours gets a pipe for its
- * standard output; everything else goes to the log. */
+/* Starts the program; words ends with NULL. The standard output of a worker of orcd is a pipe, all other
+ * output goes to the log. */
 int target_exec(struct target *t, const char *path, const char *const *words, struct orcd_error *err);
-/* From here on its log may not grow, unless it is to be kept. */
+/* From here on the log cannot grow, unless keep_log is set. */
 void target_log_seal(struct target *t);
-/* Ended? Then its status is known afterwards. timeout_ms -1: wait. */
+/* Whether the server has ended; then t->status is valid. Waits up to timeout_ms; -1: no limit. */
 bool target_ended(struct target *t, int timeout_ms);
-/* One GET. The status, or negative; *body (malloc'ed) may be NULL. */
+/* Sends a GET. Returns the HTTP status, or a negative error code. body may be NULL; else *body is
+ * malloc'ed. */
 int target_get(const struct target *t, const char *path, int timeout_ms, char **body);
 
 #endif

@@ -1,4 +1,4 @@
-/* The process of a target: start, end, log, and what /proc and /metrics say of it. */
+/* The process of a target: its start, end and log, and its figures in /proc and /metrics. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -94,9 +94,9 @@ int target_wait_exit(
     struct target *t, uint64_t timeout_ms, uint64_t *exited_ns, int *status, struct orcd_error *err)
 {
     if (!t->pid)
-        return error_set(err, ORCD_E_UNSUPPORTED, "%s was not started here", t->kind.name);
+        return error_set(err, ORCD_E_UNSUPPORTED, "%s was not started by this benchmark", t->kind.name);
     if (!target_ended(t, timeout_ms > INT32_MAX ? -1 : (int)timeout_ms))
-        return error_set(err, ORCD_E_BUSY, "%s runs still", t->kind.name);
+        return error_set(err, ORCD_E_BUSY, "%s is still running", t->kind.name);
     *exited_ns = clock_mono_ns();
     *status = t->status;
     return 0;

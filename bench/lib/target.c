@@ -29,12 +29,12 @@ int target_parse(struct target_kind *k, const char *text, struct orcd_error *err
     const char *equals = strchr(text, '=');
     size_t n = equals ? (size_t)(equals - text) : strlen(text);
     if (n == 0 || n >= sizeof(kind.name))
-        return error_set(err, ORCD_E_INVALID, "target '%s': a name of 1 to %zu characters is missing", text,
+        return error_set(err, ORCD_E_INVALID, "target '%s': the name must have 1 to %zu characters", text,
             sizeof(kind.name) - 1);
     for (size_t i = 0; i < n; i++)
         if (!isalnum((unsigned char)text[i]) && !strchr("-._", text[i]))
             return error_set(
-                err, ORCD_E_INVALID, "target '%s': a name has letters, digits and -._ only", text);
+                err, ORCD_E_INVALID, "target '%s': the name must have only letters, digits and -._", text);
     memcpy(kind.name, text, n);
     if (!equals) {
         if (strncmp(text, "orcd-", 5) || !text[5])
@@ -58,12 +58,13 @@ int target_parse(struct target_kind *k, const char *text, struct orcd_error *err
             kind.url = rest;
         else
             return error_set(err, ORCD_E_INVALID,
-                "target '%s': http://HOST:PORT or exec:COMMAND with {port} must follow %s", text,
+                "target '%s': must have http://HOST:PORT or exec:COMMAND with {port} after %s", text,
                 peers[i].prefix);
         *k = kind;
         return 0;
     }
-    return error_set(err, ORCD_E_INVALID, "target '%s': openai: or llama.cpp: must follow the name", text);
+    return error_set(
+        err, ORCD_E_INVALID, "target '%s': must have openai: or llama.cpp: after the name", text);
 }
 
 /* A port that was free a moment ago. */
@@ -75,13 +76,13 @@ static int free_port(struct orcd_error *err)
     int rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&a, sizeof(a));
     rc = rc ? rc : getsockname(fd, (struct sockaddr *)&a, &size);
     if (rc)
-        error_set_errno(err, ORCD_E_IO, errno, "no free port");
+        error_set_errno(err, ORCD_E_IO, errno, "cannot find a free port");
     if (fd >= 0)
         close(fd);
     return rc ? ORCD_E_IO : ntohs(a.sin_port);
 }
 
-/* Appends one word of the command with {port} and {model} filled in. */
+/* Returns one word of the command, malloc'ed, with {port} and {model} filled in. */
 static char *fill_word(const char *from, const char *to, const char *port, const char *model)
 {
     char *word = NULL;
@@ -111,7 +112,7 @@ static char *fill_word(const char *from, const char *to, const char *port, const
     return word;
 }
 
-/* The command of a peer: words between spaces, quotes as a shell has them, no more. */
+/* Starts the command of a peer. It is split at spaces; quotes work as in a shell, nothing else does. */
 static int spawn_peer(struct target *t, const struct target_params *p, struct orcd_error *err)
 {
     char *words[MAX_WORDS] = {NULL}, port[16];
@@ -120,7 +121,7 @@ static int spawn_peer(struct target *t, const struct target_params *p, struct or
     if (number < 0)
         return number;
     if (!p->model && strstr(c, "{model}"))
-        return error_set(err, ORCD_E_INVALID, "target %s wants a model: --model FILE", t->kind.name);
+        return error_set(err, ORCD_E_INVALID, "target %s needs a model: --model FILE", t->kind.name);
     snprintf(port, sizeof(port), "%d", number);
     snprintf(t->url, sizeof(t->url), "http://127.0.0.1:%d", number);
     while (rc == 0) {
@@ -132,7 +133,8 @@ static int spawn_peer(struct target *t, const struct target_params *p, struct or
         for (char quote = 0; *c && (quote || *c != ' '); c++)
             quote = quote ? (*c == quote ? 0 : quote) : *c == '\'' || *c == '"' ? *c : 0;
         if (n == MAX_WORDS - 1)
-            rc = error_set(err, ORCD_E_INVALID, "target %s: more than %d words", t->kind.name, n);
+            rc = error_set(
+                err, ORCD_E_INVALID, "target %s: the command exceeds the limit of %d words", t->kind.name, n);
         else if (!(words[n++] = fill_word(from, c, port, p->model ? p->model : "")))
             rc = error_set(err, ORCD_E_NOMEM, "out of memory");
     }
@@ -176,7 +178,8 @@ int target_spawn(struct target **out, const struct target_kind *kind, const stru
     snprintf(t->model_id, sizeof(t->model_id), "default");
     int rc = 0;
     if (!kind->plugin && p->settings && *p->settings)
-        rc = error_set(err, ORCD_E_UNSUPPORTED, "%s takes no settings of ours", kind->name);
+        rc = error_set(
+            err, ORCD_E_UNSUPPORTED, "%s is not a worker of orcd and accepts no settings", kind->name);
     else if (kind->plugin)
         rc = spawn_ours(t, p, err);
     else if (kind->command)
@@ -193,7 +196,7 @@ int target_spawn(struct target **out, const struct target_kind *kind, const stru
     return 0;
 }
 
-/* The last line of its log tells most. */
+/* Reports the last line of the server's log, which usually has the reason. */
 static int died(struct target *t, struct orcd_error *err)
 {
     const char *log = target_log(t);
@@ -209,10 +212,10 @@ static int died(struct target *t, struct orcd_error *err)
 
 static int too_slow(const struct target *t, struct orcd_error *err)
 {
-    return error_set(err, ORCD_E_BUSY, "%s is not ready in time", t->kind.name);
+    return error_set(err, ORCD_E_BUSY, "%s did not become ready in time", t->kind.name);
 }
 
-/* Ours say on standard output where they listen, and that they are ready. */
+/* A worker of orcd prints on standard output where it listens, and that it is ready. */
 static void take_line(struct target *t, bool *ready)
 {
     static const char listening[] = "orcd: listening on ";
@@ -255,7 +258,7 @@ static int wait_for_word(struct target *t, uint64_t until_ns, struct orcd_error 
     return 0;
 }
 
-/* What an OpenAI server calls its model: the first of its list. */
+/* The name of the model in an OpenAI server: the first one in its list. */
 static void ask_model_id(struct target *t)
 {
     char *body = NULL;
@@ -282,7 +285,7 @@ int target_wait_ready(struct target *t, uint64_t timeout_ms, struct orcd_error *
         uint64_t now = clock_mono_ns();
         if (status > 0 && !t->times.listening_ns)
             t->times.listening_ns = now;
-        /* A server without /health is taken as ready when it lists models. */
+        /* A server without /health counts as ready when it lists models. */
         if (status == 404)
             status = target_get(t, "/v1/models", 2000, NULL);
         if (status == 200) {

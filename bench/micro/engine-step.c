@@ -1,5 +1,5 @@
-/* Rounds of the engine thread on one thread, over the host's checks and a plugin that
- * computes nothing: what a token costs beside its computation. */
+/* Rounds of the engine thread, run on this thread, with the host's checks and a plugin that computes
+ * nothing: what a token costs besides its computation. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* The engine's paths: the look at a job, a job's events, the queue. */
+/* Paths of the engine: the check of a job, a job's events, the queue. */
 #include "base/clock.h"
 #include "bench/micro/jobs.h"
 #include "engine/check.h"

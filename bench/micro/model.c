@@ -1,4 +1,4 @@
-/* Model files and vocabularies, by the demo model. */
+/* Model files and vocabularies, measured with the demo model. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -22,7 +22,7 @@ MICRO_SETUP(gguf_open)
 {
     struct stat st;
     if (!model)
-        return error_set(err, ORCD_E_NOT_FOUND, "the demo model is not here");
+        return error_set(err, ORCD_E_NOT_FOUND, "the demo model was not found");
     int fd = open(model, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st))
         return error_set(err, ORCD_E_IO, "cannot read %.200s", model);

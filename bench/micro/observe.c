@@ -1,4 +1,4 @@
-/* Metrics and health: what every token and every scrape pays. */
+/* Metrics and health: what each token and each scrape costs. */
 #include <stdlib.h>
 #include <time.h>
 
@@ -74,7 +74,7 @@ MICRO_SETUP(health_render)
     while (health_age_s(health) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     if (!health_stop(health, 60000))
-        return error_set(err, ORCD_E_INTERNAL, "the health thread does not end");
+        return error_set(err, ORCD_E_INTERNAL, "the health thread did not end");
     return 0;
 }
 

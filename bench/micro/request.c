@@ -1,4 +1,4 @@
-/* A request on its way in: the check of its bytes, its fields. */
+/* A request on its way in: the check of its bytes, and of its fields. */
 #include <stdlib.h>
 #include <string.h>
 
