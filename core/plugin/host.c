@@ -11,6 +11,18 @@
 #include "base/log.h"
 #include "plugin/internal.h"
 
+/* dlerror() names the plugin by its descriptor, `name`; the user knows it by its path. */
+static int load_failed(const struct plugin *p, const char *name, struct orcd_error *err)
+{
+    const char *why = dlerror(), *at = why ? strstr(why, name) : NULL;
+    if (!at)
+        return error_set(err, ORCD_E_ABI, "%s: %s", p->path, why ? why : "dlopen failed");
+    const char *rest = at + strlen(name);
+    if (at == why)
+        return error_set(err, ORCD_E_ABI, "%s%s", p->path, rest);
+    return error_set(err, ORCD_E_ABI, "%s: %.*sthe plugin%s", p->path, (int)(at - why), why, rest);
+}
+
 /* The loader is given the descriptor that was checked. It finds libraries it has by this
  * very name, so a descriptor that was given to it is never closed: its number must not
  * come to mean another file. */
@@ -20,10 +32,8 @@ static int load(struct plugin *p, int fd, struct orcd_error *err)
     snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
     dlerror();
     void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (!handle) {
-        const char *why = dlerror();
-        return error_set(err, ORCD_E_ABI, "%s: %s", p->path, why ? why : "it can't be loaded");
-    }
+    if (!handle)
+        return load_failed(p, name, err);
     union { /* ISO C has no conversion from an object pointer */
         void *object;
         orcd_plugin_entry function;

@@ -174,6 +174,49 @@ static void only_regular_files(void **state)
     free(path);
 }
 
+/* A copy of recorder.so as broken.so: its first n bytes, with `old` (NULL: nothing) spelt `new`. */
+static void write_broken(size_t n, const char *old, const char *new)
+{
+    FILE *from = fopen(in_dir("recorder.so"), "r"), *to = fopen(in_dir("broken.so"), "w");
+    assert_non_null(from);
+    assert_non_null(to);
+    char *bytes = malloc(n);
+    assert_non_null(bytes);
+    n = fread(bytes, 1, n, from);
+    char *at = old ? memmem(bytes, n, old, strlen(old)) : NULL;
+    if (at)
+        memcpy(at, new, strlen(old));
+    assert_int_equal(fwrite(bytes, 1, n, to), n);
+    free(bytes);
+    fclose(from);
+    fclose(to);
+}
+
+/* The loader knows a plugin by a descriptor, which says nothing to people. */
+static void assert_broken(const char *reason)
+{
+    char begin[600];
+    snprintf(begin, sizeof(begin), "%s: ", in_dir("broken.so"));
+    assert_int_equal(open_one("broken"), ORCD_E_ABI);
+    unlink(in_dir("broken.so"));
+    says(reason);
+    assert_ptr_equal(strstr(err.msg, begin), err.msg);
+    if (strstr(err.msg, "/proc/"))
+        fail_msg("\"%s\" names a descriptor", err.msg);
+}
+
+static void errors_of_the_loader_name_the_plugin(void **state)
+{
+    (void)state;
+    write_broken(40, NULL, NULL);
+    assert_broken("file too short");
+    write_broken(16 << 20, "\177ELF", "\177ELK");
+    assert_broken("invalid ELF header");
+    /* A C library that is too old: its file comes first, the plugin's name at the end. */
+    write_broken(16 << 20, "GLIBC_2.", "GLIBX_2.");
+    assert_broken("(required by the plugin)");
+}
+
 /* Two plugins one after the other are two, although descriptors get used again. */
 static void plugins_are_told_apart(void **state)
 {
@@ -559,6 +602,7 @@ int main(void)
         cmocka_unit_test(names_are_bare),
         cmocka_unit_test(only_safe_files),
         cmocka_unit_test(only_regular_files),
+        cmocka_unit_test(errors_of_the_loader_name_the_plugin),
         cmocka_unit_test(plugins_are_told_apart),
         cmocka_unit_test(default_directory),
         cmocka_unit_test(bad_tables),
