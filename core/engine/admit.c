@@ -5,8 +5,8 @@
 #include "engine/end.h"
 #include "engine/engine-internal.h"
 
-/* Leading tokens that the slot's KV and the prompt share; the prompt's last token is
- * always computed, for its logits. */
+/* The number of leading tokens that the slot's KV and the prompt share. It is less than the prompt's
+ * length, because the last token must be computed for its logits. */
 static uint32_t shared_prefix(const struct slot *s, const struct request *r)
 {
     uint32_t max = s->n_history < r->n_tokens - 1 ? s->n_history : r->n_tokens - 1;
@@ -16,8 +16,8 @@ static uint32_t shared_prefix(const struct slot *s, const struct request *r)
     return n;
 }
 
-/* The idle slot with the longest shared prefix; among equals an empty one, then the
- * one used least recently. NULL: none is idle. */
+/* The idle slot with the longest shared prefix; among equals an empty one, then the one used least
+ * recently. NULL: no slot is idle. */
 static struct slot *slot_choose(struct engine *e, const struct request *r, uint32_t *shared)
 {
     struct slot *best = NULL;
@@ -43,7 +43,7 @@ static void admission_failed(
     struct engine *e, struct slot *s, struct job *j, int rc, const struct orcd_error *err)
 {
     if (rc == ORCD_E_OUT_OF_KV || rc == ORCD_E_DEVICE_MEMORY) {
-        engine_end_job(e, j, API_VRAM_OOM, FINISH_NONE, "no room for %u tokens: %.100s",
+        engine_end_job(e, j, API_VRAM_OOM, FINISH_NONE, "the KV cache has no room for %u tokens: %.100s",
             j->request.n_tokens + j->request.max_tokens, err->msg);
         return;
     }
@@ -51,7 +51,7 @@ static void admission_failed(
     slot_close(e, s);
 }
 
-/* A job that is late, or is sure to be, is not worth a slot. */
+/* Ends a job that is late, or certain to be late, so that it does not take a slot. */
 static bool drop_late(struct engine *e, struct job *j, uint32_t shared)
 {
     uint64_t deadline = j->request.deadline_ns;
@@ -63,7 +63,7 @@ static bool drop_late(struct engine *e, struct job *j, uint32_t shared)
     }
     if (!predict_is_doomed(&e->predict, j, shared))
         return false;
-    engine_end_job(e, j, API_DEADLINE_EXCEEDED, FINISH_NONE, "the deadline cannot be met any more");
+    engine_end_job(e, j, API_DEADLINE_EXCEEDED, FINISH_NONE, "the deadline can no longer be met");
     return true;
 }
 
@@ -78,13 +78,13 @@ void engine_admit(struct engine *e)
         struct slot *s = slot_choose(e, &j->request, &shared);
         bool wait = !s;
         if (s && drop_late(e, j, shared)) {
-            /* It ended; the next one. */
+            /* It was ended; try the next job. */
         } else if (s) {
             int rc = slot_open(e, s, &j->request, shared, &err);
             if (!rc && registry_take(&e->registry, j))
                 slot_begin(e, s, j);
             else if (rc == ORCD_E_OUT_OF_KV && atomic_load(&e->registry.slots_busy))
-                wait = true; /* a running job will leave room */
+                wait = true; /* a running job will free some of the KV */
             else if (rc)
                 admission_failed(e, s, j, rc, &err);
         }

@@ -1,10 +1,11 @@
 /*
- * Admission: from the queue into a slot. The job at the head of the queue gets the idle slot whose
- * prefix it shares most of; one that is late, or is sure to be, gets its end in place of a slot.
+ * Admission: moves jobs from the queue into slots. The job at the head of the queue gets the idle slot
+ * that shares the longest prefix with its prompt. A job that is late, or certain to be late, is ended
+ * instead.
  *
- * Life cycle: it has no state of its own.
- * Threads: the engine thread.
- * Order of calls: between engine_reap(), which frees slots, and step_submit(), which gives the new
+ * Life cycle: this module has no state.
+ * Threads: only the engine thread calls it.
+ * Order of calls: after engine_reap(), which frees slots, and before step_submit(), which gives the new
  * jobs their first rows.
  */
 #ifndef ORCD_ENGINE_ADMIT_H
@@ -12,8 +13,8 @@
 
 struct engine;
 
-/* Until the queue is empty, no slot is idle, or the KV has no room as long as other jobs run. The
- * caller calls engine_flush(). */
+/* Admits jobs until the queue is empty, no slot is idle, or the KV cache has no room and other jobs
+ * still run. The caller calls engine_flush(). */
 void engine_admit(struct engine *e);
 
 #endif

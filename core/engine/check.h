@@ -1,12 +1,12 @@
 /*
- * The look at a running job between steps: its deadline and its cancel flag, one load and one compare
- * each. Inline, because each step looks at every slot.
+ * Checks a running job between steps: its deadline and its abort reason, with one load and one compare
+ * each. The functions are inline, because every slot is checked between two steps.
  *
- * The time is read once for all slots: reading it costs more than everything here. A late time only
- * delays the answer, it never makes a job late too early.
+ * The caller reads the clock once for all slots, because reading it costs more than all checks here. If
+ * that time is a little old, a deadline is noticed later, never too early.
  *
- * Life cycle: it has no state of its own; slot_begin() resets what belongs to a slot.
- * Threads: the engine thread calls slot_check(). Any thread may look at a job.
+ * Life cycle: this module has no state; slot_begin() resets the counters in a slot.
+ * Threads: only the engine thread calls slot_check(). Any thread may call the job_ functions.
  * Order of calls: slot_check() for every slot with a job, once between two steps (reap.c).
  */
 #ifndef ORCD_ENGINE_CHECK_H
@@ -16,7 +16,7 @@
 #include "engine/engine.h"
 #include "engine/slot.h"
 
-/* Nanoseconds until the deadline; 0: it passed; UINT64_MAX: there is none. */
+/* Nanoseconds until the deadline; 0: it has passed; UINT64_MAX: the job has none. */
 static inline uint64_t job_remaining_ns(const struct job *j, uint64_t now_ns)
 {
     uint64_t deadline = j->request.deadline_ns;
@@ -25,26 +25,26 @@ static inline uint64_t job_remaining_ns(const struct job *j, uint64_t now_ns)
     return deadline > now_ns ? deadline - now_ns : 0;
 }
 
-/* Its client, its deadline or this worker's end told it to stop. */
+/* A cancel, a disconnect, its deadline or the shutdown has aborted it. */
 static inline bool job_told_to_stop(const struct job *j)
 {
     return atomic_load(&j->abort_reason) != ABORT_NONE;
 }
 
-/* It gets no row any more. */
+/* It must get no more rows. */
 static inline bool job_is_stopping(const struct job *j)
 {
     return job_ended(j) || job_told_to_stop(j);
 }
 
-/* Its deadline passed, and nobody has told it yet. */
+/* Its deadline has passed, and nothing has aborted it yet. */
 static inline bool job_is_late(const struct job *j, uint64_t now_ns)
 {
     return job_remaining_ns(j, now_ns) == 0 && !job_told_to_stop(j);
 }
 
-/* Looks at the slot's job when check_every_tokens or check_every_ms have gone by, and
- * adds 1 to *looks then. True: the job is late. */
+/* Checks the slot's job if check_every_tokens or check_every_ms have passed since the last check, and
+ * then adds 1 to *looks. True: the job is late. */
 static inline bool slot_check(struct slot *s, const struct engine_params *p, uint64_t now_ns, uint32_t *looks)
 {
     if (s->unchecked < p->check_every_tokens && now_ns - s->checked_ns < p->check_every_ms * NS_PER_MS)

@@ -1,10 +1,10 @@
 #include "engine/curve.h"
 
 #define SLOWEST 64    /* a shape moves by at least this part of a sample's distance */
-#define STEEPEST 2.0  /* a sample counts as at most so many times its shape */
-#define STRANGEST 4.0 /* a bucket's first sample: as what its neighbours let expect */
+#define STEEPEST 2.0  /* a sample counts as at most this many times its shape */
+#define STRANGEST 4.0 /* a bucket's first sample counts as at most this many times the estimate for it */
 
-/* Between the first and the last count of a bucket. */
+/* Halfway between the first and the last count of a bucket. */
 static double bucket_middle(uint32_t b)
 {
     if (b < 4)
@@ -55,7 +55,7 @@ static void read_shapes(const struct curve *c, double *out)
         out[b] = get(&c->shape[b]);
 }
 
-/* The bucket's shape after a sample that is x at this pace. */
+/* The bucket's new shape after a sample x, which was divided by the pace. */
 static double shape_after(const struct curve *c, uint32_t bucket, double x)
 {
     double old = get(&c->shape[bucket]);
@@ -71,7 +71,7 @@ static double shape_after(const struct curve *c, uint32_t bucket, double x)
     return old + (x - old) / weight;
 }
 
-/* The mean of the middle half; of fewer than four the lower median. */
+/* The mean of the middle half; with fewer than four values, the lower median. */
 static double middle_half(double *x, uint32_t n)
 {
     for (uint32_t i = 1; i < n; i++) {
@@ -104,7 +104,7 @@ void curve_learn(struct curve *c, uint32_t count, double x)
     for (uint32_t i = 0; i < have; i++)
         ratios[i] = c->ring_x[i] / get(&c->shape[c->ring_bucket[i]]);
     set(&c->pace, middle_half(ratios, have));
-    /* Wraps to a full ring, not to an empty one. */
+    /* When the counter wraps, the ring still counts as full. */
     atomic_store_explicit(&c->n, n == UINT32_MAX ? CURVE_RING * 2 - 1 : n + 1, memory_order_relaxed);
 }
 

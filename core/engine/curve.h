@@ -1,14 +1,15 @@
 /*
- * A cost that depends on a count: a step's time on its rows, a prompt token's time on the tokens of its
- * step. It is learnt online, in buckets of the count (1, 2, 3, 4, then two an octave), as shape x pace.
- * A bucket's shape moves slowly; the pace is the mean of the middle half of the last CURVE_RING samples
- * over their shapes. So a few wild samples change nothing, and a device that became slower shows in
- * every bucket after CURVE_RING steps, also in those that were not seen since.
+ * A cost as a function of a count: the time of a step by its rows, the time of a prompt token by the
+ * prompt tokens of its step. It is learnt online, in buckets of the count (1, 2, 3, 4, then two an
+ * octave), as shape x pace. The shape of a bucket moves slowly. The pace is the mean of the middle half
+ * of the last CURVE_RING samples, each divided by its bucket's shape. So a few outliers change nothing,
+ * and when a device becomes slower, every bucket shows it after CURVE_RING steps, also a bucket that got
+ * no sample since.
  *
- * Life cycle: all zeros is a curve that knows nothing; it needs no other beginning, and no end.
- * Threads: the engine thread learns. Any thread reads; each number is one atomic, and they need not be
- * of the same step.
- * Order of calls: curve_learn() at any time; curve_read(), then curve_at() on what it gave.
+ * Life cycle: a curve of all zeros knows nothing and is ready for use; there is nothing to release.
+ * Threads: the engine thread learns. Any thread may read; each number is one atomic, and the numbers
+ * that a thread reads may be of different steps.
+ * Order of calls: curve_learn() at any time; curve_read(), then curve_at() on the view that it filled.
  */
 #ifndef ORCD_ENGINE_CURVE_H
 #define ORCD_ENGINE_CURVE_H
@@ -17,27 +18,28 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CURVE_BUCKETS 34 /* counts to 98303; more is as much */
+#define CURVE_BUCKETS 34 /* counts to 98303; larger ones use the last bucket */
 #define CURVE_RING 16
 
 struct curve {
-    _Atomic double shape[CURVE_BUCKETS]; /* 0: nothing known */
+    _Atomic double shape[CURVE_BUCKETS]; /* 0: no sample yet */
     _Atomic double pace;
     atomic_uint n; /* samples */
 
-    /* The learning thread's. */
+    /* Only for the thread that learns. */
     uint32_t seen[CURVE_BUCKETS];
     double ring_x[CURVE_RING];
     uint32_t ring_bucket[CURVE_RING];
 };
 
-/* A sample: so many of them cost x > 0. */
+/* A sample: the cost was x > 0 at this count. */
 void curve_learn(struct curve *c, uint32_t count, double x);
 
-/* A curve at one moment, with its gaps filled: on a line between the neighbours, as the
- * nearest beyond them; above the last, where `grows`, on the line of the last two. */
+/* A curve at one moment, with its gaps filled. A bucket without samples lies on the line between its
+ * neighbours. Below the first known bucket the cost is that of the first; above the last it is that of
+ * the last or, with `grows`, lies on the line through the last two. */
 struct curve_view {
-    double at[CURVE_BUCKETS]; /* all 0: nothing known */
+    double at[CURVE_BUCKETS]; /* all 0: the curve has no samples */
     uint32_t n;
 };
 void curve_read(const struct curve *c, bool grows, struct curve_view *out);

@@ -31,8 +31,8 @@ static double seconds_between(uint64_t from_ns, uint64_t to_ns)
     return to_ns > from_ns ? (double)(to_ns - from_ns) / NS_PER_S : 0;
 }
 
-/* Every job that was queued shows in every per-request histogram: one that ended
- * before a phase spent its time in the phase before. */
+/* Every job that was queued is counted in every per-request histogram. A job that ended before it
+ * reached a phase spent its time in the phase before that one. */
 static void count(const struct job *j, uint64_t now)
 {
     uint64_t arrived = j->request.arrived_ns, admitted = atomic_load(&j->admitted_ns);
@@ -74,8 +74,8 @@ bool engine_end_job(
     end->tokens_out = end->n_published;
     const struct job_token *last = end->n_published ? &j->tokens[end->n_published - 1] : NULL;
     if (last && last->id < 0)
-        end->tokens_out--;                   /* the flush of held text is no token */
-    if (last && finish == FINISH_DEADLINE) { /* any thread can tell it: it belongs to the last entry */
+        end->tokens_out--;                   /* an entry of flushed text is not a token */
+    if (last && finish == FINISH_DEADLINE) { /* any thread may read it: it belongs to the last entry */
         end->held = j->held + last->held_at;
         end->n_held = last->n_held;
     }
@@ -103,13 +103,13 @@ bool engine_end_aborted(struct engine *e, struct job *j)
     case ABORT_CANCEL:
         return engine_end_job(e, j, API_CANCELLED, FINISH_NONE, "cancelled");
     case ABORT_DISCONNECT:
-        return engine_end_job(e, j, API_CLIENT_DISCONNECTED, FINISH_NONE, "the client is gone");
+        return engine_end_job(e, j, API_CLIENT_DISCONNECTED, FINISH_NONE, "the client disconnected");
     case ABORT_DEADLINE:
         if (j->request.deadline_partial && atomic_load(&j->admitted_ns))
             return engine_end_job(e, j, API_OK, FINISH_DEADLINE, "%s", "");
         return engine_end_job(e, j, API_DEADLINE_EXCEEDED, FINISH_NONE, "the deadline passed");
     case ABORT_SHUTDOWN:
-        return engine_end_job(e, j, API_SHUTTING_DOWN, FINISH_NONE, "this worker is shutting down");
+        return engine_end_job(e, j, API_SHUTTING_DOWN, FINISH_NONE, "the worker is shutting down");
     case ABORT_NONE:
         break;
     }
@@ -125,9 +125,9 @@ void engine_job_abort_noticed(struct engine *e, struct job *j, enum abort_reason
     atomic_compare_exchange_strong(&j->abort_ns, &never, clock_mono_ns());
     if (!atomic_compare_exchange_strong(&j->abort_reason, &none, (int)reason))
         return;
-    /* The reason is stored before the ticket is read; the engine stores the ticket
-     * before it reads the reason (both seq_cst). So either it sees the reason and
-     * submits no row, or we see the ticket and doom the row. */
+    /* This thread stores the reason, then reads the ticket. The engine thread stores the ticket,
+     * then reads the reason (all seq_cst). So either the engine thread sees the reason and submits
+     * no row, or this thread sees the ticket and dooms the row. */
     uint64_t ticket = atomic_load(&j->ticket);
     uint32_t seq = atomic_load(&j->slot);
     if (ticket && seq != UINT32_MAX)
@@ -178,7 +178,7 @@ static void abort_picked(struct engine *e, bool (*pick)(const struct job *j), en
 {
     for (struct job *j; (j = registry_pick(&e->registry, pick));) {
         engine_job_abort(e, j, reason);
-        /* Another reason may have come first and be still on its way. */
+        /* Another thread may have set its reason first and not have ended the job yet. */
         engine_end_aborted(e, j);
         job_unref(j);
     }

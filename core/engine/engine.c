@@ -40,7 +40,7 @@ bool engine_turn(struct engine *e)
     uint64_t n_wakes = registry_wakes(&e->registry);
     engine_reap(e);
     engine_admit(e);
-    engine_flush(e); /* heads of answers go out before their prompts are handed in */
+    engine_flush(e); /* the heads of answers are sent before their prompts are submitted */
     if (e->n_steps == 0)
         step_submit(e);
     engine_flush(e);
@@ -75,8 +75,9 @@ int engine_prepare(
     if (max_tokens && e->params.max_batch_tokens > max_tokens)
         e->params.max_batch_tokens = max_tokens;
     if (e->params.max_batch_tokens < e->params.n_slots)
-        return error_set(err, ORCD_E_INVALID, "max_batch_tokens %u is less than slots %u",
-            e->params.max_batch_tokens, e->params.n_slots);
+        return error_set(err, ORCD_E_INVALID,
+            "max_batch_tokens is %u; it must be at least the number of slots, %u", e->params.max_batch_tokens,
+            e->params.n_slots);
     int rc = slots_new(e, err);
     e->max_steps = backend_plugin(backend)->max_inflight > 1 ? ENGINE_MAX_STEPS : 1;
     for (uint32_t i = 0; i < e->max_steps && !rc; i++)
@@ -125,7 +126,7 @@ static enum api_code check_deadline(struct engine *e, struct job *j, struct engi
     if (left_ns == 0 || left_ns < e->params.min_remaining_ms * NS_PER_MS) {
         metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_ARRIVAL, 1);
         return refuse(refusal, API_DEADLINE_EXCEEDED,
-            "%.0f ms are left until the deadline; at least %u are needed", (double)left_ns / NS_PER_MS,
+            "%.0f ms are left until the deadline; at least %u ms are needed", (double)left_ns / NS_PER_MS,
             e->params.min_remaining_ms);
     }
     if (e->params.admission != ADMISSION_PREDICTIVE)
@@ -140,16 +141,16 @@ static enum api_code enqueue(struct engine *e, struct job *j, struct engine_refu
     case API_OK:
         return code;
     case API_SHUTTING_DOWN:
-        return refuse(refusal, code, "this worker is shutting down");
+        return refuse(refusal, code, "the worker is shutting down");
     case API_DUPLICATE_JOB:
-        return refuse(refusal, code, "a job of this id is queued or running");
+        return refuse(refusal, code, "a job with this id is already queued or running");
     case API_QUEUE_FULL:
         refusal->retry_after_s = 1;
-        return refuse(refusal, code, "%u jobs are waiting already", e->params.queue_capacity);
+        return refuse(refusal, code, "the queue is full: %u jobs are waiting", e->params.queue_capacity);
     case API_INTERNAL:
         return refuse(refusal, code, "out of memory");
     default:
-        return refuse(refusal, code, "the device is lost; this worker is about to end");
+        return refuse(refusal, code, "the device is lost; the worker is shutting down");
     }
 }
 
@@ -163,10 +164,11 @@ enum api_code engine_submit(struct engine *e, struct job *job, struct engine_ref
     }
     /* The last token is never fed, so it needs no room. */
     if (r->n_tokens == 0 || r->max_tokens == 0)
-        return refuse(refusal, API_INVALID_REQUEST, "prompt and max_tokens must not be empty");
+        return refuse(
+            refusal, API_INVALID_REQUEST, "prompt must not be empty, and max_tokens must be at least 1");
     if ((uint64_t)r->n_tokens + r->max_tokens > (uint64_t)e->params.n_ctx + 1)
         return refuse(refusal, API_CONTEXT_LENGTH_EXCEEDED,
-            "%u prompt tokens and max_tokens %u exceed the context of %u", r->n_tokens, r->max_tokens,
+            "%u prompt tokens and max_tokens %u exceed the context of %u tokens", r->n_tokens, r->max_tokens,
             e->params.n_ctx);
     enum api_code code = check_deadline(e, job, refusal);
     if (code)

@@ -8,9 +8,9 @@
 #define BUCKETS 8192
 
 struct id_entry {
-    struct id_entry *next;  /* of the bucket */
-    struct id_entry *later; /* of those that ended, oldest first */
-    struct job *job;        /* NULL: it ended */
+    struct id_entry *next;  /* in its bucket */
+    struct id_entry *later; /* the entry whose job ended next; entries are forgotten oldest first */
+    struct job *job;        /* NULL: the job ended */
     uint32_t owner;
     char id[JOB_ID_MAX + 1];
 };
@@ -26,7 +26,7 @@ struct ids *ids_new(void)
 {
     struct ids *ids = calloc(1, sizeof(*ids));
     if (ids && getrandom(&ids->seed, sizeof(ids->seed), 0) != sizeof(ids->seed))
-        ids->seed = (uintptr_t)ids; /* weaker, still not the same in each process */
+        ids->seed = (uintptr_t)ids; /* weaker, but still different in each process */
     return ids;
 }
 
@@ -42,7 +42,7 @@ void ids_free(struct ids *ids)
     free(ids);
 }
 
-/* FNV-1a over a secret start: clients choose the ids. */
+/* FNV-1a from a secret start, because clients choose the ids. */
 static struct id_entry **bucket(const struct ids *ids, const char *id, uint32_t owner)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325) ^ ids->seed ^ owner;

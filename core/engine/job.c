@@ -15,8 +15,8 @@ void request_release(struct request *r)
     r->sampling.n_bias = 0;
 }
 
-/* Bytes of text that max_tokens can give at most: every byte of a piece may come out
- * as U+FFFD, and what was held comes last. Pages that are never written cost nothing. */
+/* The most bytes of text that max_tokens tokens can become: every byte of a piece may become U+FFFD, and
+ * held text comes last. Pages that are never written cost nothing. */
 static bool text_capacity(const struct request *r, size_t max_piece, size_t *bytes)
 {
     size_t per_token;
@@ -24,7 +24,7 @@ static bool text_capacity(const struct request *r, size_t max_piece, size_t *byt
            !__builtin_mul_overflow(per_token, (size_t)r->max_tokens + 2, bytes) && *bytes <= UINT32_MAX;
 }
 
-/* Held text of an entry: less than a stop string, and an incomplete character. */
+/* The held text of an entry is shorter than a stop string and an incomplete character together. */
 static bool held_capacity(const struct request *r, size_t *bytes)
 {
     size_t per_token = (r->n_stop ? JOB_STOP_BYTES : 0) + JOB_HELD_CHARACTER;
@@ -36,11 +36,11 @@ int job_new(struct job **out, struct request *r, const struct tokenizer *t, stru
     size_t text_bytes, held_bytes;
     if (r->max_tokens >= JOB_CLOSED - 2 || !text_capacity(r, tokenizer_max_piece_bytes(t), &text_bytes) ||
         !held_capacity(r, &held_bytes))
-        return error_set(err, ORCD_E_NOMEM, "max_tokens %u needs too large a buffer", r->max_tokens);
+        return error_set(err, ORCD_E_NOMEM, "max_tokens %u is too large for one job", r->max_tokens);
     struct job *j = calloc(1, sizeof(*j));
     if (!j)
         return error_set(err, ORCD_E_NOMEM, "out of memory for a job");
-    /* One entry more than tokens: what was held back may follow the last. */
+    /* One entry more than tokens: held-back text may follow the last token. */
     j->tokens = malloc(((size_t)r->max_tokens + 1) * sizeof(*j->tokens));
     j->text = malloc(text_bytes);
     j->top = malloc((size_t)r->max_tokens * (r->sampling.n_logprobs + 1) * sizeof(*j->top));
@@ -67,8 +67,8 @@ struct job *job_ref(struct job *j)
     return j;
 }
 
-/* Tokens that were computed and that nobody got. Nobody has the job any more: neither
- * the engine adds tokens nor the consumer takes some. */
+/* Counts tokens that were computed and never delivered. No other thread has a reference any more, so the
+ * engine adds no tokens and the consumer delivers none. */
 static void count_wasted(const struct job *j)
 {
     const struct job_end *end = &j->end;

@@ -13,10 +13,10 @@ static int by_length(const void *a, const void *b)
     const struct seen *x = a, *y = b;
     if (x->tokens != y->tokens)
         return x->tokens < y->tokens ? -1 : 1;
-    return (int)y->ended - (int)x->ended; /* one that was cut is the longer */
+    return (int)y->ended - (int)x->ended; /* an answer that was cut is longer than it looks */
 }
 
-/* Where the share of answers that go on falls to `share`, of those from `from` on. */
+/* The length at which, of the answers from `from` on, the share that goes on has fallen to `share`. */
 static uint32_t survivors(const struct seen *s, uint32_t n, uint32_t from, double share)
 {
     double left = 1;
@@ -58,7 +58,7 @@ void lengths_read(const struct lengths *l, struct lengths_view *out)
     }
 }
 
-/* The first answer that was longer than `sampled`; v->n: none was. */
+/* The index of the first answer that was longer than `sampled`; v->n: none was. */
 static uint32_t first_longer(const struct lengths_view *v, uint32_t sampled)
 {
     uint32_t low = 0, high = v->n;
@@ -85,7 +85,7 @@ uint32_t lengths_median(const struct lengths_view *v, uint32_t sampled, uint32_t
         return max_tokens;
     if (i < v->n)
         return within(v->median[i], sampled, max_tokens);
-    /* Longer than any before: as long again. */
+    /* Longer than any before: expect as much again. */
     return within(sampled < UINT32_MAX / 2 ? 2 * sampled : UINT32_MAX, sampled, max_tokens);
 }
 

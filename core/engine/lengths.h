@@ -1,12 +1,13 @@
 /*
- * How long answers are, learnt from the last LENGTHS_RING of them. An answer that ended by itself tells
- * its length; one that was ended (max_tokens, deadline, cancel) tells that it is longer. Both count, by
- * the product-limit estimator, so that neither short limits nor deadlines make answers look shorter than
- * they are. No claim goes beyond the longest answer that was seen.
+ * How long answers are, learnt from the last LENGTHS_RING of them. If an answer ended by itself, its
+ * length is known; if it was cut (max_tokens, deadline, cancel), it is only known to be longer. The
+ * product-limit estimator uses both, so that neither small limits nor deadlines make answers look
+ * shorter than they are. Estimates never exceed the longest answer that was seen.
  *
- * Life cycle: all zeros knows nothing; it needs no other beginning, and no end.
- * Threads: the engine thread learns, in slot_release(). Any thread reads; see curve.h.
- * Order of calls: lengths_learn() at any time; lengths_read(), then the other two on what it gave.
+ * Life cycle: all zeros knows nothing and is ready for use; there is nothing to release.
+ * Threads: the engine thread learns, in slot_release(). Any thread may read; see curve.h.
+ * Order of calls: lengths_learn() at any time; lengths_read(), then the functions below it on the view
+ * that it filled.
  */
 #ifndef ORCD_ENGINE_LENGTHS_H
 #define ORCD_ENGINE_LENGTHS_H
@@ -18,8 +19,8 @@
 #define LENGTHS_RING 64
 
 struct lengths {
-    /* Ascending; of answers longer than all before the i-th: half are longer than
-     * median[i], nine in ten than least[i]. */
+    /* seen[] ascends. Of the answers longer than all before seen[i], half are longer than median[i] and
+     * nine in ten are longer than least[i]. */
     atomic_uint seen[LENGTHS_RING], median[LENGTHS_RING], least[LENGTHS_RING];
     atomic_uint n;
 
@@ -37,9 +38,9 @@ struct lengths_view {
 };
 void lengths_read(const struct lengths *l, struct lengths_view *out);
 
-/* Tokens of an answer that has `sampled` already, of at most max_tokens (> sampled): the
- * median, and what nine in ten exceed; both above `sampled`. Nothing known: max_tokens
- * and sampled + 1. */
+/* The expected tokens of an answer that has `sampled` tokens already and at most max_tokens (>
+ * sampled): the median, and the length that nine in ten exceed. Both are above `sampled`. If nothing is
+ * known, they are max_tokens and sampled + 1. */
 uint32_t lengths_median(const struct lengths_view *v, uint32_t sampled, uint32_t max_tokens);
 uint32_t lengths_least(const struct lengths_view *v, uint32_t sampled, uint32_t max_tokens);
 

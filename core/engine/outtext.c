@@ -27,8 +27,8 @@ void outtext_begin(struct outtext *o, const struct tokenizer *t, const struct re
     o->splits = r->answer.t && r->n_stop > r->n_marks;
 }
 
-/* Where the first stop string begins in buf, or n. The first `client` of them are looked
- * for from `from` on; both are 0 where all of the text is looked at. */
+/* Where the first stop string begins in buf; n: nowhere. The first `client` stop strings are searched
+ * from `from` on, the remaining ones from the start; both are 0 to search all of them from the start. */
 static inline size_t find(const struct outtext *o, uint32_t client, size_t from)
 {
     size_t first = o->n;
@@ -42,7 +42,7 @@ static inline size_t find(const struct outtext *o, uint32_t client, size_t from)
     return first;
 }
 
-/* Bytes at the end of buf that begin a stop string. */
+/* The number of bytes at the end of buf that begin a stop string. */
 static inline size_t begun(const struct outtext *o, uint32_t client, size_t from)
 {
     size_t longest = 0;
@@ -56,7 +56,7 @@ static inline size_t begun(const struct outtext *o, uint32_t client, size_t from
     return longest;
 }
 
-/* The same of a conversation. */
+/* The same for a conversation: the client's stop strings are searched in its content only. */
 static size_t find_in_answer(const struct outtext *o)
 {
     return find(o, o->request->n_stop - o->request->n_marks, o->n - o->n_answer);
@@ -90,8 +90,8 @@ static void count_content(void *arg, enum chat_channel channel, const char *p, s
         *(size_t *)arg += n;
 }
 
-/* The newest `fresh` bytes of buf, which token id made: how much of its end is the answer.
- * Content is all of them, or none, or all since the beginning of what was undecided. */
+/* Splits the newest `fresh` bytes of buf, the text of token id, and sets n_answer. Of these bytes all
+ * are content, or none, or all bytes since the undecided text began. */
 static void split(struct outtext *o, int32_t id, size_t fresh)
 {
     size_t content = 0, open = o->undecided ? 0 : o->n_answer;
@@ -108,8 +108,8 @@ static void split(struct outtext *o, int32_t id, size_t fresh)
         o->n_answer = o->n;
 }
 
-/* What to hold back while it is not known whether the end of buf is the answer: from where
- * a stop string is, or may begin. */
+/* The number of bytes to hold back while it is undecided whether the end of buf is content: everything
+ * from where a stop string begins, or may begin. */
 static size_t hold_undecided(const struct outtext *o)
 {
     size_t whole = o->n - find_in_answer(o), part = begun_in_answer(o), n = whole > part ? whole : part;
@@ -127,7 +127,7 @@ static size_t push_conversation(struct outtext *o, int32_t id, size_t fresh, cha
         return show_answer(o, at, out);
     }
     if (o->split.channel != CHAT_CONTENT)
-        o->n_answer = 0; /* the next of the answer is another text */
+        o->n_answer = 0; /* later content does not continue this text */
     return show_answer(o, o->n - begun_in_answer(o), out);
 }
 
@@ -146,7 +146,7 @@ size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped)
     return show(o, o->n - begun(o, 0, 0), out);
 }
 
-/* What was undecided is the answer if nothing follows, and may have a stop string in it. */
+/* Undecided text is content if nothing follows it, and it may contain a stop string. */
 static bool ends_before(const struct outtext *o, size_t *at)
 {
     *at = o->undecided ? find_in_answer(o) : o->n;

@@ -11,7 +11,7 @@
 #include "engine/registry.h"
 #include "metrics.h"
 
-/* Without a step for so long, the rates tell nothing: the next job is taken as it comes. */
+/* After this time without a step the rates are too old: the next job is accepted without a prediction. */
 #define STALE_NS (60 * NS_PER_S)
 /* The margin moves so that this share of the jobs that were admitted end late. */
 #define LATE_SHARE 0.03
@@ -19,9 +19,9 @@
 #define MARGIN_FIRST 0.2
 #define MARGIN_LEAST (-0.2)
 #define MARGIN_MOST 1.0
-#define LONGEST 2.0 /* a job counts as at most so many usual ones */
-#define QUEUED 1024 /* that are looked at */
-#define GROUP 64    /* of expected arrivals */
+#define LONGEST 2.0 /* the largest weight of a job: at most this many average jobs */
+#define QUEUED 1024 /* at most this many queued jobs are simulated */
+#define GROUP 64    /* expected arrivals are spread evenly in groups of this size */
 
 int predict_init(struct predictor *p, const struct engine_params *params, const struct rates *rates,
     struct registry *registry, const atomic_uint_fast64_t *pending_since_ns)
@@ -48,7 +48,7 @@ void predict_release(struct predictor *p)
 
 /* --- slots ----------------------------------------------------------------------------- */
 
-/* Nothing but max_tokens ends the answer by itself. */
+/* True: the answer has max_tokens tokens, because nothing else ends it. */
 static bool is_exact(const struct request *r)
 {
     return r->ignore_eos && r->n_stop == 0;
@@ -97,7 +97,7 @@ static uint32_t snapshot_slots(
         uint32_t sampled = atomic_load_explicit(&v->sampled, memory_order_relaxed);
         if (!max)
             continue;
-        sampled = sampled < max ? sampled : max - 1; /* its last is about to be published */
+        sampled = sampled < max ? sampled : max - 1; /* its last token is about to be published */
         bool exact = atomic_load_explicit(&v->exact, memory_order_relaxed);
         out[n++] = (struct sim_job){
             .rank_ns = atomic_load_explicit(&v->rank_ns, memory_order_relaxed),
@@ -111,7 +111,7 @@ static uint32_t snapshot_slots(
 
 /* --- the queue, with the new job in its place ------------------------------------------ */
 
-/* Of an answer that begins. */
+/* The usual lengths of an answer that has not begun yet. */
 struct usual {
     uint32_t median, least;
 };
@@ -139,17 +139,17 @@ static struct sim_job of_job(
         .least = exact ? r->max_tokens : at_most(usual->least, r->max_tokens),
     };
     if (r->deadline_partial)
-        out.least = 1; /* nothing but the first token */
+        out.least = 1; /* only the first token must be in time */
     return out;
 }
 
 struct waiting {
-    uint32_t n, at; /* jobs, the new one with them; its index */
-    double more;    /* jobs before the new one that were left out, as a part of those taken */
+    uint32_t n, at; /* the number of jobs, including the new one; the index of the new one */
+    double more;    /* jobs before the new one that were left out, divided by the jobs copied */
 };
 
-/* The lock is held for a few instructions a job. Of a queue that is longer than QUEUED,
- * its head and the new job: what is between is taken to be like the head. */
+/* Copies the queue; the lock is held for a few instructions a job. If the queue is longer than QUEUED,
+ * only its head and the new job are copied, and the jobs in between are assumed to be like the head. */
 static struct waiting snapshot_queue(struct registry *r, const struct sim_job *new, const struct usual *usual,
     uint64_t now, struct sim_job *out)
 {
@@ -174,8 +174,8 @@ static struct waiting snapshot_queue(struct registry *r, const struct sim_job *n
     return w;
 }
 
-/* Tokens of the prompt that the slot which the job gets will hold. Of several idle slots
- * it gets the best; if all are busy, any. */
+/* How many tokens of the prompt the job's future slot is expected to hold. If slots are idle and no job
+ * waits, the job gets the best of them; otherwise it may get any slot. */
 static uint32_t expect_cached(const struct predictor *p, const struct request *r)
 {
     uint64_t hashes[REUSE_MARKS];
@@ -194,7 +194,7 @@ static uint32_t expect_cached(const struct predictor *p, const struct request *r
     return !n ? 0 : idle && !atomic_load(&p->registry->queue_depth) ? best : worst;
 }
 
-/* --- those that come later ---------------------------------------------------------------- */
+/* --- future arrivals ---------------------------------------------------------------------- */
 
 void predict_arrived(struct predictor *p, const struct job *j)
 {
@@ -226,9 +226,9 @@ static double since(const struct predict_arrival *a, uint64_t now)
     return now > a->at_ns ? (double)(now - a->at_ns) : 0;
 }
 
-/* Under the predictor's lock. The last arrivals mirrored at this moment, so that after a
- * pause follows a pause as long; each GROUP of them at equal distances, since when they
- * came exactly was chance. */
+/* Under the predictor's lock. Mirrors the last arrivals at `now`: a job that arrived t ago is expected
+ * again in t, so after a pause another pause of the same length is expected. Within each GROUP they are
+ * spread at equal distances, because the exact moments were chance. */
 static uint32_t snapshot_later(const struct predictor *p, uint64_t now, struct sim_job *out)
 {
     uint32_t n = p->n_arrivals < PREDICT_ARRIVALS ? p->n_arrivals : PREDICT_ARRIVALS;
@@ -255,11 +255,11 @@ static uint32_t snapshot_later(const struct predictor *p, uint64_t now, struct s
 struct prediction {
     struct sim_times times;
     double alone_first_ns, alone_end_ns;
-    double weight; /* of its margin, by its length */
+    double weight; /* of the margin, by the job's length */
 };
 
-/* Under the predictor's lock. What this job takes by itself, over the mean of those that
- * came last: a long one that is late makes many others late. */
+/* Under the predictor's lock. The time of this job on an idle worker, divided by the mean of the last
+ * arrivals: a long job that is late makes many other jobs late. */
 static double weigh(
     const struct predictor *p, const struct rates_view *rates, uint32_t max_batch_tokens, double alone_ns)
 {
@@ -338,8 +338,8 @@ static void refuse(
     if (alone_ns + margin_ns <= left_ns)
         out->retry_after_s = wait_s < 1 ? 1 : wait_s < 3600 ? (uint32_t)ceil(wait_s) : 3600;
     snprintf(out->message, sizeof(out->message),
-        "%s is predicted in %.0f ms (queue %.0f, prefill %.0f, decode %.0f; margin %+.0f), %.0f ms are left "
-        "until the deadline",
+        "%s is predicted to take %.0f ms (queue %.0f, prefill %.0f, decode %.0f; margin %+.0f), and the "
+        "deadline is in %.0f ms",
         partial ? "the first token" : "the answer", out->predicted_ms, out->queue_ms, out->prefill_ms,
         out->decode_ms, out->margin_ms, out->remaining_ms);
 }
@@ -387,14 +387,14 @@ bool predict_is_doomed(struct predictor *p, const struct job *j, uint32_t cached
     lengths_read(&p->rates->lengths, &lengths);
     struct usual usual = usual_lengths(&lengths);
     struct sim_job s = of_job(j, cached, 0, now, &usual);
-    /* It is in the queue itself. */
+    /* The queue includes this job. */
     bool crowded = atomic_load(&p->registry->queue_depth) > 1 &&
                    atomic_load(&p->registry->slots_busy) + 1 >= p->params->n_slots;
     return sim_is_doomed(&rates, p->params->max_batch_tokens, crowded ? p->params->n_slots : 0, s.prompt,
         s.least, s.deadline_ns);
 }
 
-/* --- how good they were ---------------------------------------------------------------- */
+/* --- how good the predictions were ------------------------------------------------------- */
 
 void predict_first_token(const struct job *j, uint64_t now)
 {

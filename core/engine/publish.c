@@ -19,7 +19,7 @@ static void entry_fill(struct slot *s, struct job_token *t, int32_t id, uint32_t
     s->n_text += n_text;
 }
 
-/* Publishes what is held back, before an end that no stop string brought. */
+/* Publishes held-back text, before an end that was not caused by a stop string. */
 static void slot_flush_text(struct slot *s)
 {
     struct job *j = s->job;
@@ -41,7 +41,7 @@ static void answer_finish(struct engine *e, struct slot *s, enum finish_reason w
     slot_doom(e, s);
 }
 
-/* The drawn token becomes an event; ends the job where that was its last. */
+/* Appends the drawn token as an event, and ends the job if it was the last token. */
 static void append(struct engine *e, struct slot *s, const struct sample_result *drawn, uint64_t now)
 {
     struct job *j = s->job;
@@ -74,7 +74,7 @@ static void append(struct engine *e, struct slot *s, const struct sample_result 
         j->ready(j, e->may_send_now);
 }
 
-/* A token was sampled at sampled_ns, by the plugin or here. */
+/* A token was sampled at sampled_ns, by the plugin or by publish_logits(). */
 static void publish(struct engine *e, struct slot *s, const struct sample_result *drawn, uint64_t sampled_ns)
 {
     struct job *j = s->job;

@@ -1,13 +1,13 @@
 /*
- * From what a row gave to events: draws the token where the plugin did not, makes text of it,
- * appends it to the job's array (job.h) and tells the consumer. It ends the answers that are
- * complete: by an end-of-generation token, a stop string, or max_tokens.
+ * Turns the result of a row into an event: samples the token if the plugin did not, detokenizes it,
+ * appends it to the job's array (job.h) and notifies the consumer. Ends an answer that is complete: by
+ * an end-of-generation token, a stop string, or max_tokens.
  *
- * Life cycle: it has no state of its own; what a job needs lies in its slot, from slot_begin() to
+ * Life cycle: this module has no state; the state of a job is in its slot, from slot_begin() to
  * slot_release().
- * Threads: the engine thread.
- * Order of calls: step_collect() makes one call for each row that gave a token, if the job had not
- * ended before. It flushes at the end; after ENGINE_FLUSH_NS these calls do, too.
+ * Threads: only the engine thread.
+ * Order of calls: step_collect() makes one call for each row that returned logits or a token, unless the
+ * job has ended. step_collect() flushes at its end; these calls also flush after ENGINE_FLUSH_NS.
  */
 #ifndef ORCD_ENGINE_PUBLISH_H
 #define ORCD_ENGINE_PUBLISH_H
@@ -20,9 +20,9 @@ struct slot;
 /* Sampled tokens wait for no more than this before the HTTP loops are woken. */
 #define ENGINE_FLUSH_NS 50000
 
-/* The slot's row gave logits: samples here. */
+/* The slot's row returned logits: samples a token from them. */
 void publish_logits(struct engine *e, struct slot *s, const float *logits);
-/* The plugin sampled for the slot's row, and was through at sampled_ns. */
+/* The plugin sampled the token of the slot's row; its step was collected at sampled_ns. */
 void publish_token(struct engine *e, struct slot *s, int32_t token, uint64_t sampled_ns);
 
 #endif

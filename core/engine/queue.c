@@ -68,7 +68,7 @@ void queue_remove(struct queue *q, struct job *j)
 
 uint32_t queue_ahead(const struct queue *q, uint64_t rank_ns)
 {
-    uint32_t low = 0, high = q->n; /* the first that is not after it */
+    uint32_t low = 0, high = q->n; /* search the first job that is not served after this rank */
     while (low < high) {
         uint32_t mid = (low + high) / 2;
         if (q->jobs[mid]->rank_ns > rank_ns)

@@ -5,14 +5,14 @@
 
 #define MIN_PREFILL_TOKENS 32
 #define LONGEST_GAP_NS NS_PER_MS
-/* Fewer samples tell nothing; the warm-up step gives the first. */
+/* With fewer samples there are no predictions; the warm-up step gives the first samples. */
 #define MIN_PREFILL 4
 #define MIN_DECODE 16
 #define MIN_LENGTHS 4
-#define BESIDE_STEPS 64 /* that count for the prompt tokens beside decode rows */
+#define BESIDE_STEPS 64 /* the mean of prompt tokens beside decode rows covers about this many steps */
 
-/* The time that a step cost. The host's share between steps that follow each other
- * counts; a pause without work does not. */
+/* The time that a step cost. The host's time between steps that follow each other counts; a pause
+ * without work does not. */
 static double cost_ns(struct rates *r, uint64_t started_ns, uint64_t finished_ns)
 {
     uint64_t step = finished_ns - started_ns, before = r->finished_ns;
@@ -92,7 +92,7 @@ uint32_t rates_budget(const struct rates_view *v, uint32_t n_decode, double slic
 {
     double decode = curve_at(&v->decode, n_decode);
     double room = (2 * decode > slice_ns ? 2 * decode : slice_ns) - decode;
-    /* A token's time depends on their number, if not by much: twice is enough. */
+    /* The time of a token depends a little on their number, so two rounds are enough. */
     double tokens = MIN_PREFILL_TOKENS;
     for (int i = 0; i < 2; i++) {
         double per_token = curve_at(&v->mixed, tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX);

@@ -1,12 +1,12 @@
 /*
- * What this worker has learnt of its own speed: the costs of steps (curve.h) and the lengths of answers
- * (lengths.h). Predictions and the size of prefill slices come of it.
+ * What this worker has learnt about its own speed: the costs of steps (curve.h) and the lengths of
+ * answers (lengths.h). Predictions and the size of prefill slices are computed from it.
  *
- * Life cycle: all zeros, with max_rows set before any other use; there is no end.
- * Threads: the engine thread learns. Any thread reads; each number is one atomic, and they need not
- * agree to the last step.
+ * Life cycle: all zeros, with max_rows set before any other use; there is nothing to release.
+ * Threads: the engine thread learns. Any thread may read; each number is one atomic, and the numbers
+ * that a thread reads may be of different steps.
  * Order of calls: rates_learn_step() after each step and rates_learn_length() after each answer;
- * rates_read(), then the functions below it on what it gave.
+ * rates_read(), then the functions below it on the view that it filled.
  */
 #ifndef ORCD_ENGINE_RATES_H
 #define ORCD_ENGINE_RATES_H
@@ -15,39 +15,39 @@
 #include "engine/lengths.h"
 
 struct rates {
-    uint32_t max_rows;         /* decode rows of a step, set before any use; 0: any number */
+    uint32_t max_rows;         /* decode rows of a step at most, set before any use; 0: any number */
     struct curve decode;       /* ns of a step's decode rows, by their number */
     struct curve alone, mixed; /* ns of a prompt token in a step without and with decode rows,
                                   by prompt tokens of the step */
-    _Atomic double beside;     /* prompt tokens of a step with decode rows, the mean of late */
+    _Atomic double beside;     /* prompt tokens of a step with decode rows, a running mean */
     struct lengths lengths;
-    atomic_uint_fast64_t last_ns; /* end of the last step, monotonic; 0: none */
-    uint64_t finished_ns;         /* the same, the engine thread's own */
+    atomic_uint_fast64_t last_ns; /* end of the last step, monotonic; 0: no step yet */
+    uint64_t finished_ns;         /* the same, for the engine thread only */
 };
 
-/* A step that took from started_ns to finished_ns. Time between two steps that the
- * host took counts for the second. */
+/* A step that ran from started_ns to finished_ns. The time that the host spent between two steps counts
+ * for the second one. */
 void rates_learn_step(
     struct rates *r, uint32_t n_decode, uint32_t n_prefill, uint64_t started_ns, uint64_t finished_ns);
-/* An answer ended with so many tokens; `ended`: by itself. */
+/* An answer ended with this many tokens; `ended`: it ended by itself. */
 void rates_learn_length(struct rates *r, uint32_t tokens, bool ended);
 
 /* The rates at one moment. */
 struct rates_view {
-    uint32_t max_rows; /* of a step; more take turns, and a step is a round of them all; 0: any number */
+    uint32_t max_rows; /* of a step; more rows take turns, and a "step" is one round of all; 0: any number */
     struct curve_view decode, alone, mixed;
     double beside;
     uint64_t last_ns;
-    bool known; /* there are samples enough to tell anything from */
+    bool known; /* there are enough samples for predictions */
 };
 void rates_read(const struct rates *r, struct rates_view *out);
 
-/* ns of a step; 0 for what is not known. */
+/* ns of a step; parts whose cost is not known count as 0. */
 double rates_step_ns(const struct rates_view *v, uint32_t n_decode, uint32_t n_prefill);
-/* ns of a step of so many decode rows with as much of others' prompts as was usual of late. */
+/* ns of a step of n_decode rows with the recent mean of prompt tokens beside them. */
 double rates_busy_step_ns(const struct rates_view *v, uint32_t n_decode);
-/* Prefill tokens that a step may have beside n_decode > 0 rows, so that it takes no
- * longer than max(slice_ns, 2 decode steps); at least 32. */
+/* How many prefill tokens a step may have beside n_decode > 0 rows, so that it takes at most
+ * max(slice_ns, 2 decode steps); at least 32. */
 uint32_t rates_budget(const struct rates_view *v, uint32_t n_decode, double slice_ns);
 uint32_t rates_prefill_budget(const struct rates *r, uint32_t n_decode, uint64_t slice_ns);
 

@@ -7,9 +7,9 @@
 #include "engine/engine-internal.h"
 #include "metrics.h"
 
-/* Cancel flag and deadline of every running job, at least every so many tokens and
- * milliseconds. What the metric tells is a look's share of the pass, which reads the
- * time once. */
+/* Checks the abort reason and the deadline of each running job, at least once every check_every_tokens
+ * and check_every_ms. The metric is the time of the whole pass, which reads the clock once, divided by
+ * the number of checks. */
 static void check_rows(struct engine *e)
 {
     uint64_t now = clock_mono_ns();
@@ -28,8 +28,8 @@ static void check_rows(struct engine *e)
     }
 }
 
-/* A job that is to stop gets its end if it has none yet, and its slot becomes free once
- * its rows are through. */
+/* Ends an aborted job if it has not ended yet, and frees the slot of an ended job if none of its rows
+ * is in flight. */
 static void reap(struct engine *e, struct slot *s)
 {
     struct job *j = s->job;
@@ -38,7 +38,7 @@ static void reap(struct engine *e, struct slot *s)
         return;
     s->seen_ns = s->seen_ns ? s->seen_ns : clock_mono_ns();
     if (!job_ended(j) && !engine_end_aborted(e, j))
-        return; /* another thread is about to publish its end: next time */
+        return; /* another thread is about to publish its end; try again in the next turn */
     if (!s->rows_in_flight)
         slot_release(e, s);
 }

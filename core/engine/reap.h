@@ -1,9 +1,8 @@
 /*
- * Between steps: looks at deadlines and at what was told to stop, and frees the slots of jobs that
- * ended.
+ * Between steps: checks deadlines and aborts, and frees the slots of jobs that ended.
  *
- * Life cycle: it has no state of its own.
- * Threads: the engine thread.
+ * Life cycle: this module has no state.
+ * Threads: only the engine thread calls it.
  * Order of calls: first in each turn, before engine_admit() fills the slots that it frees.
  */
 #ifndef ORCD_ENGINE_REAP_H

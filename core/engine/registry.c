@@ -90,7 +90,7 @@ static enum api_code add(struct registry *r, struct job *j)
     return API_OK;
 }
 
-/* --- what is listed, and what is queued of it -------------------------------------------- */
+/* --- listed and queued jobs -------------------------------------------------------------- */
 
 enum api_code registry_list(struct registry *r, struct job *j)
 {
@@ -135,7 +135,7 @@ bool registry_unlist(struct registry *r, struct job *j)
     live_remove(r, j);
     ids_end(r->ids, j);
     pthread_cond_broadcast(&r->idle);
-    wake_engine(r); /* its slot, if it has one, is to be freed */
+    wake_engine(r); /* the engine thread frees its slot, if it has one */
     pthread_mutex_unlock(&r->lock);
     return queued;
 }
@@ -162,7 +162,7 @@ struct job *registry_pick(struct registry *r, bool (*pick)(const struct job *j))
     return j;
 }
 
-/* --- the end of all ---------------------------------------------------------------------- */
+/* --- shutdown ---------------------------------------------------------------------------- */
 
 void registry_drain(struct registry *r)
 {
@@ -187,7 +187,7 @@ void registry_stop(struct registry *r)
     pthread_mutex_unlock(&r->lock);
 }
 
-/* --- who waits for what ------------------------------------------------------------------ */
+/* --- waking and waiting ------------------------------------------------------------------ */
 
 void registry_wake(struct registry *r)
 {
@@ -228,7 +228,7 @@ bool registry_wait_work(struct registry *r)
     return work;
 }
 
-/* The job whose time comes first. */
+/* The job with the earliest due_ns(). */
 static struct job *first_due(const struct registry *r, uint64_t (*due_ns)(const struct job *j), uint64_t *ns)
 {
     struct job *first = NULL;

@@ -1,21 +1,21 @@
 /*
- * The registry: every job that was accepted and has not ended, and what the threads of the
- * engine wait for. It has the engine's lock.
+ * The registry: all jobs that were accepted and have not ended, and the conditions that the engine's
+ * threads wait on. It contains the engine's lock.
  *
- * A job is *listed* from registry_list() to registry_unlist(): its id is known (ids.h), it is
- * in the list of live jobs, and the registry holds a reference to it. It is *queued* from
- * registry_list() to registry_take(), by which it gets a slot, or to its end if that comes first
- * (queue.h). Its id is remembered for some time after that.
+ * A job is *listed* from registry_list() to registry_unlist(): its id is known (ids.h), it is in the
+ * list of live jobs, and the registry holds a reference to it. It is *queued* (queue.h) from
+ * registry_list() to registry_take(), which gives it a slot, or to its end if that comes first. Its id
+ * is remembered for some time after its end.
  *
- * Life cycle: registry_init(), then any call, then registry_stop(), after which the waiting
- * threads return; once they are joined, registry_release(), with no job listed any more.
+ * Life cycle: registry_init(), then any call, then registry_stop(), which makes the waiting threads
+ * return; when they are joined and no job is listed any more, registry_release().
  *
- * Threads: any thread may make any call, without the lock, but these: the engine thread alone
- * calls registry_take(), registry_slot_freed(), registry_listen() and registry_wait_work(); the
- * deadline timer alone calls registry_wait_due(). Each call takes the lock for a few instructions a
- * job and never holds it while it waits, nor while the plugin or a consumer is called. `pick` and
- * `due_ns` run under the lock: they look at the job and do nothing else. A thread that needs the
- * predictor's lock as well takes that one first.
+ * Threads: only the engine thread calls registry_take(), registry_slot_freed(), registry_listen() and
+ * registry_wait_work(). Only the deadline timer calls registry_wait_due(). Any thread may make the other
+ * calls. The caller must not hold the lock. Each call takes it for a few instructions a job, and does
+ * not hold it while it waits. No thread holds it while it calls the plugin or a consumer. `pick` and
+ * `due_ns` run under the lock; they may only read the job. A thread that needs the predictor's lock as
+ * well takes that lock first.
  *
  * Order of calls for one job: registry_list() first; registry_unlist() once, when it ends;
  * registry_take() when it can get a slot, which fails if the job has ended. Each registry_take() that
@@ -32,8 +32,8 @@
 struct registry {
     pthread_mutex_t lock;
     pthread_cond_t work;       /* the engine thread waits for work; see registry_wake() */
-    pthread_cond_t timer_wake; /* the timer waits for deadlines that changed */
-    pthread_cond_t idle;       /* registry_wait_idle() waits until a slot or a job is gone */
+    pthread_cond_t timer_wake; /* the timer waits for changed deadlines */
+    pthread_cond_t idle;       /* registry_wait_idle() waits for slots to be freed and jobs to end */
 
     /* Guarded by the lock. predict.c copies the queue under it. */
     uint64_t n_wakes;
@@ -42,7 +42,7 @@ struct registry {
     struct job *live; /* all listed jobs */
     uint32_t n_live;
     bool draining, stop;
-    enum api_code broken; /* not API_OK: no job is listed any more, for this reason */
+    enum api_code broken; /* if not API_OK: jobs are refused with this code */
 
     /* Written under the lock, read by any thread without it. */
     atomic_uint slots_busy, queue_depth;
@@ -51,43 +51,43 @@ struct registry {
 int registry_init(struct registry *r, uint32_t queue_capacity); /* 0, or -1: out of memory */
 void registry_release(struct registry *r);                      /* also after a registry_init() that failed */
 
-/* Lists and queues a job. API_OK, or why not: what registry_break() was given, SHUTTING_DOWN,
+/* Lists and queues a job. Returns API_OK, or why not: the code of registry_break(), SHUTTING_DOWN,
  * DUPLICATE_JOB, QUEUE_FULL, INTERNAL (out of memory). */
 enum api_code registry_list(struct registry *r, struct job *j);
-/* The job at the head of the queue, with a reference for the caller. NULL: the queue is empty. */
+/* Returns the job at the head of the queue, with a reference for the caller. NULL: the queue is empty. */
 struct job *registry_next(struct registry *r);
-/* Takes the job off the queue: it gets a slot, which is busy from now on. False: it ended meanwhile. */
+/* Removes the job from the queue and counts a slot as busy for it. False: the job ended meanwhile. */
 bool registry_take(struct registry *r, struct job *j);
 void registry_slot_freed(struct registry *r);
-/* The job ended. The caller drops the registry's reference. True: it was still queued, and never gets a slot.
- */
+/* The job ended. The caller drops the registry's reference. True: it was still queued, and never had a
+ * slot. */
 bool registry_unlist(struct registry *r, struct job *j);
 
-/* The owner's listed job of that id, with a reference for the caller, or NULL; *ended then tells
- * whether it ended lately. */
+/* Returns the owner's listed job with this id, with a reference for the caller. NULL: there is none;
+ * *ended is then true if one ended lately. */
 struct job *registry_find(struct registry *r, const char *id, uint32_t owner, bool *ended);
-/* Some listed job that `pick` agrees to, with a reference for the caller, or NULL. */
+/* Returns any listed job for which `pick` returns true, with a reference for the caller. NULL: none. */
 struct job *registry_pick(struct registry *r, bool (*pick)(const struct job *j));
 
-/* From now on registry_list() says SHUTTING_DOWN. */
+/* From now on registry_list() returns SHUTTING_DOWN. */
 void registry_drain(struct registry *r);
-/* From now on registry_list() says `code`. */
+/* From now on registry_list() returns `code`. */
 void registry_break(struct registry *r, enum api_code code);
 /* From now on no thread waits for work or deadlines. */
 void registry_stop(struct registry *r);
 
-/* A job was told to stop: the engine thread and the timer look again. */
+/* A job was aborted: wakes the engine thread and the timer. */
 void registry_wake(struct registry *r);
-/* How often there was something for the engine thread to look at. */
+/* How often the engine thread was woken so far. */
 uint64_t registry_wakes(struct registry *r);
-/* Waits until due_ns, or until there is something to look at that came after n_wakes. */
+/* Waits until due_ns, or until the engine thread was woken more than n_wakes times. */
 void registry_listen(struct registry *r, uint64_t due_ns, uint64_t n_wakes);
-/* Waits until a job is queued or a slot is busy. False: none is, and the registry was stopped. */
+/* Waits until a job is queued or a slot is busy. False: the registry was stopped, and there is no work. */
 bool registry_wait_work(struct registry *r);
-/* Waits until the time due_ns(job) of some job has come. That job, with a reference for the
- * caller; NULL: the registry was stopped. */
+/* Waits until due_ns(job) of some job has passed, and returns that job with a reference for the caller.
+ * NULL: the registry was stopped. */
 struct job *registry_wait_due(struct registry *r, uint64_t (*due_ns)(const struct job *j));
-/* Waits until no job is listed and no slot is busy, at most timeout_ms. False: some are. */
+/* Waits until no job is listed and no slot is busy, at most timeout_ms. False: there are some. */
 bool registry_wait_idle(struct registry *r, uint64_t timeout_ms);
 
 #endif

@@ -8,7 +8,7 @@ uint32_t reuse_stride(uint32_t n_ctx)
     return stride > MIN_STRIDE ? stride : MIN_STRIDE;
 }
 
-/* splitmix64's finalizer over what came before and the token. Never 0. */
+/* The finalizer of splitmix64 over the hash so far and the token. Never 0. */
 static uint64_t mix(uint64_t hash, int32_t token)
 {
     uint64_t z = (hash ^ (uint32_t)token) + UINT64_C(0x9e3779b97f4a7c15);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SURE 0.95 /* of what a job needs: it cannot be less */
+#define SURE 0.95 /* a job is assumed to need at least this part of its predicted time */
 
 int sim_scratch_init(struct sim_scratch *s, uint32_t n_jobs)
 {
@@ -33,7 +33,7 @@ void sim_scratch_release(struct sim_scratch *s)
     memset(s, 0, sizeof(*s));
 }
 
-/* --- heaps: the smallest key first, ties by job; one number, so that to compare is cheap --- */
+/* --- heaps: smallest key first, ties by job; both are in one number, which is cheap to compare --- */
 
 #define MOST_KEY (UINT64_MAX >> SIM_JOB_BITS)
 
@@ -56,7 +56,7 @@ static void heap_push(uint64_t *h, uint32_t *n, uint64_t key, uint32_t job)
     h[i] = item;
 }
 
-/* The hole goes down to a leaf, then the last item up from there: that is rarely far. */
+/* The hole moves down to a leaf, then the last item moves up from there, which is rarely far. */
 static uint32_t heap_pop(uint64_t *h, uint32_t *n)
 {
     uint64_t top = h[0], last = h[--*n];
@@ -83,16 +83,16 @@ struct sim {
     struct sim_scratch *s;
     struct sim_times *out;
     double now;
-    uint64_t steps;     /* with decode rows that ended so far */
-    uint64_t base_rank; /* the most urgent one's */
+    uint64_t steps;     /* steps with decode rows that ended so far */
+    uint64_t base_rank; /* the smallest rank of all jobs */
     uint32_t n_decoding, n_prefilling, n_waiting;
-    uint32_t next, n_next, later, n_jobs; /* of the queue; of those that come later */
+    uint32_t next, n_next, later, n_jobs; /* next and end of the queued jobs; of the expected ones */
     uint32_t in_flight;
-    uint32_t slice, slice_of; /* a budget, and 1 + the bucket of rows that it is for; 0: none yet */
+    uint32_t slice, slice_of; /* a prefill budget, and 1 + the bucket of rows that it is for; 0: none yet */
     bool done;
 };
 
-/* From its first token on, which was just sampled or is to be. */
+/* Job i decodes from now on: its first token was sampled in this step. */
 static void decode(struct sim *m, uint32_t i, uint32_t tokens)
 {
     const struct sim_job *j = &m->s->jobs[i];
@@ -127,7 +127,7 @@ static bool has_free_slot(const struct sim *m)
     return m->n_decoding + m->n_prefilling < m->p->n_slots;
 }
 
-/* The most urgent one that waits. */
+/* Takes the most urgent waiting job. False: none waits. */
 static bool next_waiting(struct sim *m, uint32_t *i)
 {
     const struct sim_job *jobs = m->s->jobs;
@@ -174,7 +174,7 @@ static double step_ns(const struct sim *m, uint32_t n_prefill)
     return rates_step_ns(m->p->rates, m->n_decoding, n_prefill);
 }
 
-/* Takes all the steps before the one in which something ends. */
+/* Simulates all the steps before the one in which a prompt or an answer ends. */
 static void run_ahead(struct sim *m, uint32_t room)
 {
     double n = m->n_decoding ? (double)(key_of(m->s->decoding[0]) - m->steps) - 1 : INFINITY;
@@ -182,7 +182,7 @@ static void run_ahead(struct sim *m, uint32_t room)
     uint32_t *left = m->n_prefilling ? &m->s->left[job_of(m->s->prefilling[0])] : NULL;
     if (left)
         n = fmin(n, room ? (*left - 1) / room : INFINITY);
-    if (has_free_slot(m) && m->later < m->n_jobs) /* it would join the step after its arrival */
+    if (has_free_slot(m) && m->later < m->n_jobs) /* that job joins the step after its arrival */
         n = fmin(n, ceil((m->s->jobs[m->later].arrives_ns - m->now) / ns) - 1);
     if (!(n > 0))
         return;
@@ -192,7 +192,7 @@ static void run_ahead(struct sim *m, uint32_t room)
     m->steps += m->n_decoding ? (uint64_t)n : 0;
 }
 
-/* The prompts, most urgent first, in one step; how many end in it. */
+/* Computes prompt tokens in one step, most urgent job first. Returns how many prompts end in it. */
 static uint32_t prefill(struct sim *m, uint32_t room, uint32_t *n_prefill)
 {
     uint32_t through = 0, had = room;
@@ -224,7 +224,7 @@ static void step(struct sim *m)
     m->now += step_ns(m, n_prefill);
     m->steps += m->n_decoding ? 1 : 0;
     if (m->in_flight && --m->in_flight == 0 && m->now < 0)
-        m->now = 0; /* it was to be over already */
+        m->now = 0; /* by the rates, this step should have ended already */
     while (m->n_decoding && key_of(m->s->decoding[0]) <= m->steps)
         ends(m, heap_pop(m->s->decoding, &m->n_decoding));
     for (uint32_t k = 0; k < through; k++) {
@@ -264,7 +264,7 @@ void sim_run(const struct sim_params *p, struct sim_scratch *s, struct sim_times
             admit(&m);
         if (!m.n_decoding && !m.n_prefilling) {
             if (!m.in_flight)
-                return; /* nothing is left: the job was not among them */
+                return; /* nothing is left to simulate, and the job was not among it */
             m.in_flight = 0;
             m.now = m.now > 0 ? m.now : 0;
             continue;

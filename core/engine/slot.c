@@ -40,14 +40,14 @@ void slots_free(struct engine *e)
     free(e->slots);
 }
 
-/* --- what the predictor knows of a slot ------------------------------------------------- */
+/* --- reports to the predictor ------------------------------------------------------------ */
 
 void slot_report(struct engine *e, const struct slot *s)
 {
     predict_slot(&e->predict, s->id, s->job, s->n_history, s->n_sampled);
 }
 
-/* What its KV holds, or will hold when its job is done. */
+/* Reports the tokens that the slot's KV holds, or will hold when its job is done. */
 static void report_prefix(struct engine *e, const struct slot *s)
 {
     const struct request *r = s->job ? &s->job->request : NULL;
@@ -56,8 +56,8 @@ static void report_prefix(struct engine *e, const struct slot *s)
 
 /* --- the sequence ------------------------------------------------------------------------ */
 
-/* Calls outside a step can hang as well; health sees it by `pending_since_ns`. With a
- * step in flight it is set already. */
+/* Calls outside a step can hang, too; `pending_since_ns` shows that to the health check. With a step in
+ * flight it is set already. */
 static bool calling(struct engine *e)
 {
     uint64_t none = 0;
@@ -127,7 +127,7 @@ int slot_open(
 
 /* --- its job ------------------------------------------------------------------------------ */
 
-/* What the job asks of a sampler, for a plugin that has one. */
+/* The job's sampling parameters, for a plugin that samples on its device. */
 static void device_sampler(const struct request *r, struct orcd_sampler *out, int32_t *ids, float *values)
 {
     const struct sample_params *p = &r->sampling;
@@ -161,8 +161,8 @@ static void device_sampler(const struct request *r, struct orcd_sampler *out, in
     }
 }
 
-/* Whether the plugin samples for this job; it says which rules it has. Probabilities
- * come of the logits, so who wants those gets them sampled here. */
+/* Whether the plugin samples for this job: it accepts the sampler if it supports all of its rules. A job
+ * that wants probabilities is sampled on the host, because they are computed from the logits. */
 static bool samples_on_device(struct engine *e, const struct slot *s, const struct request *r)
 {
     int32_t ids[SAMPLE_MAX_BIAS];
@@ -222,7 +222,7 @@ void slot_release(struct engine *e, struct slot *s)
     struct job *j = s->job;
     j->n_generated = s->n_sampled + s->n_dropped;
     if (j->end.code == API_OK && j->end.finish == FINISH_STOP)
-        j->n_generated--; /* the end-of-generation token served its purpose */
+        j->n_generated--; /* the end-of-generation token was not wasted */
     rates_learn_length(&e->rates, s->n_sampled,
         j->end.code == API_OK && (j->end.finish == FINISH_STOP || j->end.finish == FINISH_STOP_SEQUENCE));
     atomic_store(&j->slot, UINT32_MAX);
@@ -232,7 +232,7 @@ void slot_release(struct engine *e, struct slot *s)
     s->next_token = -1;
     s->last_used_ns = clock_mono_ns();
     bool began = calling(e);
-    /* The prefix stays; what it had reserved beyond is given back. */
+    /* The prefix stays; KV that was reserved beyond it is released. */
     if (s->open && s->n_history == 0)
         slot_close(e, s);
     else if (s->open && backend_seq_reserve(e->backend, s->id, s->n_history, NULL))
@@ -240,6 +240,6 @@ void slot_release(struct engine *e, struct slot *s)
     called(e, began);
     engine_count_stopped(j, s->seen_ns);
     metric_add(MC_GENERATION_TOKENS, s->n_dropped);
-    job_unref(j); /* before the engine says that it is idle: nothing of the job is left then */
+    job_unref(j); /* before registry_slot_freed(): when the engine is idle, nothing of the job is left */
     registry_slot_freed(&e->registry);
 }

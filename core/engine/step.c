@@ -12,7 +12,7 @@
 #include "engine/publish.h"
 #include "metrics.h"
 
-#define WARM_UP_TOKENS 8 /* enough for a first rate, little of a slow device's start-up */
+#define WARM_UP_TOKENS 8 /* enough for a first rate, and fast even on a slow device */
 
 int step_init(struct step *st, uint32_t n_rows, uint32_t n_tokens)
 {
@@ -93,7 +93,7 @@ static int step_start(struct engine *e, struct orcd_error *err)
     return rc;
 }
 
-/* Waits for the oldest step in flight, which is in flight no more then. */
+/* Waits for the oldest step in flight and removes it from the ring. */
 static int step_wait(struct engine *e, struct orcd_result *result, struct orcd_error *err)
 {
     struct step *st = &e->steps[e->first_step];
@@ -161,20 +161,20 @@ static bool is_prefilling(const struct slot *s)
     return s->n_fed < s->job->request.n_tokens;
 }
 
-/* The slot's next row cannot be told before its row in flight was sampled here. */
+/* The slot's next row depends on a token that the host samples from the row in flight. */
 static bool waits_for_host(const struct slot *s)
 {
     return s->job && s->rows_in_flight && !s->chained && !is_prefilling(s) && !job_is_stopping(s->job);
 }
 
-/* Whether the slot may have a row in this step. The ticket is stored before the reason
- * is read: see engine_job_abort(). */
+/* Whether the slot may have a row in this step. The ticket is stored before the abort reason is read:
+ * see engine_job_abort_noticed(). */
 static bool may_run(const struct step *st, struct slot *s)
 {
     if (!s->job || job_is_stopping(s->job))
         return false;
     if (s->chained && s->n_sampled + 1 >= s->job->request.max_tokens)
-        return false; /* its last token is in flight */
+        return false; /* the row of its last token is in flight */
     atomic_store(&s->job->ticket, st->ticket);
     return !job_is_stopping(s->job);
 }
@@ -197,7 +197,7 @@ static void add_decode_rows(struct engine *e)
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = first + i < n ? first + i : first + i - n;
         struct slot *s = &e->slots[at];
-        /* Every slot gets the ticket, by which its prompt is found. */
+        /* Each slot that may run gets the ticket: next_prefill() finds it by that. */
         if (!may_run(st, s) || is_prefilling(s) || st->n_decode == most)
             continue;
         row_add(st, s, s->rows_in_flight ? &chained : &s->next_token, 1, true);
@@ -206,7 +206,7 @@ static void add_decode_rows(struct engine *e)
     }
 }
 
-/* The slot that prefills next: the most urgent of those not in the step yet. */
+/* The most urgent slot that prefills and has no row in this step yet. NULL: none. */
 static struct slot *next_prefill(struct engine *e, const struct step *st)
 {
     struct slot *best = NULL;
@@ -240,7 +240,7 @@ static void add_prefill_rows(struct engine *e)
     }
 }
 
-/* The device is lost: every job ends, and no plugin call but teardown follows. */
+/* The device is lost: all jobs end, and only the teardown calls the plugin again. */
 static void device_lost(struct engine *e, const struct orcd_error *err)
 {
     registry_break(&e->registry, API_DEVICE_LOST);
@@ -275,8 +275,8 @@ static void row_through(struct slot *s)
         s->chained = false;
 }
 
-/* A step-level error changes no sequence: its jobs end, their KV stays. The step behind
- * it in the pipeline ends ABORTED, through no fault of its jobs: those that have not
+/* After an error of a whole step no sequence has changed: its jobs end, their KV stays. The step behind
+ * it in the pipeline then fails with ABORTED, which is not the fault of its jobs: those that have not
  * ended get their rows again. */
 static void step_failed(struct engine *e, const struct step *st, int rc, const struct orcd_error *err)
 {
@@ -296,9 +296,9 @@ static void step_failed(struct engine *e, const struct step *st, int rc, const s
         device_lost(e, err);
 }
 
-/* With one step in flight, the next is submitted only if nobody would miss it: a row
- * that is sampled here cannot be told yet, and would run in every other step alone. Nor
- * if nobody wants the one in flight any more: it is through very soon. */
+/* With one step in flight, the next one is submitted only if every running slot can have a row in it: a
+ * slot that the host samples for would miss it, and would then run in every other step only. It is also
+ * not submitted if all jobs of the step in flight are stopping, because that step will end very soon. */
 bool step_can_follow(const struct engine *e)
 {
     bool wanted = false;
@@ -328,7 +328,7 @@ bool step_submit(struct engine *e)
     return false;
 }
 
-/* What the plugin now holds of this row's tokens. */
+/* Records which of this row's tokens the plugin now holds. */
 static void row_keep(struct slot *s, const struct step *st, uint32_t r)
 {
     uint32_t first = st->first_pos[r], n = st->kept[r] > first ? st->kept[r] - first : 0;
@@ -352,10 +352,11 @@ static void row_collect(struct engine *e, const struct step *st, uint32_t r, uin
     s->next_token = wanted && s->on_device ? st->sampled[r] : -1;
     if (job_is_stopping(j)) {
         s->n_dropped += wanted;
-        return; /* reaped before the next step */
+        return; /* engine_reap() handles it before the next step */
     }
     if (rc) {
-        engine_end_job(e, j, code_of(rc), FINISH_NONE, "the plugin ended this row with %s", error_name(rc));
+        engine_end_job(e, j, code_of(rc), FINISH_NONE, "the plugin failed to compute a row of this job (%s)",
+            error_name(rc));
         slot_doom(e, s);
         return;
     }
@@ -366,8 +367,8 @@ static void row_collect(struct engine *e, const struct step *st, uint32_t r, uin
         publish_logits(e, s, st->logits[r]);
 }
 
-/* With none left another is submitted at once; the one behind is composed late (pace.h), so that
- * a job that comes now is in it. */
+/* If no step is in flight, the next one is submitted at once, so it counts as begun. A step behind one
+ * in flight is composed late (pace.h), so a job that arrives now can still join it. */
 static void report_slots(struct engine *e)
 {
     predict_in_flight(&e->predict, e->n_steps ? e->n_steps : 1);

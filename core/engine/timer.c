@@ -4,7 +4,7 @@
 #include "base/thread.h"
 #include "engine/engine-internal.h"
 
-/* When the timer has to look at a job next. Whoever told it to stop ends it. */
+/* When the timer must end the job. An aborted job is ended by the thread that aborted it. */
 static uint64_t due_ns(const struct job *j)
 {
     bool told = atomic_load(&j->abort_reason) != ABORT_NONE;

@@ -1,10 +1,11 @@
 /*
  * The deadline timer: a thread that ends each job at its deadline, however long a step takes. The
- * engine thread looks at deadlines between steps as well (reap.h), in case the timer had no turn yet.
+ * engine thread checks deadlines between steps as well (reap.h), in case the timer thread did not run
+ * yet.
  *
- * Life cycle: engine_start() starts the thread; it returns after registry_stop().
- * Threads: the thread is the timer's own; it sleeps in registry_wait_due() and holds no lock while it
- * ends a job.
+ * Life cycle: engine_start() starts the thread; engine_timer_main() returns after registry_stop().
+ * Threads: engine_timer_main() runs on the timer thread. It sleeps in registry_wait_due() and holds no
+ * lock while it ends a job.
  * Order of calls: pthread_create() with engine_timer_main and the engine, registry_stop(),
  * pthread_join().
  */

@@ -139,7 +139,7 @@ def _():
         check(9000 < d["predicted_ms"] < 30000, d)
         check(d["remaining_ms"] <= 5000 and d["queue_ms"] == 0, d)
         check(abs(d["predicted_ms"] - d["queue_ms"] - d["prefill_ms"] - d["decode_ms"]) < 3, d)
-        check("the answer is predicted in" in r.json["error"]["message"])
+        check("the answer is predicted to take" in r.json["error"]["message"])
         equal(r.headers.get("Retry-After"), None)  # it never could
         equal(rejections(t, "predicted"), 1)
         # What is usual ends by itself after 40 tokens at most, as far as is known.
@@ -151,7 +151,7 @@ def _():
         equal(s.rest()[-1][2]["finish_reason"], "deadline")
         r = t.execute(job_id="d", prompt="p" * 2000, params=dict(LONG, on_deadline="partial"), headers={"Request-Timeout-Ms": "1000"})
         equal(r.status, 504)
-        check("the first token is predicted in" in r.json["error"]["message"])
+        check("the first token is predicted to take" in r.json["error"]["message"])
 
 
 @case("Retry-After when others are in the way")

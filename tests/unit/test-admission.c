@@ -100,7 +100,7 @@ static void the_whole_answer_or_its_first_token(void **state)
     assert_true(why.predicted);
     assert_true(fabs(why.predicted_ms - 290) < 15 && why.remaining_ms <= 250 && why.remaining_ms > 100);
     assert_true(why.queue_ms == 0 && fabs(why.prefill_ms - 100) < 5 && fabs(why.decode_ms - 190) < 10);
-    assert_non_null(strstr(why.message, "the answer is predicted in 2"));
+    assert_non_null(strstr(why.message, "the answer is predicted to take 2"));
     assert_non_null(strstr(why.message, "prefill 1"));
     assert_int_equal(why.retry_after_s, 0); /* not even alone */
     assert_int_equal(metric_value(MC_DEADLINE_REJECTIONS, WHEN_PREDICTED) - before, 1);
@@ -126,7 +126,7 @@ static void the_whole_answer_or_its_first_token(void **state)
     r.deadline_partial = true;
     assert_int_equal(try(&h, r, &why), API_DEADLINE_EXCEEDED);
     assert_true(why.decode_ms == 0 && fabs(why.predicted_ms - 400) < 20);
-    assert_non_null(strstr(why.message, "the first token is predicted in"));
+    assert_non_null(strstr(why.message, "the first token is predicted to take"));
     /* Asked not to look ahead. */
     h.engine->params.admission = ADMISSION_SIMPLE;
     assert_int_equal(try(&h, due_in("f", 100, 500, 250), &why), API_OK);
