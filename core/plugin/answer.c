@@ -1,4 +1,4 @@
-/* A plugin's answer to a call, made safe to pass on. */
+/* Makes a plugin's answer to a call safe to pass on. */
 #include "plugin/internal.h"
 
 #include <stdio.h>
@@ -53,7 +53,7 @@ int plugin_answer(
     if (rc == 0)
         return 0;
     if (rc > 0 || strcmp(error_name(rc), "UNKNOWN") == 0)
-        return error_set(err, ORCD_E_INTERNAL, "plugin %s: %s answered %d, which is no error code",
+        return error_set(err, ORCD_E_INTERNAL, "plugin %s: %s returned %d, which is not an error code",
             p->table.name, what, rc);
     plugin_clean_field(theirs->msg, sizeof(theirs->msg));
     if (!theirs->msg[0])

@@ -1,4 +1,4 @@
-/* A device, a model and a context: opening, asking and closing them. */
+/* The device, the model and the context of a backend: opens, queries and closes them. */
 #include "plugin/backend.h"
 
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-/* The plugin's table and the call's answer in one. */
+/* Calls a slot of the plugin's table. */
 #define CALL(b, slot, ...) ((b)->plugin->table.slot(__VA_ARGS__))
 
 int backend_enter(struct backend *b, struct orcd_error *err)
@@ -48,7 +48,7 @@ static int device_open(struct backend *b, uint32_t index, struct orcd_error *err
     if (rc)
         return rc;
     if (index >= count)
-        return error_set(err, ORCD_E_NOT_FOUND, "plugin %s has no device %u: it has %u",
+        return error_set(err, ORCD_E_NOT_FOUND, "plugin %s has no device %u; it has %u devices",
             b->plugin->table.name, index, count);
     b->device_info.size = sizeof(b->device_info);
     rc =
@@ -64,7 +64,7 @@ static int device_open(struct backend *b, uint32_t index, struct orcd_error *err
     if (rc)
         return rc;
     if (!device)
-        return backend_bad_answer(b, "device_open", "gave no device", err);
+        return backend_bad_answer(b, "device_open", "returned no device", err);
     atomic_store_explicit(&b->device, device, memory_order_release);
     return 0;
 }
@@ -98,7 +98,8 @@ static int model_info(struct backend *b, struct orcd_model *model, struct orcd_e
     info.size = sizeof(info);
     if (info.n_vocab == 0 || info.n_vocab > PLUGIN_MAX_VOCAB || info.max_sequences == 0 ||
         info.max_batch_tokens == 0 || info.n_ctx == 0)
-        return backend_bad_answer(b, "model_info", "answers with a limit of 0 or an absurd vocabulary", err);
+        return backend_bad_answer(
+            b, "model_info", "returned a limit of 0 or an invalid vocabulary size", err);
     b->model_info = info;
     return 0;
 }
@@ -106,7 +107,7 @@ static int model_info(struct backend *b, struct orcd_model *model, struct orcd_e
 int backend_load(struct backend *b, const struct orcd_model_source *source, struct orcd_error *err)
 {
     if (atomic_load_explicit(&b->model, memory_order_relaxed))
-        return error_set(err, ORCD_E_INTERNAL, "a model is loaded already");
+        return error_set(err, ORCD_E_INTERNAL, "a model has already been loaded");
     if (!source && b->plugin->table.flags & ORCD_PLUGIN_NEEDS_MODEL)
         return error_set(err, ORCD_E_INVALID, "plugin %s needs a model file", b->plugin->table.name);
     int rc = backend_enter(b, err);
@@ -118,7 +119,7 @@ int backend_load(struct backend *b, const struct orcd_model_source *source, stru
         b->plugin->table.flags & ORCD_PLUGIN_NEEDS_MODEL ? source : NULL, &model, &theirs);
     rc = backend_answer(b, "model_load", rc, &theirs, err);
     if (rc == 0 && !model)
-        rc = backend_bad_answer(b, "model_load", "gave no model", err);
+        rc = backend_bad_answer(b, "model_load", "returned no model", err);
     if (rc == 0) {
         rc = model_info(b, model, err);
         if (rc)
@@ -168,13 +169,14 @@ int backend_new_context(struct backend *b, const struct orcd_ctx_params *params,
 {
     struct orcd_model *model = atomic_load_explicit(&b->model, memory_order_relaxed);
     if (!model || atomic_load_explicit(&b->ctx, memory_order_relaxed))
-        return error_set(err, ORCD_E_INTERNAL, "a context needs a model, and there is one a backend");
+        return error_set(err, ORCD_E_INTERNAL, "a context needs a model, and a backend has only one context");
     if (params->n_sequences == 0 || params->n_sequences > b->model_info.max_sequences || params->n_ctx == 0 ||
         params->max_batch_tokens == 0 || params->max_batch_tokens > b->model_info.max_batch_tokens ||
         params->max_batch_rows == 0 || params->max_batch_rows > params->n_sequences ||
         params->max_logits == 0)
         return error_set(err, ORCD_E_INVALID,
-            "plugin %s can't have a context of %u sequences and %u tokens a step: it has %u and %u",
+            "plugin %s does not support a context of %u sequences and %u tokens per step; its limits are %u "
+            "and %u",
             b->plugin->table.name, params->n_sequences, params->max_batch_tokens, b->model_info.max_sequences,
             b->model_info.max_batch_tokens);
     int rc = backend_enter(b, err);
@@ -187,7 +189,7 @@ int backend_new_context(struct backend *b, const struct orcd_ctx_params *params,
         struct orcd_ctx *ctx = NULL;
         rc = backend_answer(b, "ctx_new", CALL(b, ctx_new, model, params, &ctx, &theirs), &theirs, err);
         if (rc == 0 && !ctx)
-            rc = backend_bad_answer(b, "ctx_new", "gave no context", err);
+            rc = backend_bad_answer(b, "ctx_new", "returned no context", err);
         if (rc == 0)
             atomic_store_explicit(&b->ctx, ctx, memory_order_release);
     }
@@ -253,7 +255,7 @@ void backend_stats(struct backend *b, struct orcd_stats *stats)
     *stats = theirs;
 }
 
-/* One thread asks, one question at a time. */
+/* Only one thread makes HEALTH calls, one at a time. */
 static int health_enter(struct backend *b, struct orcd_error *err)
 {
     PLUGIN_RULE(!atomic_exchange(&b->health_busy, true), "HEALTH calls overlap");
@@ -280,7 +282,7 @@ int backend_memory(struct backend *b, struct orcd_memory *memory, struct orcd_er
     struct orcd_memory m = {.size = sizeof(m)};
     rc = backend_answer(b, "device_memory", CALL(b, device_memory, device, &m, &theirs), &theirs, err);
     if (rc == 0 && (m.free_bytes > m.total_bytes || m.ours_bytes > m.total_bytes))
-        rc = backend_bad_answer(b, "device_memory", "answers with more than there is", err);
+        rc = backend_bad_answer(b, "device_memory", "returned more memory than the device has", err);
     atomic_store(&b->health_busy, false);
     m.size = sizeof(m);
     if (rc == 0)
@@ -292,7 +294,8 @@ int backend_residency(struct backend *b, struct orcd_residency *residency, struc
 {
     struct orcd_model *model = atomic_load_explicit(&b->model, memory_order_acquire);
     if (!b->plugin->table.residency)
-        return error_set(err, ORCD_E_UNSUPPORTED, "plugin %s has no residency", b->plugin->table.name);
+        return error_set(
+            err, ORCD_E_UNSUPPORTED, "residency is not supported by plugin %s", b->plugin->table.name);
     if (!model)
         return error_set(err, ORCD_E_NOT_FOUND, "no model is loaded");
     int rc = health_enter(b, err);
@@ -302,7 +305,7 @@ int backend_residency(struct backend *b, struct orcd_residency *residency, struc
     struct orcd_residency r = {.size = sizeof(r)};
     rc = backend_answer(b, "residency", CALL(b, residency, model, &r, &theirs), &theirs, err);
     if (rc == 0 && r.device_lost > 1)
-        rc = backend_bad_answer(b, "residency", "answers with an unknown device_lost", err);
+        rc = backend_bad_answer(b, "residency", "returned an unknown device_lost", err);
     atomic_store(&b->health_busy, false);
     r.size = sizeof(r);
     if (rc == 0)

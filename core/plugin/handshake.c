@@ -1,13 +1,13 @@
-/* Whether a plugin's table fits, and our copy of it. */
+/* Checks a plugin's table and copies it. */
 #include "plugin/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* No released minor has a table near this; what says so is not a size. */
+/* No released minor version has a table of nearly this size; a larger number is not a size. */
 #define MAX_TABLE_BYTES 65536
 
-/* X(slot): what every plugin has. */
+/* X(slot): the slots that every plugin must have. */
 #define REQUIRED_SLOTS(X)                                                                                    \
     X(init)                                                                                                  \
     X(fini)                                                                                                  \
@@ -35,7 +35,7 @@ static int check_slots(const struct orcd_plugin *t, const char *path, struct orc
 {
 #define SLOT_PRESENT(slot)                                                                                   \
     if (!t->slot)                                                                                            \
-        return error_set(err, ORCD_E_ABI, "%s: the plugin has no %s, which is required", path, #slot);
+        return error_set(err, ORCD_E_ABI, "%s: the plugin has no %s(), which is required", path, #slot);
     REQUIRED_SLOTS(SLOT_PRESENT)
 #undef SLOT_PRESENT
     return 0;
@@ -58,19 +58,20 @@ int plugin_handshake(struct plugin *p, const struct orcd_plugin *theirs, struct 
 {
     if (theirs->magic != ORCD_PLUGIN_MAGIC)
         return error_set(
-            err, ORCD_E_ABI, "%s: not a table of an orcd plugin (magic %08x)", p->path, theirs->magic);
+            err, ORCD_E_ABI, "%s: not the table of an orcd plugin (magic %08x)", p->path, theirs->magic);
     if (theirs->size < ORCD_PLUGIN_SIZE_MINOR_0 || theirs->size > MAX_TABLE_BYTES)
-        return error_set(err, ORCD_E_ABI, "%s: the plugin's table has %u bytes, at least %zu are needed",
-            p->path, theirs->size, ORCD_PLUGIN_SIZE_MINOR_0);
+        return error_set(err, ORCD_E_ABI, "%s: the plugin's table has %u bytes; it must have %zu to %d",
+            p->path, theirs->size, ORCD_PLUGIN_SIZE_MINOR_0, MAX_TABLE_BYTES);
     size_t size = theirs->size < sizeof(p->table) ? theirs->size : sizeof(p->table);
-    size -= size % sizeof(void *); /* half a slot is none */
+    size -= size % sizeof(void *); /* half a slot does not count */
     struct orcd_plugin copy = {0};
     memcpy(&copy, theirs, size);
     int rc = check_slots(&copy, p->path, err);
     if (rc)
         return rc;
     if (copy.max_inflight == 0)
-        return error_set(err, ORCD_E_ABI, "%s: the plugin takes no step at all (max_inflight 0)", p->path);
+        return error_set(
+            err, ORCD_E_ABI, "%s: max_inflight of the plugin is 0; it must be at least 1", p->path);
     if (copy.max_inflight > PLUGIN_MAX_INFLIGHT)
         copy.max_inflight = PLUGIN_MAX_INFLIGHT;
     copy.size = (uint32_t)size;

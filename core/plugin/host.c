@@ -1,4 +1,4 @@
-/* Opening, starting and stopping a plugin. */
+/* Opens, starts and stops a plugin. */
 #include "plugin/host.h"
 
 #include <dlfcn.h>
@@ -23,9 +23,8 @@ static int load_failed(const struct plugin *p, const char *name, struct orcd_err
     return error_set(err, ORCD_E_ABI, "%s: %.*sthe plugin%s", p->path, (int)(at - why), why, rest);
 }
 
-/* The loader is given the descriptor that was checked. It finds libraries it has by this
- * very name, so a descriptor that was given to it is never closed: its number must not
- * come to mean another file. */
+/* The loader opens the descriptor that was checked. It recognizes loaded libraries by this very name, so
+ * the descriptor is never closed: its number must not refer to another file later. */
 static int load(struct plugin *p, int fd, struct orcd_error *err)
 {
     char name[64];
@@ -39,15 +38,16 @@ static int load(struct plugin *p, int fd, struct orcd_error *err)
         orcd_plugin_entry function;
     } entry = {.object = dlsym(handle, "orcd_plugin_v1")};
     if (!entry.object)
-        return error_set(err, ORCD_E_ABI, "%s is no orcd plugin of ABI %d: it has no symbol orcd_plugin_v1",
-            p->path, ORCD_ABI_MAJOR);
+        return error_set(err, ORCD_E_ABI,
+            "%s is not an orcd plugin of ABI %d: it has no symbol orcd_plugin_v1", p->path, ORCD_ABI_MAJOR);
     const struct orcd_plugin *theirs = entry.function(&plugin_host_table);
     if (!theirs)
-        return error_set(err, ORCD_E_ABI, "%s: the plugin says that it can't work with this host", p->path);
+        return error_set(
+            err, ORCD_E_ABI, "%s: the plugin does not support this host; it has logged why", p->path);
     return plugin_handshake(p, theirs, err);
 }
 
-/* A plugin is never unloaded, so what we know of it lives until the process ends. */
+/* A plugin is never unloaded, so its struct plugin is kept until the process ends. */
 static void remember(struct plugin *p)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -83,7 +83,7 @@ int plugin_start(
     struct plugin *p, const struct plugin_setting *settings, size_t n_settings, struct orcd_error *err)
 {
     if (p->started)
-        return error_set(err, ORCD_E_INTERNAL, "plugin %s was started already", p->table.name);
+        return error_set(err, ORCD_E_INTERNAL, "plugin %s has already been started", p->table.name);
     int rc = plugin_options_apply(p, settings, n_settings, err);
     if (rc)
         return rc;
@@ -91,7 +91,7 @@ int plugin_start(
     rc = plugin_answer(p, "init", p->table.init(&theirs), &theirs, err);
     if (rc)
         return rc;
-    /* Options may have lowered it. */
+    /* An option may have lowered it. */
     uint32_t inflight = p->theirs->max_inflight;
     if (inflight >= 1 && inflight < p->table.max_inflight)
         p->table.max_inflight = inflight;

@@ -1,4 +1,4 @@
-/* The options that a plugin offers, and the settings that a user gives for them. */
+/* The table of options of a plugin, and the user's settings for them. */
 #include "plugin/internal.h"
 
 #include <errno.h>
@@ -25,8 +25,8 @@ static int check_range(const struct orcd_option *o, double v, const char *value,
 {
     if ((o->min == 0 && o->max == 0) || (v >= o->min && v <= o->max))
         return 0;
-    return error_set(err, ORCD_E_INVALID, "option %s: %s is out of range, %.15g to %.15g%s%s", o->name, value,
-        o->min, o->max, o->unit[0] ? " " : "", o->unit);
+    return error_set(err, ORCD_E_INVALID, "option %s: %s is out of range; it must be %.15g to %.15g%s%s",
+        o->name, value, o->min, o->max, o->unit[0] ? " " : "", o->unit);
 }
 
 static const char *bool_text(const char *value)
@@ -41,7 +41,7 @@ static const char *bool_text(const char *value)
     return NULL;
 }
 
-/* Checks a value; *passed is what the plugin is told. */
+/* Checks a value; *passed is the text that is passed to the plugin. */
 static int check_value(
     const struct orcd_option *o, const char *value, const char **passed, struct orcd_error *err)
 {
@@ -64,12 +64,12 @@ static int check_value(
     case ORCD_OPT_BOOL:
         *passed = bool_text(value);
         if (!*passed)
-            return error_set(
-                err, ORCD_E_INVALID, "option %s: \"%s\" is neither true nor false", o->name, value);
+            return error_set(err, ORCD_E_INVALID, "option %s: \"%s\" is not true or false", o->name, value);
         return 0;
     default:
         if (!utf8_valid(value, strlen(value)) || strlen(value) > PLUGIN_MAX_VALUE)
-            return error_set(err, ORCD_E_INVALID, "option %s: its text is too long or not UTF-8", o->name);
+            return error_set(err, ORCD_E_INVALID, "option %s: the value is longer than %d bytes or not UTF-8",
+                o->name, PLUGIN_MAX_VALUE);
         return 0;
     }
 }
@@ -81,12 +81,13 @@ static int copy_row(struct plugin *p, uint32_t i, const struct orcd_option *from
     struct orcd_option *o = &p->options[i];
     const size_t needed = offsetof(struct orcd_option, help) + sizeof(from->help);
     if (from->size < needed)
-        return error_set(err, ORCD_E_ABI, "%s: row %u of the plugin's options has %u bytes, %zu are needed",
-            p->path, i, from->size, needed);
+        return error_set(err, ORCD_E_ABI,
+            "%s: row %u of the plugin's options has %u bytes; it must have at least %zu", p->path, i,
+            from->size, needed);
     if (!option_name_ok(from->name))
-        return error_set(
-            err, ORCD_E_ABI, "%s: row %u of the plugin's options has no name of a-z, 0-9 and _", p->path, i);
-    /* Half-copied rows are freed with the rest: what is not ours yet is NULL. */
+        return error_set(err, ORCD_E_ABI,
+            "%s: row %u of the plugin's options has an invalid name; a-z, 0-9 and _ are allowed", p->path, i);
+    /* plugin_options_free() frees a half-copied row, too: the fields that were not copied are NULL. */
     o->size = sizeof(*o);
     o->name = plugin_text_copy(from->name, PLUGIN_MAX_NAME);
     o->fallback = plugin_text_copy(from->fallback, PLUGIN_MAX_TEXT);
@@ -94,24 +95,22 @@ static int copy_row(struct plugin *p, uint32_t i, const struct orcd_option *from
     o->help = from->help ? plugin_text_copy(from->help, PLUGIN_MAX_TEXT) : strdup("");
     if (!o->name || !o->fallback || !o->unit || !o->help)
         return error_set(err, ORCD_E_ABI,
-            "%s: option %s: its default, unit or help is missing, too long "
-            "or not plain text",
-            p->path, from->name);
+            "%s: option %s: its default, unit or help is missing, too long or not plain text", p->path,
+            from->name);
     if (from->type < ORCD_OPT_INT || from->type > ORCD_OPT_STRING)
-        return error_set(
-            err, ORCD_E_ABI, "%s: option %s has the unknown type %u", p->path, o->name, from->type);
+        return error_set(err, ORCD_E_ABI, "%s: option %s has unknown type %u", p->path, o->name, from->type);
     if (!isfinite(from->min) || !isfinite(from->max) || from->min > from->max)
-        return error_set(err, ORCD_E_ABI, "%s: option %s has no sound range", p->path, o->name);
+        return error_set(err, ORCD_E_ABI, "%s: option %s has an invalid range", p->path, o->name);
     o->type = from->type;
     o->min = from->min;
     o->max = from->max;
     for (uint32_t j = 0; j < i; j++)
         if (strcmp(p->options[j].name, o->name) == 0)
-            return error_set(err, ORCD_E_ABI, "%s: option %s is there twice", p->path, o->name);
+            return error_set(err, ORCD_E_ABI, "%s: option %s appears twice", p->path, o->name);
     const char *passed;
     struct orcd_error why = ORCD_ERROR_INIT;
     if (check_value(o, o->fallback, &passed, &why))
-        return error_set(err, ORCD_E_ABI, "%s: the plugin's own default does not fit: %s", p->path, why.msg);
+        return error_set(err, ORCD_E_ABI, "%s: the plugin's own default is invalid: %s", p->path, why.msg);
     return 0;
 }
 
@@ -128,9 +127,9 @@ int plugin_options_copy(struct plugin *p, struct orcd_error *err)
     if (!from || n > PLUGIN_MAX_OPTIONS || stride < sizeof(uint32_t) * 2 || stride > 4096 ||
         stride % _Alignof(struct orcd_option))
         return error_set(err, ORCD_E_ABI,
-            "%s: the plugin's table of options (%u rows of %u bytes) is unsound", p->path, n, stride);
+            "%s: the plugin's table of options (%u rows of %u bytes) is invalid", p->path, n, stride);
     if (!t->configure)
-        return error_set(err, ORCD_E_ABI, "%s: the plugin has options but no configure", p->path);
+        return error_set(err, ORCD_E_ABI, "%s: the plugin has options but no configure()", p->path);
     p->options = calloc(n, sizeof(*p->options));
     if (!p->options)
         return error_set(err, ORCD_E_NOMEM, "out of memory");
@@ -185,7 +184,7 @@ static unsigned distance(const char *a, const char *b)
 static int unknown_option(const struct plugin *p, const char *key, struct orcd_error *err)
 {
     const char *best = NULL;
-    unsigned least = 4; /* further off is no typing error */
+    unsigned least = 4; /* a larger distance is not a typing error */
     for (uint32_t i = 0; i < p->table.n_options; i++) {
         unsigned d = distance(key, p->options[i].name);
         if (d < least && d < strlen(p->options[i].name)) {
@@ -220,7 +219,7 @@ static int tell(struct plugin *p, const char *key, const char *value, struct orc
 int plugin_options_apply(
     struct plugin *p, const struct plugin_setting *settings, size_t n_settings, struct orcd_error *err)
 {
-    /* Everything is checked before the plugin hears of anything. */
+    /* All settings are checked before any value is passed to the plugin. */
     for (size_t i = 0; i < n_settings; i++) {
         const struct orcd_option *o = find_option(p, settings[i].key);
         const char *passed;
@@ -239,7 +238,7 @@ int plugin_options_apply(
         const char *value = o->fallback, *passed;
         for (size_t i = 0; i < n_settings; i++)
             if (strcmp(settings[i].key, o->name) == 0)
-                value = settings[i].value; /* the last one said counts */
+                value = settings[i].value; /* the last setting of an option counts */
         int rc = check_value(o, value, &passed, err);
         if (rc == 0)
             rc = tell(p, o->name, passed, err);

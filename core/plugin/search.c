@@ -1,9 +1,9 @@
 /*
- * Where plugins come from. What is checked is what is loaded: the directory is opened
- * once and checked through its descriptor, the file is opened relative to it without
- * following a link and checked through its own descriptor, and the loader is later
- * given that descriptor. Renaming or replacing anything on the way in between changes
- * nothing. Since only root and we may write to the file, its contents are ours too.
+ * Finds the file of a plugin. The file that is checked is the file that is loaded: the directory is
+ * opened once and checked through its descriptor; the file is opened relative to it, without following
+ * a link, and checked through its own descriptor; the loader later opens that descriptor. Renaming or
+ * replacing a file or directory in between changes nothing. Since only root and the user that orcd runs
+ * as may write to the file, its contents can be trusted, too.
  */
 #include "plugin/internal.h"
 
@@ -53,16 +53,16 @@ const char *plugin_default_dir(void)
     return access(dir, F_OK) == 0 ? dir : ORCD_PLUGIN_DIR;
 }
 
-/* Owned by root or us, and nobody else may write. */
+/* The file must be owned by root or by the user that orcd runs as, and no other user may write to it. */
 static int check_owner(const struct stat *st, const char *path, struct orcd_error *err)
 {
     if (st->st_uid != 0 && st->st_uid != geteuid())
         return error_set(err, ORCD_E_PERMISSION,
-            "%s belongs to user %u: it must belong to root or to user %u", path, (unsigned)st->st_uid,
+            "%s is owned by user %u; it must be owned by root or by user %u", path, (unsigned)st->st_uid,
             (unsigned)geteuid());
     if (st->st_mode & (S_IWGRP | S_IWOTH))
         return error_set(err, ORCD_E_PERMISSION,
-            "%s may be written by others than its owner (mode %03o): chmod go-w it", path,
+            "%s can be written by users other than its owner (mode %03o); run chmod go-w on it", path,
             (unsigned)st->st_mode & 0777);
     return 0;
 }
@@ -83,12 +83,12 @@ static int open_dir(int *out, const char *dir, struct orcd_error *err)
     return rc;
 }
 
-/* "mock, cpu" or "nothing" into text. */
+/* Writes the names of the plugins in dir to text: "cpu, mock" or "no plugins". */
 static void describe(const char *dir, char *text, size_t size)
 {
     char **names;
     size_t n, at = 0;
-    snprintf(text, size, "no plugin at all");
+    snprintf(text, size, "no plugins");
     if (plugin_list(dir, &names, &n, NULL))
         return;
     for (size_t i = 0; i < n; i++) {
@@ -111,15 +111,16 @@ static int split(const char *path, char **dir, const char **file, struct orcd_er
 static int open_file(int *out, int dir_fd, const char *dir, const char *file, const char *path,
     const char *name, struct orcd_error *err)
 {
-    /* NONBLOCK: a FIFO must not hold us up before fstat tells what it is. */
+    /* NONBLOCK: a FIFO must not block here; fstat() below refuses it. */
     int fd = openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT) {
         char there[256];
         describe(dir, there, sizeof(there));
-        return error_set(err, ORCD_E_NOT_FOUND, "no plugin %s in %s, which has %s", name, dir, there);
+        return error_set(err, ORCD_E_NOT_FOUND, "no plugin %s in %s; it has %s", name, dir, there);
     }
     if (fd < 0 && errno == ELOOP)
-        return error_set(err, ORCD_E_PERMISSION, "%s is a symbolic link: a plugin must be a file", path);
+        return error_set(
+            err, ORCD_E_PERMISSION, "%s is a symbolic link; a plugin must be a regular file", path);
     if (fd < 0)
         return error_set_errno(err, errno == EACCES ? ORCD_E_PERMISSION : ORCD_E_IO, errno, "%s", path);
     struct stat st;
@@ -146,7 +147,7 @@ int plugin_find(
     if (strchr(name, '/')) {
         if (!allow_path)
             return error_set(
-                err, ORCD_E_PERMISSION, "%s is a path: a plugin is named without one, from %s", name, dir);
+                err, ORCD_E_PERMISSION, "%s is a path; name a plugin in %s without one", name, dir);
         rc = split(name, &own_dir, &file, err);
         if (rc)
             return rc;
@@ -154,7 +155,7 @@ int plugin_find(
     } else {
         if (!name_ok(name, strlen(name)))
             return error_set(
-                err, ORCD_E_INVALID, "\"%s\" is no plugin's name: those are made of a-z, 0-9 and -", name);
+                err, ORCD_E_INVALID, "invalid plugin name \"%s\"; a-z, 0-9 and - are allowed", name);
         snprintf(own_file, sizeof(own_file), "%s" SUFFIX, name);
         file = own_file;
     }

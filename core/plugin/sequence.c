@@ -1,18 +1,19 @@
-/* Sequences of a backend: calls that must not meet a row in flight. */
+/* The calls on a sequence of a backend. They are not allowed while a row of it is in flight. */
 #include "plugin/backend.h"
 
 #define CALL(b, slot, ...) ((b)->plugin->table.slot((b)->ctx, __VA_ARGS__))
 
-/* Checks the host's own order of calls, then enters. */
+/* Checks that the host makes its own calls in order, then enters. */
 static int enter(struct backend *b, uint32_t seq, bool want_open, struct orcd_error *err)
 {
     if (!atomic_load_explicit(&b->ctx, memory_order_relaxed))
-        return error_set(err, ORCD_E_INTERNAL, "there is no context");
+        return error_set(err, ORCD_E_INTERNAL, "the backend has no context");
     if (seq >= b->params.n_sequences)
-        return error_set(err, ORCD_E_INVALID, "no sequence %u: there are %u", seq, b->params.n_sequences);
+        return error_set(
+            err, ORCD_E_INVALID, "no sequence %u; the context has %u", seq, b->params.n_sequences);
     if (b->open[seq] != want_open)
         return error_set(
-            err, ORCD_E_INVALID, "sequence %u is %s", seq, want_open ? "not open" : "open already");
+            err, ORCD_E_INVALID, "sequence %u is %s", seq, want_open ? "not open" : "already open");
     PLUGIN_RULE(!b->in_flight[seq], "a call on a sequence with rows in flight");
     if (b->in_flight[seq])
         return error_set(err, ORCD_E_BUSY, "sequence %u has rows in flight", seq);
@@ -69,7 +70,7 @@ int backend_seq_len(struct backend *b, uint32_t seq, uint32_t *len, struct orcd_
     uint32_t answer = 0;
     rc = backend_answer(b, "seq_len", CALL(b, seq_len, seq, &answer, &theirs), &theirs, err);
     if (rc == 0 && answer != b->len[seq])
-        rc = backend_bad_answer(b, "seq_len", "answers with another length than its steps did", err);
+        rc = backend_bad_answer(b, "seq_len", "returned another length than the steps did", err);
     if (rc == 0)
         *len = answer;
     backend_leave(b);
@@ -85,7 +86,7 @@ int backend_seq_trim(struct backend *b, uint32_t seq, uint32_t n, uint32_t *kept
     uint32_t answer = 0, most = n < b->len[seq] ? n : b->len[seq];
     rc = backend_answer(b, "seq_trim", CALL(b, seq_trim, seq, n, &answer, &theirs), &theirs, err);
     if (rc == 0 && answer > most)
-        rc = backend_bad_answer(b, "seq_trim", "kept more than it was told to", err);
+        rc = backend_bad_answer(b, "seq_trim", "kept more tokens than it was asked to", err);
     if (rc == 0) {
         b->len[seq] = answer;
         *kept = answer;
@@ -98,7 +99,8 @@ int backend_seq_sampler(
     struct backend *b, uint32_t seq, const struct orcd_sampler *sampler, struct orcd_error *err)
 {
     if (!b->plugin->table.seq_sampler)
-        return error_set(err, ORCD_E_UNSUPPORTED, "plugin %s does not sample", b->plugin->table.name);
+        return error_set(
+            err, ORCD_E_UNSUPPORTED, "sampling is not supported by plugin %s", b->plugin->table.name);
     int rc = enter(b, seq, true, err);
     if (rc)
         return rc;
@@ -111,9 +113,10 @@ int backend_seq_sampler(
 int backend_seq_fork(struct backend *b, uint32_t from, uint32_t to, uint32_t n, struct orcd_error *err)
 {
     if (!b->plugin->table.seq_fork)
-        return error_set(err, ORCD_E_UNSUPPORTED, "plugin %s does not fork", b->plugin->table.name);
+        return error_set(err, ORCD_E_UNSUPPORTED, "forking sequences is not supported by plugin %s",
+            b->plugin->table.name);
     if (to >= b->params.n_sequences || !b->open[to] || b->in_flight[to] || b->len[to] || to == from)
-        return error_set(err, ORCD_E_INVALID, "sequence %u is not open, idle and empty", to);
+        return error_set(err, ORCD_E_INVALID, "sequence %u must be open, idle and empty", to);
     int rc = enter(b, from, true, err);
     if (rc)
         return rc;
@@ -131,7 +134,8 @@ int backend_seq_fork(struct backend *b, uint32_t from, uint32_t to, uint32_t n, 
 int backend_seq_save(struct backend *b, uint32_t seq, void *buf, uint64_t *bytes, struct orcd_error *err)
 {
     if (!b->plugin->table.seq_save || !b->plugin->table.seq_load)
-        return error_set(err, ORCD_E_UNSUPPORTED, "plugin %s does not save", b->plugin->table.name);
+        return error_set(
+            err, ORCD_E_UNSUPPORTED, "saving sequences is not supported by plugin %s", b->plugin->table.name);
     int rc = enter(b, seq, true, err);
     if (rc)
         return rc;
@@ -139,7 +143,7 @@ int backend_seq_save(struct backend *b, uint32_t seq, void *buf, uint64_t *bytes
     uint64_t answer = buf ? *bytes : 0;
     rc = backend_answer(b, "seq_save", CALL(b, seq_save, seq, buf, &answer, &theirs), &theirs, err);
     if (rc == 0 && buf && answer > *bytes)
-        rc = backend_bad_answer(b, "seq_save", "wrote more than there was room for", err);
+        rc = backend_bad_answer(b, "seq_save", "wrote more bytes than the buffer has", err);
     if (rc == 0)
         *bytes = answer;
     backend_leave(b);
@@ -149,7 +153,8 @@ int backend_seq_save(struct backend *b, uint32_t seq, void *buf, uint64_t *bytes
 int backend_seq_load(struct backend *b, uint32_t seq, const void *buf, uint64_t bytes, struct orcd_error *err)
 {
     if (!b->plugin->table.seq_load)
-        return error_set(err, ORCD_E_UNSUPPORTED, "plugin %s does not load", b->plugin->table.name);
+        return error_set(err, ORCD_E_UNSUPPORTED, "loading sequences is not supported by plugin %s",
+            b->plugin->table.name);
     int rc = enter(b, seq, true, err);
     if (rc)
         return rc;
@@ -159,7 +164,7 @@ int backend_seq_load(struct backend *b, uint32_t seq, const void *buf, uint64_t 
     if (rc == 0)
         rc = backend_answer(b, "seq_len", CALL(b, seq_len, seq, &len, &theirs), &theirs, err);
     if (rc == 0 && len > b->params.n_ctx)
-        rc = backend_bad_answer(b, "seq_load", "made a sequence longer than the context", err);
+        rc = backend_bad_answer(b, "seq_load", "loaded a sequence longer than the context", err);
     if (rc == 0)
         b->len[seq] = len;
     backend_leave(b);

@@ -1,6 +1,6 @@
 /*
- * Steps of a backend. What goes in is checked once more, because a plugin is promised
- * sound batches; what comes out is checked before anybody looks at it.
+ * Steps of a backend. A batch is checked once more before it is submitted, because the contract promises
+ * valid batches to a plugin; a result is checked before the engine reads it.
  */
 #include "plugin/backend.h"
 
@@ -11,7 +11,7 @@
 
 /* ------------------------------------------------------------------- submit */
 
-/* Rows of the sequence in flight end where the next one starts. */
+/* Where the next row of the sequence must start: at the end of its rows in flight. */
 static uint32_t expected_pos(const struct backend *b, uint32_t seq)
 {
     return b->in_flight[seq] ? b->fed[seq] : b->len[seq];
@@ -27,7 +27,7 @@ static int check_row(const struct backend *b, const struct orcd_batch *batch, ui
         .want = batch->want[r],
         .kind = batch->kind[r],
     };
-    *why = "is not of an open sequence";
+    *why = "does not belong to an open sequence";
     if (row->seq >= b->params.n_sequences || !b->open[row->seq])
         return -1;
     *why = "has no tokens, or more than the context holds";
@@ -37,14 +37,14 @@ static int check_row(const struct backend *b, const struct orcd_batch *batch, ui
     *why = "does not continue its sequence";
     if (row->first_pos != expected_pos(b, row->seq))
         return -1;
-    *why = "wants what there is not";
+    *why = "has an unknown want or kind";
     if (row->want > ORCD_WANT_ALL || row->kind > ORCD_KIND_TOP_LOGPROBS)
         return -1;
-    *why = "wants a token at every position: only the last may have one";
+    *why = "wants a token at every position; only the last position may have one";
     if (row->want == ORCD_WANT_ALL && row->kind != ORCD_KIND_LOGITS)
         return -1;
     if (row->kind == ORCD_KIND_TOP_LOGPROBS && row->want) {
-        *why = "wants no or too many logprobs";
+        *why = "wants 0 or too many logprobs";
         row->top_n = batch->top_n ? batch->top_n[r] : 0;
         if (row->top_n == 0 || row->top_n > b->model_info.n_vocab)
             return -1;
@@ -62,10 +62,10 @@ static int check_batch(
     struct backend *b, const struct orcd_batch *batch, struct backend_step *step, struct orcd_error *err)
 {
     if (batch->n_rows == 0 || batch->n_rows > b->params.max_batch_rows)
-        return error_set(
-            err, ORCD_E_INVALID, "a step of %u rows, of at most %u", batch->n_rows, b->params.max_batch_rows);
+        return error_set(err, ORCD_E_INVALID, "a step has %u rows; 1 to %u are allowed", batch->n_rows,
+            b->params.max_batch_rows);
     if (batch->ticket <= b->last_ticket)
-        return error_set(err, ORCD_E_INVALID, "tickets must grow: %llu after %llu",
+        return error_set(err, ORCD_E_INVALID, "ticket %llu follows ticket %llu; tickets must increase",
             (unsigned long long)batch->ticket, (unsigned long long)b->last_ticket);
     uint64_t tokens = 0, logits = 0;
     b->n_checks++;
@@ -81,7 +81,8 @@ static int check_batch(
         logits += row->want == ORCD_WANT_ALL ? row->n_tokens : row->want == ORCD_WANT_LAST;
     }
     if (tokens > b->params.max_batch_tokens || logits > b->params.max_logits)
-        return error_set(err, ORCD_E_INVALID, "a step of %llu tokens and %llu logits, of at most %u and %u",
+        return error_set(err, ORCD_E_INVALID,
+            "a step has %llu tokens and %llu logits; at most %u and %u are allowed",
             (unsigned long long)tokens, (unsigned long long)logits, b->params.max_batch_tokens,
             b->params.max_logits);
     step->n_rows = batch->n_rows;
@@ -93,8 +94,8 @@ int backend_submit(struct backend *b, const struct orcd_batch *batch, struct orc
 {
     struct orcd_ctx *ctx = atomic_load_explicit(&b->ctx, memory_order_relaxed);
     if (!ctx)
-        return error_set(err, ORCD_E_INTERNAL, "there is no context");
-    PLUGIN_RULE(b->n_steps < b->plugin->table.max_inflight, "more steps in flight than the plugin takes");
+        return error_set(err, ORCD_E_INTERNAL, "the backend has no context");
+    PLUGIN_RULE(b->n_steps < b->plugin->table.max_inflight, "more steps in flight than the plugin supports");
     if (b->n_steps >= b->plugin->table.max_inflight)
         return error_set(err, ORCD_E_BUSY, "all %u steps are in flight", b->n_steps);
     struct backend_step *step = &b->steps[(b->first_step + b->n_steps) % PLUGIN_MAX_INFLIGHT];
@@ -124,11 +125,11 @@ static const char *check_logits(const struct backend_row *row, const struct orcd
 {
     uint32_t n = row->want == ORCD_WANT_ALL ? row->n_tokens : 1;
     if (res->n_logits[r] != n)
-        return "gave another number of logits than was wanted";
+        return "returned another number of logits than was requested";
     if (!res->logits[r])
-        return "gave no logits where some were wanted";
+        return "returned no logits for a row that wanted some";
     if ((uintptr_t)res->logits[r] % 64)
-        return "gave logits that are not 64-byte aligned";
+        return "returned logits that are not 64-byte aligned";
     return NULL;
 }
 
@@ -136,23 +137,23 @@ static const char *check_top(
     const struct backend *b, const struct backend_row *row, const struct orcd_result *res, uint32_t r)
 {
     if (!res->top_ids || !res->top_logprobs || !res->top_ids[r] || !res->top_logprobs[r])
-        return "gave no logprobs where some were wanted";
+        return "returned no logprobs for a row that wanted some";
     for (uint32_t i = 0; i < row->top_n; i++)
         if (res->top_ids[r][i] < 0 || (uint32_t)res->top_ids[r][i] >= b->model_info.n_vocab)
-            return "gave a token outside the vocabulary";
+            return "returned a token outside the vocabulary";
     return NULL;
 }
 
-/* NULL, or what is wrong. Outputs that were not wanted are put at their neutral values. */
+/* Returns NULL, or what is wrong. Sets outputs that were not requested to their neutral values. */
 static const char *check_result_row(
     const struct backend *b, const struct backend_row *row, struct orcd_result *res, uint32_t r)
 {
     int32_t status = res->status[r];
     uint32_t end = row->first_pos + row->n_tokens, at = b->len[row->seq], kept = res->kept[r];
     if (status > 0 || strcmp(error_name(status), "UNKNOWN") == 0)
-        return "gave an unknown status";
+        return "returned an unknown status";
     if (kept > end || kept < at || (status == 0 && kept != end))
-        return "kept a number of tokens that can't be";
+        return "kept an impossible number of tokens";
     bool wanted = status == 0 && row->want != ORCD_WANT_NONE;
     const char *why = NULL;
     if (wanted && row->kind == ORCD_KIND_LOGITS) {
@@ -178,7 +179,7 @@ static const char *check_result_row(
     return why;
 }
 
-/* The plugin's four timestamps in order and not from the future. */
+/* Makes the plugin's four timestamps ascend, with none in the future. */
 static void order_times(struct orcd_result *res)
 {
     uint64_t now = clock_mono_ns();
@@ -195,9 +196,9 @@ static int check_result(
     struct backend *b, const struct backend_step *step, struct orcd_result *res, struct orcd_error *err)
 {
     if (res->n_rows != step->n_rows || res->n_rows > res->row_capacity)
-        return backend_bad_answer(b, "wait", "gave another number of rows than were submitted", err);
+        return backend_bad_answer(b, "wait", "returned another number of rows than were submitted", err);
     if (res->ticket != step->ticket)
-        return backend_bad_answer(b, "wait", "gave another step than the oldest", err);
+        return backend_bad_answer(b, "wait", "returned another step than the oldest", err);
     for (uint32_t r = 0; r < step->n_rows; r++) {
         const char *why = check_result_row(b, &step->rows[r], res, r);
         if (why)
@@ -217,8 +218,8 @@ int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_erro
         return error_set(err, ORCD_E_INVALID, "no step is in flight");
     const struct backend_step *step = &b->steps[b->first_step];
     if (result->row_capacity < step->n_rows)
-        return error_set(
-            err, ORCD_E_INVALID, "room for %u rows, %u are needed", result->row_capacity, step->n_rows);
+        return error_set(err, ORCD_E_INVALID, "the result has room for %u rows; %u are needed",
+            result->row_capacity, step->n_rows);
     int rc = backend_enter(b, err);
     if (rc)
         return rc;
@@ -229,7 +230,7 @@ int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_erro
         result->n_logits[r] = 0;
         result->token[r] = -1;
     }
-    /* The plugin gets a copy, so that the caller's arrays stay where they are. */
+    /* The plugin gets a copy, so that it cannot change the caller's pointers. */
     struct orcd_result theirs = *result;
     theirs.size = sizeof(theirs);
     theirs.row_capacity = step->n_rows;
@@ -248,7 +249,7 @@ int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_erro
         rc = check_result(b, step, &answer, err);
     if (rc == 0)
         *result = answer;
-    /* One wait a submit: whatever the answer, this step is over. */
+    /* There is one wait for each submit: whatever the answer is, this step has ended. */
     for (uint32_t r = 0; r < step->n_rows; r++)
         b->in_flight[step->rows[r].seq]--;
     b->first_step = (b->first_step + 1) % PLUGIN_MAX_INFLIGHT;

@@ -1,4 +1,4 @@
-/* The table that the host offers to a plugin. */
+/* The host's functions for plugins (struct orcd_host). */
 #include "plugin/internal.h"
 
 #include <stdatomic.h>
@@ -10,8 +10,8 @@
 
 #define MAX_LOG_TEXT 1024
 
-/* The plugin's callback carries no argument. Set by the loader, read by whatever thread
- * of the plugin loads: release and acquire. */
+/* The plugin's callback has no argument, so these are global. The loader thread sets them (release), and
+ * the plugin's thread that loads reads them (acquire). */
 static _Atomic plugin_progress_fn progress_hook;
 static void *progress_arg;
 
@@ -59,8 +59,8 @@ static int32_t host_progress(uint64_t done, uint64_t total)
 #include <ctype.h>
 #include <pthread.h>
 
-/* ORCD_FAULT="point=CODE[@N][!] ...": the N-th question (1 if not said) about that point
- * is answered with CODE, once; with '!', so are all later ones. */
+/* ORCD_FAULT="point=CODE[@N][!] ...": the N-th call (default: the first) for that point returns CODE, the
+ * others return 0; with '!', all later calls return it, too. */
 static int fault_code(const char *text, size_t n)
 {
 #define FAULT_NAME(name, value, what)                                                                        \

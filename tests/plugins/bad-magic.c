@@ -1,4 +1,4 @@
-/* Not a table of ours. */
+/* The table of something other than an orcd plugin. */
 #include "base.h"
 
 const struct orcd_plugin *orcd_plugin_v1(const struct orcd_host *host)

@@ -1,4 +1,4 @@
-/* A name that would break a log line. */
+/* A name that would break a line of the log. */
 #include "base.h"
 
 const struct orcd_plugin *orcd_plugin_v1(const struct orcd_host *host)

@@ -1,4 +1,4 @@
-/* Crashes when it is asked for its table. */
+/* Crashes when its entry point is called. */
 #include <signal.h>
 
 #include "base.h"

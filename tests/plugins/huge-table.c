@@ -1,4 +1,4 @@
-/* A size that is none. */
+/* A table with an impossible size. */
 #include "base.h"
 
 const struct orcd_plugin *orcd_plugin_v1(const struct orcd_host *host)

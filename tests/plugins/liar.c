@@ -1,4 +1,4 @@
-/* Answers what can't be; its option says what about. */
+/* Returns impossible answers; its option selects which. */
 #include "base.h"
 
 static char lie[64];
@@ -20,7 +20,7 @@ static int32_t configure(const char *key, const char *value, struct orcd_error *
 
 static int32_t init(struct orcd_error *err)
 {
-    if (is("init-text")) /* no end, no line */
+    if (is("init-text")) /* not terminated, not one line */
         memset(err->msg, '\n', sizeof(err->msg));
     if (is("init-text"))
         return ORCD_E_DEVICE;
@@ -133,7 +133,7 @@ static int32_t wait(struct orcd_ctx *ctx, struct orcd_result *res, struct orcd_e
     }
     if (is("future"))
         res->finished_ns = UINT64_MAX;
-    if (is("arrays")) { /* the host's own pointers stay as they are */
+    if (is("arrays")) { /* must not change the host's own pointers */
         res->status = NULL;
         res->kept = NULL;
         res->row_capacity = 0;

@@ -1,4 +1,4 @@
-/* A shared object, but no plugin. */
+/* A shared object that is not a plugin. */
 #include <stdint.h>
 
 extern uint32_t something_else;

@@ -1,4 +1,4 @@
-/* Takes no step at all. */
+/* max_inflight is 0. */
 #include "base.h"
 
 const struct orcd_plugin *orcd_plugin_v1(const struct orcd_host *host)

@@ -1,4 +1,4 @@
-/* No version. */
+/* The version is missing. */
 #include "base.h"
 
 const struct orcd_plugin *orcd_plugin_v1(const struct orcd_host *host)

@@ -1,4 +1,4 @@
-/* Options, but nobody to tell them to. */
+/* Has options but no configure(). */
 #include "base.h"
 
 static const struct orcd_option options[] = {

@@ -1,4 +1,4 @@
-/* No default. */
+/* An option without a default. */
 #include "base.h"
 
 static const struct orcd_option options[] = {

@@ -1,4 +1,4 @@
-/* A range that is none. */
+/* An option with an invalid range. */
 #include "base.h"
 
 static const struct orcd_option options[] = {

@@ -1,4 +1,4 @@
-/* One name for two options. */
+/* Two options with the same name. */
 #include "base.h"
 
 static const struct orcd_option options[] = {

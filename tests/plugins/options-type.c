@@ -1,4 +1,4 @@
-/* An unknown type. */
+/* An option of an unknown type. */
 #include "base.h"
 
 static const struct orcd_option options[] = {

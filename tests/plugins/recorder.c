@@ -1,5 +1,5 @@
-/* Writes down what it is told; get_proc gives the text. Its rows are longer than the
- * host knows them, and it is later than the host. */
+/* Records the calls that it gets; get_proc("x_told") returns them as a text. Its table and the rows of its
+ * options are longer than those of the host, as of a later version. */
 #include "base.h"
 
 static char told[4096];

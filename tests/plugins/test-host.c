@@ -1,5 +1,5 @@
-/* The host: where it takes plugins from, which tables and options it takes, and what it
- * makes of answers that can't be. */
+/* The host: where it finds plugins, which tables and options it accepts, and how it handles impossible
+ * answers. */
 #ifdef HAVE_CONFIG_H
 #include "config.h" /* ORCD_DEBUG */
 #endif
@@ -21,7 +21,7 @@
 #include "base/log.h"
 #include "rig.h"
 
-static char dir[256]; /* holds copies of all test plugins, only we may write */
+static char dir[256]; /* has copies of all test plugins; only this user may write to it */
 static struct orcd_error err = ORCD_ERROR_INIT;
 static struct rig rig;
 
@@ -126,14 +126,14 @@ static void only_safe_files(void **state)
     (void)state;
     assert_int_equal(chmod(in_dir("recorder.so"), 0775), 0);
     assert_int_equal(open_one("recorder"), ORCD_E_PERMISSION);
-    says("written by others");
+    says("written by users other than its owner");
     assert_int_equal(chmod(in_dir("recorder.so"), 0757), 0);
     assert_int_equal(open_one("recorder"), ORCD_E_PERMISSION);
     if (geteuid() == 0) {
         assert_int_equal(chmod(in_dir("recorder.so"), 0755), 0);
         assert_int_equal(chown(in_dir("recorder.so"), 12345, 0), 0);
         assert_int_equal(open_one("recorder"), ORCD_E_PERMISSION);
-        says("belongs to user 12345");
+        says("owned by user 12345");
         assert_int_equal(chown(in_dir("recorder.so"), 0, 0), 0);
     }
     assert_int_equal(chmod(in_dir("recorder.so"), 0755), 0);
@@ -217,7 +217,7 @@ static void errors_of_the_loader_name_the_plugin(void **state)
     assert_broken("(required by the plugin)");
 }
 
-/* Two plugins one after the other are two, although descriptors get used again. */
+/* Two plugins that are opened one after the other are two, although descriptors are reused. */
 static void plugins_are_told_apart(void **state)
 {
     (void)state;
@@ -262,13 +262,13 @@ static void bad_tables(void **state)
     (void)state;
     static const struct {
         const char *name, *text;
-    } bad[] = {{"bad-magic", "magic"}, {"short-table", "at least"}, {"huge-table", "1048576"},
-        {"no-submit", "no submit"}, {"null-entry", "can't work with this host"},
+    } bad[] = {{"bad-magic", "magic"}, {"short-table", "it must have"}, {"huge-table", "1048576"},
+        {"no-submit", "no submit()"}, {"null-entry", "does not support this host"},
         {"no-entry", "no symbol orcd_plugin_v1"}, {"no-steps", "max_inflight"}, {"bad-name", "plain text"},
-        {"no-version", "version"}, {"options-twice", "option a is there twice"},
+        {"no-version", "version"}, {"options-twice", "option a appears twice"},
         {"options-default", "own default"}, {"options-type", "unknown type 9"},
-        {"options-range", "no sound range"}, {"options-name", "no name"}, {"options-null", "default"},
-        {"options-stride", "unsound"}, {"options-deaf", "no configure"}};
+        {"options-range", "invalid range"}, {"options-name", "invalid name"}, {"options-null", "default"},
+        {"options-stride", "bytes) is invalid"}, {"options-deaf", "no configure()"}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         if (open_one(bad[i].name) != ORCD_E_ABI)
             fail_msg("%s: %s", bad[i].name, err.msg);
@@ -349,7 +349,7 @@ static void values_are_told_in_order(void **state)
     assert_string_equal(told(p), "threads=4;ratio=0.5;verbose=false;label=;any=0;end=;init;");
     assert_int_equal(plugin_start(p, NULL, 0, &err), ORCD_E_INTERNAL);
     plugin_stop(p);
-    plugin_stop(p); /* once is enough */
+    plugin_stop(p); /* the second call does nothing */
     assert_non_null(strstr(told(p), "init;fini;"));
     p = open_recorder();
     const struct plugin_setting set[] = {{"label", "a b=\xc3\xa9;"}, {"verbose", "on"}, {"ratio", "-1"},
@@ -370,13 +370,13 @@ static void bad_settings(void **state)
         {"threads", "", "not a whole number"}, {"threads", "4x", "not a whole number"},
         {"threads", "4.5", "not a whole number"}, {"any", "99999999999999999999", "not a whole number"},
         {"ratio", "nan", "not a number"}, {"ratio", "1e999", "not a number"}, {"ratio", "1.01", "-1 to 1"},
-        {"verbose", "maybe", "neither true nor false"}, {"label", "\xff", "UTF-8"}};
+        {"verbose", "maybe", "not true or false"}, {"label", "\xff", "UTF-8"}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct plugin *p = open_recorder();
         const struct plugin_setting set = {bad[i].key, bad[i].value};
         assert_int_equal(plugin_start(p, &set, 1, &err), ORCD_E_INVALID);
         says(bad[i].text);
-        assert_string_equal(told(p), ""); /* it has heard of nothing */
+        assert_string_equal(told(p), ""); /* no value was passed to it */
     }
     struct plugin *p = open_recorder();
     const struct plugin_setting set = {"label", "refuse me"};
@@ -408,8 +408,8 @@ static void lies_at_start(void **state)
         const char *lie;
         int code;
         const char *text;
-    } lies[] = {{"init-unknown", ORCD_E_INTERNAL, "init answered -4711"},
-        {"init-positive", ORCD_E_INTERNAL, "init answered 1"},
+    } lies[] = {{"init-unknown", ORCD_E_INTERNAL, "init returned -4711"},
+        {"init-positive", ORCD_E_INTERNAL, "init returned 1"},
         {"init-silent", ORCD_E_DEVICE, "init failed (DEVICE)"}, {"init-text", ORCD_E_DEVICE, "????"},
         {"no-device", ORCD_E_NOT_FOUND, "no device 0"}, {"device-null", ORCD_E_INTERNAL, "device_open"},
         {"model-null", ORCD_E_INTERNAL, "model_load"}, {"vocab", ORCD_E_INTERNAL, "model_info"},
@@ -423,7 +423,7 @@ static void lies_at_start(void **state)
     }
     assert_int_equal(start_liar("device-name"), 0);
     assert_string_equal(
-        backend_device(rig.backend)->driver, ""); /* what was not filled in is empty, the name has an end */
+        backend_device(rig.backend)->driver, ""); /* fields that were not filled in are empty */
     assert_int_equal(strlen(backend_device(rig.backend)->name), 127);
     assert_int_equal(backend_device(rig.backend)->name[0], '?');
     end_liar();
@@ -464,7 +464,7 @@ static void lies_in_steps(void **state)
             fail_msg("%s: \"%s\" is not in \"%s\"", lies[i].lie, lies[i].text, rig.err.msg);
         end_liar();
     }
-    /* The ids of TOP_LOGPROBS: one is just outside. */
+    /* One of the ids of TOP_LOGPROBS is just outside the vocabulary. */
     assert_int_equal(start_liar("honest"), 0);
     assert_int_equal(backend_seq_open(rig.backend, 0, 64, &err), 0);
     rig_text(&rig, 0, 0, "ab", ORCD_WANT_LAST);
@@ -474,7 +474,7 @@ static void lies_in_steps(void **state)
     end_liar();
 }
 
-/* An aborted row can't lose what was there before it. */
+/* An aborted row cannot lose tokens that were kept before it. */
 static void kept_is_not_below_what_was(void **state)
 {
     (void)state;
@@ -482,7 +482,7 @@ static void kept_is_not_below_what_was(void **state)
     end_liar();
     assert_int_equal(second_step("honest"), 0);
     assert_non_null(rig.logits[0]);
-    assert_int_equal(rig.token[0], -1); /* not asked for, whatever the plugin wrote */
+    assert_int_equal(rig.token[0], -1); /* it was not requested, whatever the plugin wrote */
     assert_int_equal(rig.kept[0], 4);
     end_liar();
 }
@@ -539,11 +539,11 @@ static void lost_is_lost(void **state)
     assert_int_equal(backend_seq_close(rig.backend, 0, &err), ORCD_E_DEVICE_LOST);
     assert_int_equal(backend_seq_len(rig.backend, 0, &n, &err), ORCD_E_DEVICE_LOST);
     backend_stats(rig.backend, &s);
-    assert_int_equal(s.steps, 0); /* the plugin, which says 7, was not asked */
+    assert_int_equal(s.steps, 0); /* the plugin would return 7, but was not called */
     end_liar();
 }
 
-/* The host checks its own batches too: a plugin is promised sound ones. */
+/* The host checks its own batches, too: the contract promises valid ones to a plugin. */
 static void unsound_batches(void **state)
 {
     (void)state;
