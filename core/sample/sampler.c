@@ -9,22 +9,22 @@
 #include "sample/select.h"
 #include "sample/softmax.h"
 
-/* What the repetition penalty looks back on at most. */
+/* The most tokens that the repetition penalty looks back at. */
 #define MAX_WINDOW (UINT32_C(1) << 20)
 
 struct sampler {
     uint32_t n_vocab;
     const struct sample_params *params;
 
-    /* Token history, as counts, and the tokens whose counts are not 0. */
+    /* The token history as counts, and the list of tokens whose counts are not 0. */
     uint32_t *in_window, *in_output; /* [n_vocab] */
     bool *is_seen;                   /* [n_vocab] */
     int32_t *seen;                   /* [n_vocab] */
     uint32_t n_seen;
-    int32_t *window; /* ring of the last window_size tokens */
+    int32_t *window; /* a ring of the last window_size tokens */
     uint32_t window_size, window_room, window_used, window_at;
 
-    /* Of one draw. */
+    /* Scratch memory of one draw. */
     float *work;       /* [n_vocab] logits after bias and penalties */
     float *block_max;  /* of the logits in use */
     double *block_sum; /* of weights */
@@ -44,7 +44,8 @@ void sample_params_default(struct sample_params *p)
 int sampler_new(struct sampler **out, uint32_t n_vocab, struct orcd_error *err)
 {
     if (n_vocab == 0 || n_vocab > UINT32_C(1) << 24)
-        return error_set(err, ORCD_E_INVALID, "a vocabulary of %u tokens", n_vocab);
+        return error_set(err, ORCD_E_INVALID, "a vocabulary of %u tokens; 1 to %u are allowed", n_vocab,
+            UINT32_C(1) << 24);
     struct sampler *s = calloc(1, sizeof(*s));
     if (!s)
         return error_set(err, ORCD_E_NOMEM, "out of memory for a sampler");
@@ -65,7 +66,8 @@ int sampler_new(struct sampler **out, uint32_t n_vocab, struct orcd_error *err)
     if (!s->in_window || !s->in_output || !s->is_seen || !s->seen || !s->work || !s->block_max ||
         !s->block_sum || !s->weights || !s->ids || !s->x || !s->w || !s->keys) {
         sampler_free(s);
-        return error_set(err, ORCD_E_NOMEM, "out of memory for a sampler of %u tokens", n_vocab);
+        return error_set(
+            err, ORCD_E_NOMEM, "out of memory for the sampler of a vocabulary of %u tokens", n_vocab);
     }
     *out = s;
     return 0;
@@ -210,7 +212,7 @@ static void penalize(struct sampler *s)
     }
 }
 
-/* Puts every id with x >= least into the kept set. Blocks below it are skipped. */
+/* Puts all ids with x >= least into the kept set. Blocks whose maximum is below it are skipped. */
 static void gather(struct sampler *s, const float *x, float least)
 {
     size_t n = s->n_vocab, kept = 0;
@@ -235,7 +237,7 @@ static inline void move(struct sampler *s, size_t to, size_t from)
     s->w[to] = s->w[from];
 }
 
-/* Keeps the items that the cut lets in; keys are those that it was made from. */
+/* Keeps the items that are in the cut; s->keys must be the keys that the cut was computed from. */
 static void apply_cut(struct sampler *s, struct select_cut cut)
 {
     size_t kept = 0;
@@ -257,8 +259,8 @@ static void keys_descending(struct sampler *s)
         s->keys[i] = select_key_descending(s->x[i]);
 }
 
-/* The k best of x, ties by lowest id, into the kept set. The k-th best block maximum is
- * a bound that at least k items reach, so the rest is never looked at again. */
+/* Puts the k best of x into the kept set, ties by lowest id. At least k items reach the k-th best block
+ * maximum, so items below it are never read again. */
 static void keep_top_k(struct sampler *s, const float *x, uint32_t k)
 {
     size_t blocks = softmax_blocks(s->n_vocab);
@@ -278,7 +280,7 @@ static void keep_top_k(struct sampler *s, const float *x, uint32_t k)
     apply_cut(s, select_prefix(s->keys, NULL, s->n_kept, k, false));
 }
 
-/* Weights of the kept set; what has none (underflow) can't be drawn and goes. */
+/* Computes the weights of the kept set. Items with weight 0 (underflow) cannot be drawn and are removed. */
 static double weigh(struct sampler *s, float max, double scale)
 {
     softmax_weights(s->x, s->n_kept, max, scale, s->w, NULL);
@@ -339,8 +341,8 @@ static void keep_min_p(struct sampler *s, double scale)
     s->n_kept = kept;
 }
 
-/* Narrows the vocabulary to the kept set; false: nothing narrows it. Where a rule acts
- * on the whole vocabulary, what it can't keep is left out before the rule is applied. */
+/* Narrows the vocabulary to the kept set. False: no rule narrows it. If a rule acts on the whole
+ * vocabulary, items that it cannot keep are left out before it is applied. */
 static bool narrow(struct sampler *s, const float *x, float max, double scale)
 {
     const struct sample_params *p = s->params;
@@ -352,7 +354,7 @@ static bool narrow(struct sampler *s, const float *x, float max, double scale)
         gather(s, x, -INFINITY);
         sum = weigh(s, max, scale);
     } else if (p->top_p < 1) {
-        /* All tokens whose weight is below this hold less than 1 - top_p together. */
+        /* The weights of all tokens below this one sum to less than 1 - top_p. */
         sum = softmax_weights(x, s->n_vocab, max, scale, NULL, NULL);
         double least = 0.5 * (1 - (double)p->top_p) * sum / s->n_vocab;
         gather(s, x, (float)((double)max + log(least) / scale));
@@ -406,8 +408,8 @@ static int32_t draw_all(struct sampler *s, const float *x, float max, double sca
     size_t b = 0;
     while (b + 1 < softmax_blocks(n) && sum + s->block_sum[b] <= target)
         sum += s->block_sum[b++];
-    /* A block was summed in another order: at its end rounding may leave the target a
-     * last bit away. */
+    /* The sum of a block was computed in another order, so at its end rounding may miss the target by the
+     * last bit. */
     size_t end = b * SOFTMAX_BLOCK + SOFTMAX_BLOCK;
     end = end < n ? end : n;
     for (size_t i = b * SOFTMAX_BLOCK; i < end; i++) {
@@ -452,7 +454,7 @@ int sampler_draw(struct sampler *s, const float *logits, uint64_t position, stru
     const float *x = logits;
     float max = softmax_max(x, s->n_vocab, s->block_max);
     if (max == -INFINITY)
-        return error_set(err, ORCD_E_DEVICE, "the device's logits are all NaN or -inf");
+        return error_set(err, ORCD_E_DEVICE, "all logits from the device are NaN or -inf");
     bool penalties = p->n_bias || s->n_seen;
     if (penalties || max == INFINITY) {
         for (size_t i = 0; i < s->n_vocab; i++)

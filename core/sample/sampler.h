@@ -1,11 +1,15 @@
 /*
- * The reference sampler: what orcd means by temperature, top-k and the rest. A
- * plugin that samples on its device gives the same token for the same logits up to
- * rounding of the logits. Definitions with sources: docs/sampling.md.
+ * The reference sampler: it defines temperature, top-k and the other rules of orcd. A plugin that samples
+ * on its device returns the same token for the same logits, up to rounding of the logits. Definitions with
+ * sources: docs/sampling.md.
  *
- * Order: bias, penalties, temperature, top-k, typical, top-p, min-p, draw.
- * One sampler per sequence; owned by the engine thread. No allocation after
- * sampler_new.
+ * Order of the rules: bias, penalties, temperature, top-k, typical, top-p, min-p, draw.
+ *
+ * Life cycle: sampler_new() allocates, sampler_free() frees; in between one sampler is used for one
+ * sequence after the other. Only sampler_begin() may allocate more, for a longer repetition window.
+ * Threads: a sampler belongs to one thread at a time; in the worker, the engine thread owns all of them.
+ * Order of calls: sampler_new(); for each sequence sampler_begin(), then sampler_draw() or
+ * sampler_accept() for each token; sampler_free().
  */
 #ifndef ORCD_SAMPLE_SAMPLER_H
 #define ORCD_SAMPLE_SAMPLER_H
@@ -36,17 +40,17 @@ struct sample_params {
     uint64_t seed;
     uint32_t n_logprobs;      /* 0 .. SAMPLE_MAX_LOGPROBS */
     bool want_logprob;        /* report the sampled token's logprob */
-    struct sample_bias *bias; /* malloc'ed, owned by whoever owns the params; NULL */
+    struct sample_bias *bias; /* malloc'ed, owned by the owner of the params; NULL: none */
     uint32_t n_bias;
 };
 
-/* Everything off, temperature 1. */
+/* All rules off, temperature 1. */
 void sample_params_default(struct sample_params *p);
 
 struct sample_result {
     int32_t id;
-    /* Natural logarithms under the model's own distribution (softmax of the raw
-     * logits), best first. Filled when asked for. */
+    /* Natural logarithms under the model's own distribution (softmax of the raw logits), best first.
+     * Filled in if the params request them. */
     float logprob;
     uint32_t n_top;
     int32_t top_ids[SAMPLE_MAX_LOGPROBS];
@@ -55,28 +59,27 @@ struct sample_result {
 
 struct sampler;
 
-/* One for a vocabulary of n_vocab tokens; reused for many sequences. */
+/* A sampler for a vocabulary of n_vocab tokens. */
 int sampler_new(struct sampler **out, uint32_t n_vocab, struct orcd_error *err);
 void sampler_free(struct sampler *s);
-/* Begins a sequence. params is borrowed until the next begin. The prompt counts for
- * the repetition window. */
+/* Begins a sequence. params is borrowed until the next call of sampler_begin(). The prompt counts for the
+ * repetition window. */
 int sampler_begin(struct sampler *s, const struct sample_params *params, const int32_t *prompt,
     size_t n_prompt, struct orcd_error *err);
-/* Draws the token at `position` of the sequence (0 = first prompt token) and
- * remembers it. NaN counts as -inf; all of them NaN or -inf is ORCD_E_DEVICE.
- * logits[n_vocab] is not changed. */
+/* Draws the token at `position` of the sequence (0 = first prompt token) and remembers it. A NaN counts
+ * as -inf; if all logits are NaN or -inf, the error is ORCD_E_DEVICE. logits[n_vocab] is not changed. */
 int sampler_draw(struct sampler *s, const float *logits, uint64_t position, struct sample_result *result,
     struct orcd_error *err);
 
-/* How many ids the last draw chose among, and those, ascending, valid until the next
- * call; 0: the whole vocabulary, or the draw was greedy. */
+/* The number of ids that the last draw chose from; 0: it chose from the whole vocabulary, or the draw was
+ * greedy. *ids has these ids, ascending, valid until the next call. */
 size_t sampler_kept(const struct sampler *s, const int32_t **ids);
 
-/* Remembers a token of the output that somebody else drew: the plugin, say. Ids outside
- * the vocabulary are ignored. */
+/* Remembers a token of the output that was drawn elsewhere, for example by the plugin. Ids outside the
+ * vocabulary are ignored. */
 void sampler_accept(struct sampler *s, int32_t id);
 
-/* Philox4x32-10 with key = seed and counter = position: uniform in [0, 1), 24 bits. */
+/* Philox4x32-10 with key = seed and counter = position: uniform in [0, 1), 24 bits. Pure, any thread. */
 float sampler_uniform(uint64_t seed, uint64_t position);
 
 #endif

@@ -7,7 +7,7 @@
 #define DIGIT_BITS 11
 #define DIGITS (1u << DIGIT_BITS)
 
-/* 32 bits from the top. */
+/* The digits of a 32-bit key, from the top. */
 static const struct {
     unsigned shift;
     uint32_t mask;
@@ -18,7 +18,7 @@ static inline bool reached(double sum, double target, bool strict)
     return strict ? sum > target : sum >= target;
 }
 
-/* Weight of each value of one digit among the keys that share the prefix so far. */
+/* Sums the weights for each value of one digit, over the keys that have the prefix so far. */
 static void histogram(const uint32_t *keys, const float *weights, size_t n, uint32_t prefix_mask,
     uint32_t prefix, unsigned shift, uint32_t digit_mask, double sum[DIGITS], uint32_t count[DIGITS])
 {
@@ -42,7 +42,7 @@ struct select_cut select_prefix(
         unsigned shift = digits[level].shift;
         uint32_t digit_mask = digits[level].mask;
         histogram(keys, weights, n, mask, prefix, shift, digit_mask, sum, count);
-        /* Rounding may leave the target unreached: the last digit in use is then it. */
+        /* Rounding may leave the target unreached: then the last digit in use is taken. */
         uint32_t at = 0;
         double before_at = before, running = before;
         for (uint32_t d = 0; d <= digit_mask; d++) {

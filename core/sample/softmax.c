@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Four lanes: what every 64-bit machine has. A wider machine could take more, but the
- * order of additions, and with it the last bit of a sum, would then depend on it. */
+/* Four lanes, which every 64-bit machine has. A wider machine could use more, but then the order of
+ * additions, and with it the last bit of a sum, would depend on the machine. */
 typedef float v4f __attribute__((vector_size(16)));
 typedef int32_t v4i __attribute__((vector_size(16)));
 typedef double v2d __attribute__((vector_size(16)));
@@ -37,7 +37,7 @@ float softmax_max(const float *x, size_t n, float *block_max)
         if (left >= SOFTMAX_BLOCK) {
             v4f m0 = splat(-INFINITY), m1 = m0;
             for (size_t i = 0; i < SOFTMAX_BLOCK; i += 8) {
-                /* A NaN compares false, so it never gets in. */
+                /* A NaN compares false, so it is never selected. */
                 v4f a = load(p + i), c = load(p + i + 4);
                 m0 = select4(a > m0, a, m0);
                 m1 = select4(c > m1, c, m1);

@@ -1,7 +1,9 @@
 /*
- * The passes over a whole vocabulary that sampling is made of. Written so that a
- * compiler makes vector code of them, with a fixed order of additions: results are
- * the same on every machine of IEEE arithmetic.
+ * The passes over a whole vocabulary that sampling consists of. A compiler makes vector code of them, and
+ * the order of additions is fixed, so results are the same on every machine with IEEE arithmetic.
+ *
+ * Pure functions without state: any thread may call them at any time. Order of calls: softmax_max(), then
+ * softmax_weights() with the maximum that it returned.
  */
 #ifndef ORCD_SAMPLE_SOFTMAX_H
 #define ORCD_SAMPLE_SOFTMAX_H
@@ -9,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Logits are looked at in blocks of this many, so that later passes can skip a block. */
+/* Logits are processed in blocks of this many, so that later passes can skip a block. */
 #define SOFTMAX_BLOCK 64
 
 static inline size_t softmax_blocks(size_t n)
@@ -17,13 +19,13 @@ static inline size_t softmax_blocks(size_t n)
     return (n + SOFTMAX_BLOCK - 1) / SOFTMAX_BLOCK;
 }
 
-/* Largest value of each block of x into block_max[softmax_blocks(n)] and of all as the
- * answer. NaN counts as -inf. */
+/* Writes the largest value of each block of x to block_max[softmax_blocks(n)] and returns the largest of
+ * all. A NaN counts as -inf. */
 float softmax_max(const float *x, size_t n, float *block_max);
 
-/* w[i] = exp((x[i] - max) * scale), 0 for NaN, -inf and below exp(-87); max is finite,
- * nothing is above it, scale is finite and >= 0. Sums of blocks into block_sum where it
- * is not NULL; returns the sum of all. w may be NULL when only sums are wanted. */
+/* w[i] = exp((x[i] - max) * scale), 0 for NaN, -inf and results below exp(-87). max is finite, no x[i] is
+ * larger, and scale is finite and >= 0. Writes the sums of blocks to block_sum unless it is NULL, and
+ * returns the sum of all. w may be NULL if only sums are needed. */
 double softmax_weights(const float *x, size_t n, float max, double scale, float *w, double *block_sum);
 
 #endif
