@@ -1,8 +1,8 @@
 /*
- * A template's text in one spelling, so that what it writes can be compared: white space of
- * the program is gone, literals stand in CHAT_QUOTEs with their escapes undone, 'a' + 'b' is
- * 'ab', message.role is message['role'], comments and the texts of errors are left out.
- * Nothing of it is run.
+ * Rewrites a template's text in one canonical spelling, so that its output can be compared: white space
+ * of the program is removed, literals are quoted with CHAT_QUOTE and their escapes are resolved,
+ * 'a' + 'b' becomes 'ab', message.role becomes message['role'], comments and error texts are left out.
+ * The template is never run.
  */
 #include "chat/chat-internal.h"
 
@@ -24,7 +24,7 @@ static bool at(const struct reader *r, const char *what)
 
 static void put(struct reader *r, const char *p, size_t n)
 {
-    memcpy(r->out->s + r->out->n, p, n); /* never more than was read */
+    memcpy(r->out->s + r->out->n, p, n); /* chat_canonical_read() allocated enough */
     r->out->n += n;
 }
 
@@ -44,7 +44,7 @@ static bool is_space(char c)
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
-/* At a quote. False: a literal that can't be read. */
+/* Reads a literal from its opening quote on. False: it cannot be read. */
 static bool read_literal(struct reader *r)
 {
     char quote = *r->p++;
@@ -76,8 +76,8 @@ static bool read_literal(struct reader *r)
     return true;
 }
 
-/* message.role and message.content, which are as long as in the other spelling or shorter
- * by three bytes: room for that was made. */
+/* Rewrites message.role and message.content. The canonical spelling is at most three bytes longer, for
+ * which chat_canonical_read() allocated room. */
 static bool read_field(struct reader *r)
 {
     static const char *const fields[] = {"role", "content"};
@@ -96,7 +96,7 @@ static bool read_field(struct reader *r)
     return false;
 }
 
-/* Behind {{ or {%. */
+/* Reads a block from behind its {{ or {%. */
 static bool read_block(struct reader *r, const char *close)
 {
     if (r->p < r->end && (*r->p == '-' || *r->p == '+'))
@@ -123,8 +123,8 @@ static bool read_block(struct reader *r, const char *close)
     return false;
 }
 
-/* Text between two blocks is written, but for what the blocks cut off. before: "" at the
- * start, else what the block before ended with. */
+/* Whether the template writes the text between two blocks, after the blocks cut white space off it.
+ * before: "" at the start, else how the block before ended. */
 static bool writes(const char *before, const char *p, size_t n, const char *next, const char *end)
 {
     bool last = next == end, cut = !last && next[2] == '-';
@@ -133,7 +133,7 @@ static bool writes(const char *before, const char *p, size_t n, const char *next
             return true;
     if (*before == '-' || cut || n == 0)
         return false;
-    if (*before == '%' && p[0] == '\n') { /* a line of a statement's own */
+    if (*before == '%' && p[0] == '\n') { /* the line break behind a statement is cut */
         p++;
         n--;
     }
@@ -184,7 +184,7 @@ static bool read_all(struct reader *r)
 
 bool chat_canonical_read(struct chat_canonical *c, const char *text, size_t n)
 {
-    /* A field's other spelling is 3 bytes longer than ".role". */
+    /* ['role'] is 3 bytes longer than .role, and the same for content. */
     struct reader r = {text, text + n, c};
     size_t fields = 0;
     *c = (struct chat_canonical){0};

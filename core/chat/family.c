@@ -1,4 +1,4 @@
-/* The families by name. */
+/* The table of families. */
 #include "chat/chat-internal.h"
 
 #include <string.h>

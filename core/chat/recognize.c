@@ -1,9 +1,8 @@
 /*
- * Which family a template's text is of, by what it writes. A text that has the marks of a
- * family and anything that this family's rendering doesn't do is none: a wrong prompt
- * is worse than a message that says what to set. So the turns must be written in the
- * family's own way, and where a template has no tools, it may have no literal that is
- * not known.
+ * Finds the family of a template's text by the output that it writes. A text that has the marks of a
+ * family, and also anything that the rendering of this family does not do, is not recognized: a wrong
+ * prompt is worse than a message that says what to set. So the turns must be written exactly as the
+ * family writes them, and a template without tools must not have unknown literals.
  */
 #include "chat/chat-internal.h"
 
@@ -23,7 +22,7 @@ static bool has(const struct text *t, const char *what)
     return memmem(t->p, t->n, what, strlen(what)) != NULL;
 }
 
-/* One of those, the list ends with NULL. */
+/* Whether the text has one of the strings in the list, which ends with NULL. */
 static bool has_any(const struct text *t, const char *const *list)
 {
     for (; *list; list++)
@@ -33,7 +32,7 @@ static bool has_any(const struct text *t, const char *const *list)
 }
 #define HAS_ANY(t, ...) has_any(t, (const char *const[]){__VA_ARGS__, NULL})
 
-/* All of those, in the canonical spelling. */
+/* Whether the canonical text has all strings in the list, which ends with NULL. */
 static bool says_all(const struct text *t, const char *const *list)
 {
     for (; *list; list++)
@@ -43,8 +42,8 @@ static bool says_all(const struct text *t, const char *const *list)
 }
 #define SAYS(t, ...) says_all(t, (const char *const[]){__VA_ARGS__, NULL})
 
-/* Does it go through the messages as they are: no filter but trim, and no part of the list
- * but the first, the last, and what follows the first? */
+/* Whether the template uses all messages as they are: it has no filter but trim, and of the list it uses
+ * no part but the first message, the last, and all but the first. */
 static bool takes_all(const struct text *t)
 {
     static const char *const parts[] = {"0]", "-1]", "1:]"};
@@ -67,7 +66,7 @@ static bool takes_all(const struct text *t)
     return true;
 }
 
-/* Nothing is written but these literals, and what variables hold. */
+/* Whether the template writes nothing but these literals and the values of variables. */
 #define ONLY(t, ...)                                                                                         \
     (!(t)->canonical.writes_text && takes_all(t) &&                                                          \
         chat_canonical_only(&(t)->canonical,                                                                 \
@@ -80,8 +79,8 @@ static bool takes_all(const struct text *t)
 
 /* --- ChatML ----------------------------------------------------------------------------- */
 
-/* A literal from p to <|im_end|>, its escapes resolved. 1: found, 0: the literal ends
- * before, so the text is not the template's own; -1: what can't be read. */
+/* Reads a literal from p to <|im_end|> and resolves its escapes. 1: found; 0: the literal ends before, so
+ * the system text is not part of the template; -1: it cannot be read. */
 static int read_literal(const char *p, size_t n_in, char quote, char *out, size_t size)
 {
     size_t n = 0;
@@ -107,8 +106,7 @@ static int read_literal(const char *p, size_t n_in, char quote, char *out, size_
     return -1;
 }
 
-/* The system text that a conversation without one gets. False: there is something that
- * can't be read. */
+/* Finds the system text of a conversation that brings none. False: it cannot be read. */
 static bool default_system(const struct text *t, char *out, size_t size)
 {
     static const char mark[] = "<|im_start|>system";
@@ -135,8 +133,8 @@ static bool default_system(const struct text *t, char *out, size_t size)
     return true;
 }
 
-/* Where tools are, not all that is written can be looked at: Qwen2.5's turns, and its way
- * of giving a tool's result. */
+/* A template with tools is too long to check all of its output. This checks the turns of Qwen2.5 and its
+ * form of tool results. */
 static bool qwen_turns(const struct text *t)
 {
     return SAYS(t, L("<|im_start|>") "+" ROLE "+" L("\n") "+" CONTENT "+" L("<|im_end|>\n"),
@@ -170,7 +168,7 @@ static const char *chatml(const struct text *t, struct chat_traits *out)
     }
     snprintf(first, sizeof(first), *out->default_system ? "<|im_start|>system\n%s<|im_end|>\n" : "%s",
         out->default_system);
-    /* All roles are written alike. */
+    /* All roles are written in the same way. */
     bool alike = !SAYS(t, "==" L("user")) && !SAYS(t, "==" L("assistant")) && !SAYS(t, "messages[1:]");
     bool known = alike && SAYS(t, L("<|im_start|>") "+" ROLE "+" L("\n") "+" CONTENT) &&
                  ONLY(t, "<|im_start|>", "\n", "<|im_end|>\n", "<|im_start|>assistant\n",
@@ -208,7 +206,7 @@ static const char *phi3(const struct text *t)
                : NULL;
 }
 
-/* Its line breaks stand outside of the blocks. */
+/* The line breaks of this template are outside of its blocks. */
 static const char *zephyr(const struct text *t)
 {
     static const char *const literals[] = {"role", "content", "system", "user", "assistant", "<|user|>\n",
@@ -291,7 +289,7 @@ static const char *harmony(const struct text *t)
                : NULL;
 }
 
-/* The BOS once, not before every message. */
+/* Whether the BOS is written once, not before every message. */
 static bool bos_once(const struct text *t)
 {
     const char *p = t->canonical.s, *end = p + t->canonical.n, *condition = NULL;

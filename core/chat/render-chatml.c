@@ -1,4 +1,4 @@
-/* ChatML, Qwen's among them. */
+/* Renders ChatML, including the templates of Qwen. */
 #include "chat/chat-internal.h"
 
 #include <string.h>
@@ -22,7 +22,7 @@ static const char *role_name(const struct chat_message *m)
     return chat_is_system(m) ? "system" : chat_role_names[m->role];
 }
 
-/* A run of tool messages is one turn of the user. */
+/* Consecutive tool messages are one turn of the user. */
 static void tool_turn(const struct chat_render *r, size_t i)
 {
     if (i == 0 || r->m[i - 1].role != CHAT_TOOL)
@@ -52,7 +52,7 @@ int chat_render_chatml(const struct chat_render *r)
     return 0;
 }
 
-/* --- Qwen3: what was thought is kept since the last question ------------------------- */
+/* --- Qwen3: reasoning is kept since the last question of the user ------------------- */
 
 static bool starts_with(struct chat_str s, const char *what)
 {
@@ -77,7 +77,8 @@ static size_t last_question(const struct chat_render *r)
     return r->n - 1;
 }
 
-/* What was thought, told apart or within the content. */
+/* Returns a message's reasoning, which is a field of its own or part of the content; in that case removes
+ * it from *content. */
 static struct chat_str take_reasoning(const struct chat_message *m, struct chat_str *content)
 {
     size_t at;

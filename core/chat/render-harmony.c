@@ -1,5 +1,5 @@
-/* gpt-oss: harmony. What the API calls the system's text are the developer's instructions
- * here; what was thought in earlier turns is left out. */
+/* Renders harmony, the format of gpt-oss. The system text of the API becomes the developer's instructions,
+ * and reasoning of earlier turns is left out. */
 #include "chat/chat-internal.h"
 
 #include <string.h>
@@ -11,7 +11,7 @@ static void put(const struct chat_render *r, const struct chat_message *m)
     chat_content(r->out, m->content, m->n_content);
 }
 
-/* A mark is ours: one of the words that the model knows. */
+/* The effort is written as a mark, so it must be one of the words that the model knows. */
 static const char *effort(const char *wanted)
 {
     static const char *const known[] = {"low", "medium", "high"};

@@ -1,4 +1,4 @@
-/* Families that put the user's turns between [INST] and [/INST]: Llama 2 and Mistral. */
+/* Renders the families that put the user's turns between [INST] and [/INST]: Llama 2 and Mistral. */
 #include "chat/chat-internal.h"
 
 static void put(const struct chat_render *r, struct chat_str s)
@@ -24,8 +24,8 @@ int chat_render_llama2(const struct chat_render *r)
         chat_mark(r->out, r->t->bos);
         chat_mark(r->out, "[INST] ");
         if (i == from && from) {
-            /* The user's text begins after the system's: only its end is cut, and if
-             * nothing is left, what comes before it. */
+            /* The user's text follows the system text, so only its end is trimmed. If nothing is left of
+             * it, the line breaks before it are left out, too. */
             struct chat_str first = chat_trim_end(chat_content_of(&r->m[i]));
             chat_mark(r->out, "<<SYS>>\n");
             put(r, chat_content_of(&r->m[0]));
@@ -52,7 +52,7 @@ static const struct {
     [MISTRAL_V7] = {"[INST] ", "[/INST]", " ", "[SYSTEM_PROMPT] ", false},
 };
 
-/* The system's text has marks of its own and may stand anywhere. */
+/* The system text has its own marks and may be anywhere. */
 static int mistral_marked(const struct chat_render *r)
 {
     unsigned style = r->t->family->style;

@@ -1,4 +1,4 @@
-/* Families that write a role before each turn: Llama 3, Phi-3, Zephyr, Gemma. */
+/* Renders the families that write a role before each turn: Llama 3, Phi-3, Zephyr, Gemma. */
 #include "chat/chat-internal.h"
 
 static void put(const struct chat_render *r, struct chat_str s)

@@ -1,4 +1,4 @@
-/* From a conversation to text and tokens. */
+/* Renders a conversation as text and tokens. */
 #include "chat/chat-internal.h"
 
 #include <stdio.h>
@@ -28,23 +28,22 @@ int chat_refuse_role(const struct chat_render *r, size_t i)
 {
     return error_set(r->err, ORCD_E_INVALID, "message %zu has the role %s, which the chat template %s %s", i,
         chat_role_names[r->m[i].role], r->t->name,
-        chat_is_system(&r->m[i]) && i ? "takes first only" : "has not");
+        chat_is_system(&r->m[i]) && i ? "supports in the first message only" : "does not support");
 }
 
 int chat_check_turns(const struct chat_render *r, size_t from)
 {
     if (from == r->n)
         return error_set(
-            r->err, ORCD_E_INVALID, "the chat template %s needs a message of the role user", r->t->name);
+            r->err, ORCD_E_INVALID, "the chat template %s needs a message with the role user", r->t->name);
     for (size_t i = from; i < r->n; i++) {
         enum chat_role role = r->m[i].role;
         if (role != CHAT_USER && role != CHAT_ASSISTANT)
             return chat_refuse_role(r, i);
         if ((role == CHAT_USER) != ((i - from) % 2 == 0))
             return error_set(r->err, ORCD_E_INVALID,
-                "message %zu has the role %s: in the chat template %s the roles user and assistant take "
-                "turns, "
-                "user first",
+                "message %zu has the role %s; in the chat template %s the roles user and assistant must "
+                "alternate, starting with user",
                 i, chat_role_names[role], r->t->name);
     }
     return 0;
@@ -57,7 +56,7 @@ void chat_date(const struct chat_render *r, const char *format, char *buf, size_
     struct tm tm;
     if (!gmtime_r(&seconds, &tm))
         memset(&tm, 0, sizeof(tm));
-    /* strftime's names of months follow the locale, the template's do not. */
+    /* The month names of strftime follow the locale, those of the template do not. */
     if (strstr(format, "%b"))
         snprintf(buf, size, "%02d %.3s %04d", tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900);
     else if (!strftime(buf, size, format, &tm))
@@ -72,14 +71,15 @@ static int render(const struct chat_template *t, const struct chat_message *mess
     if (!t->family)
         return error_set(err, ORCD_E_UNSUPPORTED, "%s", t->why_not);
     if (!n)
-        return error_set(err, ORCD_E_INVALID, "a conversation needs a message");
+        return error_set(err, ORCD_E_INVALID, "a conversation must have at least one message");
     if (n > CHAT_MAX_MESSAGES)
-        return error_set(err, ORCD_E_INVALID, "a conversation may have %d messages", CHAT_MAX_MESSAGES);
+        return error_set(err, ORCD_E_INVALID, "the conversation has %zu messages; at most %d are allowed", n,
+            CHAT_MAX_MESSAGES);
     if (t->with_bos)
         chat_mark(text, t->bos);
     int rc = t->family->render(&r);
     if (!rc && text->failed)
-        rc = error_set(err, ORCD_E_NOMEM, "no memory for a conversation of %zu messages", n);
+        rc = error_set(err, ORCD_E_NOMEM, "out of memory for a conversation of %zu messages", n);
     return rc;
 }
 

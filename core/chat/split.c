@@ -1,7 +1,7 @@
 /*
- * A generation taken apart as it streams. In harmony the marks are control tokens, which
- * have no text; <think> and </think> are looked for in the text, and as tokens where the
- * vocabulary has them as control tokens.
+ * Splits a generation as it streams. The marks of harmony are control tokens, which have no text. <think>
+ * and </think> are searched in the text, and also as tokens, because some vocabularies have them as
+ * control tokens.
  */
 #include "chat/chat-internal.h"
 
@@ -10,15 +10,15 @@
 #include "base/util.h"
 
 enum state {
-    THINK_START = 0, /* <think> may come */
+    THINK_START = 0, /* <think> may follow */
     THINKING,
-    THINK_AFTER, /* </think> came, line breaks may */
-    CONTENT,     /* all that comes is content */
+    THINK_AFTER, /* after </think>; line breaks may follow */
+    CONTENT,     /* all further text is content */
     /* harmony */
-    FIRST_HEADER, /* the prompt ended in it */
-    HEADER,       /* the role, or the channel */
+    FIRST_HEADER, /* the header that the prompt has begun */
+    HEADER,       /* a later header: the role, or the channel */
     BODY,
-    BETWEEN, /* a message has ended */
+    BETWEEN, /* after the end of a message */
 };
 
 struct out {
@@ -37,13 +37,13 @@ static void give(struct out *o, const char *p, size_t n)
 
 /* --- <think> ------------------------------------------------------------------------------ */
 
-/* What was held back is text after all. */
+/* Held-back text turned out not to be a mark: passes it to the sink. */
 static void release(struct out *o)
 {
     struct chat_split *s = o->s;
     static const char breaks[] = "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n";
     if (s->state == THINKING && !s->begun)
-        s->newlines = 0; /* before the first word of a thought */
+        s->newlines = 0; /* line breaks before the first word of the reasoning are left out */
     for (; s->newlines; s->newlines -= (uint32_t)min_u64(s->newlines, sizeof(breaks) - 1))
         give(o, breaks, (size_t)min_u64(s->newlines, sizeof(breaks) - 1));
     give(o, s->held, s->n_held);
@@ -59,7 +59,7 @@ static void enter(struct chat_split *s, enum state state)
     s->begun = false;
 }
 
-/* One more byte of what may be the mark. False: it is none. */
+/* Holds back one more byte of a possible mark. False: it is not the mark. */
 static bool hold(struct chat_split *s, char c, const char *mark, enum state next)
 {
     if (mark[s->n_held] != c)
@@ -70,7 +70,7 @@ static bool hold(struct chat_split *s, char c, const char *mark, enum state next
     return true;
 }
 
-/* Takes at least a byte of p unless the state changes; how many. */
+/* Returns how many bytes of p were used: at least one, unless the state changes. */
 static size_t think_start(struct out *o, const char *p)
 {
     struct chat_split *s = o->s;
@@ -95,7 +95,7 @@ static size_t thinking(struct out *o, const char *p, size_t n)
     }
     if (hold(s, *p, "</think>", THINK_AFTER))
         return 1;
-    if (s->n_held) { /* the byte may begin the mark anew */
+    if (s->n_held) { /* this byte may be the first one of a mark */
         release(o);
         return 0;
     }
@@ -129,7 +129,7 @@ static void think_token(struct out *o, int32_t id)
     struct chat_split *s = o->s;
     const struct chat_template *t = s->t;
     if (id < 0 || !tokenizer_is_control(t->tokenizer, id))
-        return; /* its text was seen */
+        return; /* its text was handled already */
     if (id == t->think_id && s->state == THINK_START && !s->n_held)
         enter(s, THINKING);
     else if (id == t->end_think_id && s->state == THINKING) {
@@ -142,8 +142,7 @@ static void think_token(struct out *o, int32_t id)
 
 /* --- harmony ------------------------------------------------------------------------------- */
 
-/* A header is a word or two; what goes on and on at the start of a generation, without
- * any mark, is an answer. */
+/* A header is a word or two. Longer text without a mark at the start of a generation is content. */
 static void push_header(struct out *o, const char *p, size_t n)
 {
     struct chat_split *s = o->s;

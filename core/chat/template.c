@@ -1,4 +1,4 @@
-/* What is known of a model's template. */
+/* Makes a chat_template of a model's template and vocabulary, and of the setting. */
 #include "chat/chat-internal.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #define QWEN_SYSTEM "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
 
-/* By name, as the newest published template of that name. */
+/* The traits of the newest published template of this family. */
 static void traits_of_name(struct chat_traits *traits, const struct chat_family *f)
 {
     *traits = (struct chat_traits){.family = f, .with_bos = f->with_bos};
@@ -49,17 +49,16 @@ static void find_marks(struct chat_template *t)
     }
 }
 
-/* Marks that the vocabulary has not are written as text, but for harmony's: nobody could
- * tell them from an answer. */
+/* Marks that are not tokens of the vocabulary are written as text. This does not work for harmony, whose
+ * marks could not be told apart from the answer's text. */
 static void check_marks(struct chat_template *t)
 {
     const char *end = t->family->end;
     if (t->family->split == SPLIT_HARMONY &&
         (t->start_id < 0 || t->channel_id < 0 || t->message_id < 0 || t->end_id < 0)) {
         snprintf(t->why_not, sizeof(t->why_not),
-            "the chat template %s needs tokens that the vocabulary has not: <|start|>, <|channel|>, "
-            "<|message|>, "
-            "<|end|>",
+            "the chat template %s needs tokens that the vocabulary lacks: <|start|>, <|channel|>, "
+            "<|message|>, <|end|>",
             t->name);
         t->family = NULL;
         t->name = "none";
@@ -69,8 +68,8 @@ static void check_marks(struct chat_template *t)
         return;
     t->stops[0] = end;
     log_warn(
-        "chat template %s: the vocabulary has no token %s; the marks of roles are plain text, which a user's "
-        "text can imitate",
+        "chat template %s: the vocabulary has no token %s, so the marks of roles are plain text, which users "
+        "can imitate",
         t->name, end);
 }
 
@@ -82,7 +81,7 @@ static int fill(struct chat_template *t, const struct chat_traits *traits, struc
     if (*traits->default_system)
         t->default_system = strdup(traits->default_system);
     if (!t->bos || !t->eos || (*traits->default_system && !t->default_system))
-        return error_set(err, ORCD_E_NOMEM, "no memory for the chat template");
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the chat template");
     t->family = traits->family;
     t->name = traits->family->name;
     t->with_bos = traits->with_bos;
@@ -97,7 +96,7 @@ static int fill(struct chat_template *t, const struct chat_traits *traits, struc
 static void refuse(struct chat_template *t, const char *what)
 {
     snprintf(
-        t->why_not, sizeof(t->why_not), "%s; set model.chat_template (orcd.yaml(5) has the names)", what);
+        t->why_not, sizeof(t->why_not), "%s; set model.chat_template (orcd.yaml(5) lists the names)", what);
 }
 
 int chat_template_from_text(struct chat_template **out, const char *text, size_t n,
@@ -108,23 +107,23 @@ int chat_template_from_text(struct chat_template **out, const char *text, size_t
     const struct chat_family *named = NULL;
     int rc = 0;
     if (!t)
-        return error_set(err, ORCD_E_NOMEM, "no memory for the chat template");
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the chat template");
     t->tokenizer = tok;
     t->name = "none";
     bool by_file = !setting || strcmp(setting, "auto") == 0;
     if (!by_file && strcmp(setting, "none") != 0 && !(named = chat_family_find(setting)))
-        rc = error_set(err, ORCD_E_INVALID, "'%.40s' is no chat template", setting);
+        rc = error_set(
+            err, ORCD_E_INVALID, "unknown chat template '%.40s'; orcd.yaml(5) lists the names", setting);
     else if (named)
         traits_of_name(&traits, named), rc = fill(t, &traits, err);
     else if (!by_file)
-        snprintf(
-            t->why_not, sizeof(t->why_not), "conversations are turned off here (model.chat_template: none)");
+        snprintf(t->why_not, sizeof(t->why_not), "conversations are turned off (model.chat_template: none)");
     else if (!text || !n)
-        refuse(t, "the model's file has no chat template");
+        refuse(t, "the model file has no chat template");
     else if (chat_recognize(text, n, &traits))
         rc = fill(t, &traits, err);
     else
-        refuse(t, "the chat template of the model's file is none that is known here");
+        refuse(t, "the chat template of the model file is not supported");
     if (rc) {
         chat_template_free(t);
         return rc;

@@ -1,4 +1,4 @@
-/* The text of a prompt and what templates do to contents. */
+/* Writes the text of a prompt, and cuts white space off contents as templates do. */
 #include "chat/chat-internal.h"
 
 #include <stdlib.h>
@@ -63,8 +63,8 @@ void chat_content(struct chat_text *t, const char *p, size_t n)
     append(t, p, n);
 }
 
-/* What the templates' language cuts off: the white space of Unicode and the four
- * separators of ASCII. Bytes of such a character at p, 0: it is none. */
+/* The bytes of the white space character at the start of text; 0: it is not white space. As in jinja,
+ * white space is that of Unicode and the four separators of ASCII. */
 static size_t space_at(const char *text, size_t n)
 {
     const unsigned char *p = (const unsigned char *)text;

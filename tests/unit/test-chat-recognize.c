@@ -1,5 +1,5 @@
-/* Which family a template is of, in its own words: each family's turns, and beside them what
- * fine-tunes make of it, which is another prompt and so none of ours. */
+/* Recognizes the family of a template: the turns of each family, and beside them variants of fine-tunes,
+ * which make another prompt and must not be recognized. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -93,7 +93,7 @@ static const struct {
     {NULL, LOOP("{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' }}")},
     {NULL, LOOP("{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + eos_token }}")},
     {NULL, LOOP("{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] | trim + '<|im_end|>\\n' }}")},
-    {NULL, LOOP("{{ " CHATML_TURN " }}\n")}, /* a line break more */
+    {NULL, LOOP("{{ " CHATML_TURN " }}\n")}, /* one line break too many */
     {NULL, CHATML "{{ '<|im_start|>assistant\\n<think>\\n' }}"},
     {NULL, CHATML "{{ '<|im_start|>gpt\\n' }}"},
     {NULL, CHATML "Answer:"},
@@ -222,11 +222,11 @@ static void test_rows(void **state)
         }
         chat_template_free(t);
     }
-    assert_int_equal(seen, (1u << n_names) - 1); /* every family was there */
+    assert_int_equal(seen, (1u << n_names) - 1); /* every family was recognized at least once */
     tokenizer_free(tok);
 }
 
-/* Torn anywhere, or with a byte changed: nothing is read that is not there. */
+/* Templates that are cut anywhere, or have a byte changed: nothing is read beyond their end. */
 static void test_torn(void **state)
 {
     (void)state;

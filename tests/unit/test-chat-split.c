@@ -1,4 +1,4 @@
-/* A generation taken apart: thoughts and answer, wherever the tokens are cut. */
+/* Splits generations into reasoning and content, wherever the tokens are cut. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -125,7 +125,7 @@ static void test_think(void **state)
             cuts[k] = k;
         split_text(&h, t, NULL, in, cuts, n); /* byte by byte */
         assert_heard(&h, thoughts[i].reasoning, thoughts[i].content);
-        assert_true(h.turns <= 2); /* a thought, then an answer; never back */
+        assert_true(h.turns <= 2); /* reasoning, then content, and never back */
         for (size_t a = 0; a <= n; a++)
             for (size_t b = a; b <= n; b++) {
                 split_text(&h, t, NULL, in, (const size_t[]){a, b}, 2);
@@ -242,7 +242,7 @@ static void test_harmony(void **state)
     tokenizer_free(tok);
 }
 
-/* Any order of anything: no byte of a text is given out twice, none that was not there. */
+/* Random tokens and texts: no byte is given out twice, and none that was not pushed. */
 static void test_hostile(void **state)
 {
     (void)state;

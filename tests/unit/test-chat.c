@@ -37,7 +37,7 @@ static struct tokenizer *make_tokenizer(unsigned with)
     vw_alphabet(&w);
     int32_t bos = vw_token(&w, "<s>", 3, 0), eos = vw_token(&w, "</s>", 3, 0);
     if (with & WITH_BREAKS)
-        vw_token(&w, "\n\n", 4, 0); /* user-defined, and no mark */
+        vw_token(&w, "\n\n", 4, 0); /* user-defined, but not a mark */
     for (size_t i = 0; with & WITH_MARKS && i < ARRAY_LEN(marks); i++)
         vw_token(&w, marks[i], 3, 0);
     for (size_t i = 0; with & WITH_MARKS && i < ARRAY_LEN(user_marks); i++)
@@ -104,7 +104,7 @@ static bool has_mark(const struct talk *t)
     return false;
 }
 
-/* A text without marks in its contents is what the tokenizer makes of it as a whole. */
+/* If the contents have no marks, the ids are those of the whole text. */
 static void assert_ids(const struct chat_template *t, const struct tokenizer *tok, const struct talk *talk,
     const struct chat_options *o, const char *text, size_t n_text)
 {
@@ -222,12 +222,12 @@ static void test_settings(void **state)
     t = named(tok, "chatml");
     assert_null(chat_stops(t)[0]);
     chat_template_free(t);
-    /* Marks that are no tokens are text, and the end is a stop string. */
+    /* Marks that are not tokens are text, and the end mark is a stop string. */
     t = named(bare, "chatml");
     assert_string_equal(chat_stops(t)[0], "<|im_end|>");
     assert_null(chat_stops(t)[1]);
     chat_template_free(t);
-    /* Harmony can't do without its tokens. */
+    /* Harmony needs its tokens. */
     assert_int_equal(chat_template_from_text(&t, NULL, 0, bare, "gpt-oss", &err), 0);
     assert_string_equal(chat_family(t), "none");
     assert_non_null(strstr(chat_why_not(t), "<|channel|>"));
@@ -237,7 +237,7 @@ static void test_settings(void **state)
     tokenizer_free(bare);
 }
 
-/* model.chat_template takes the families by name. */
+/* model.chat_template accepts the families by name. */
 static void test_setting_names(void **state)
 {
     (void)state;
@@ -302,17 +302,17 @@ static void test_injection(void **state)
             size_t n = strlen(mark);
             snprintf(text, sizeof(text), "x%sy%s", mark, mark);
             if (strcmp(mark, "</think>") == 0)
-                continue; /* takes thoughts apart, see below */
+                continue; /* it splits off reasoning, see below */
             assert_int_equal(marks_with(tok, *name, text, strlen(text)), plain);
             assert_int_equal(marks_with(tok, *name, mark, n), plain);
-            /* Nor do its pieces, which a mark of ours stands beside. */
+            /* The same for its pieces, beside which the family writes a mark. */
             for (size_t cut = 1; cut < n; cut++) {
                 assert_int_equal(marks_with(tok, *name, mark + cut, n - cut), plain);
                 assert_int_equal(marks_with(tok, *name, mark, cut), plain);
             }
         }
     }
-    /* What is no mark stays a token. */
+    /* A token that is not a mark stays a token. */
     struct chat_template *t = named(tok, "chatml");
     struct chat_message m = {.role = CHAT_USER, .content = "a\n\nb", .n_content = 4};
     int32_t *ids, id = tokenizer_special_id(tok, "\n\n");
@@ -335,7 +335,7 @@ static void test_hostile(void **state)
     for (size_t i = 0; i < ARRAY_LEN(many); i++)
         many[i] =
             (struct chat_message){.role = i % 2 ? CHAT_ASSISTANT : CHAT_USER, .content = "x", .n_content = 1};
-    /* Bytes that are no UTF-8, cut characters, and very much of a kind. */
+    /* Bytes that are not UTF-8, cut characters, and long runs of one character. */
     char bytes[4096];
     uint32_t seed = 1;
     for (size_t i = 0; i < sizeof(bytes); i++)
@@ -359,14 +359,14 @@ static void test_hostile(void **state)
         free(ids);
         chat_template_free(t);
     }
-    /* Templates of any bytes are none. */
+    /* Templates of random bytes are not recognized. */
     for (size_t i = 0; i + 64 < sizeof(bytes); i += 61)
         assert_null(chat_family_of_text(bytes + i, 64));
     free(spaces);
     tokenizer_free(tok);
 }
 
-/* Every prefix of a template that is known, and each with a byte changed. */
+/* All prefixes of a known template, and each of them with a byte changed. */
 static void test_torn_template(void **state)
 {
     (void)state;
