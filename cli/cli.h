@@ -90,7 +90,7 @@ void cli_verbs_list(FILE *out); /* verbs and options, for the tests of the docum
         "gpu-device", 0, "N", "plugin.options.device: the device to use, as orcd plugins numbers it"         \
     }
 #define CLI_URL_OPTIONS                                                                                      \
-    {"url", 'u', "URL", "the worker: http://host:port or unix:/path (default: http.listen)"},                \
+    {"url", 'u', "URL", "the worker: http[s]://host:port or unix:/path (default: http.listen)"},             \
     {                                                                                                        \
         "api-key-file", 0, "FILE", "file with the API key (default: the variable ORCD_API_KEY)"              \
     }
@@ -112,6 +112,7 @@ int cli_worker_url(const struct cli_args *a, char *buf, size_t size);
 /* The key from --api-key-file or ORCD_API_KEY, malloc'ed; *key is NULL if neither is set. Returns 0,
  * or an exit status after printing an error. */
 int cli_api_key(const struct cli_args *a, char **key);
+void cli_api_key_free(char *key); /* wipes the key; key may be NULL */
 /* Sends one request to that worker and reads the answer, at most 16 MB. Returns 0 and the answer's
  * HTTP status, whatever it is, and its body, malloc'ed; or an exit status after printing an error. */
 int cli_exchange(const struct cli_args *a, const char *method, const char *path, const char *request,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "client/client.h"
 #include "process/spawn.h"
 
 #define LIFELINE_FD 3
@@ -131,7 +132,10 @@ int private_worker_start(struct private_worker *w, const struct cli_args *a, con
     close(out[1]);
     w->lifeline_fd = life[1];
     w->output_fd = out[0];
-    return rc ? cli_fail(EX_OSERR, "%s", err.msg) : wait_ready(w, wake_fd);
+    if (rc)
+        return cli_fail(EX_OSERR, "%s", err.msg);
+    client_prepare(NULL); /* while the model loads */
+    return wait_ready(w, wake_fd);
 }
 
 void private_worker_stop(struct private_worker *w)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client/client.h"
+#include "client/sse.h"
 
 #define PROMPT_MAX (3u << 20)
 #define CONNECT_MS 10000
@@ -320,10 +321,10 @@ static int send_body(struct query *q, const char *body)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
     struct client *c = NULL;
-    char headers[64] = "";
+    char deadline[64];
+    const char *headers[] = {q->deadline_ms >= 0 ? deadline : NULL, NULL};
     int status;
-    if (q->deadline_ms >= 0)
-        snprintf(headers, sizeof(headers), "Request-Timeout-Ms: %lld\r\n", q->deadline_ms);
+    snprintf(deadline, sizeof(deadline), "Request-Timeout-Ms: %lld", q->deadline_ms);
     struct client_request request = {.method = "POST",
         .path = "/v2/execute",
         .body = body,
@@ -408,6 +409,6 @@ int query_connect(struct query *q)
 void query_close(struct query *q)
 {
     private_worker_stop(&q->worker);
-    free(q->key);
+    cli_api_key_free(q->key);
     free(q->said);
 }

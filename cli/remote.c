@@ -57,6 +57,13 @@ int cli_api_key(const struct cli_args *a, char **key)
     return 0;
 }
 
+void cli_api_key_free(char *key)
+{
+    if (key)
+        explicit_bzero(key, strlen(key));
+    free(key);
+}
+
 int cli_exchange(const struct cli_args *a, const char *method, const char *path, const char *request,
     int *status, char **body, bool quiet)
 {
@@ -83,7 +90,7 @@ int cli_exchange(const struct cli_args *a, const char *method, const char *path,
     if (rc == 0)
         rc = client_read_all(c, ANSWER_MAX, body, &n, &err);
     client_close(c);
-    free(key);
+    cli_api_key_free(key);
     if (rc == 0)
         return 0;
     if (!quiet)

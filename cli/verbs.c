@@ -9,7 +9,7 @@
 
 /* Options of a request and of its answer. */
 #define ANSWER_OPTIONS                                                                                       \
-    {"url", 'u', "URL", "use this worker instead of a private one: http://host:port or unix:/path"},         \
+    {"url", 'u', "URL", "use this worker instead of a private one: http[s]://host:port or unix:/path"},      \
         {"api-key-file", 0, "FILE", "file with the API key (default: the variable ORCD_API_KEY)"},           \
         CLI_CONFIG_OPTIONS,                                                                                  \
         {"deadline", 'd', "TIME", "time for the whole answer: 1500ms, 2s, 1m; at most 24 hours"},            \

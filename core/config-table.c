@@ -128,8 +128,8 @@ static const struct config_key keys[] = {
         shutdown.grace_ms),
 
     TEXT("worker.id", NULL, "name of this worker; null: a random name", worker.id),
-    TEXT("worker.callback_url", NULL, "http:// address to which the worker sends a POST when it is ready",
-        worker.callback_url),
+    TEXT("worker.callback_url", NULL,
+        "http:// or https:// address to which the worker sends a POST when it is ready", worker.callback_url),
     TEXT("worker.callback_secret_file", NULL,
         "file with the bearer token of the callback; only its owner may read it",
         worker.callback_secret_file),
@@ -174,8 +174,10 @@ static int validate(const struct config_head *head, struct orcd_error *err)
         return error_set(err, ORCD_E_INVALID,
             "%s: worker.callback_secret_file: '%s': means nothing without worker.callback_url",
             config_origin(head, "worker.callback_secret_file"), c->worker.callback_secret_file);
-    if (c->worker.callback_url && strncmp(c->worker.callback_url, "http://", 7) != 0)
-        return error_set(err, ORCD_E_INVALID, "%s: worker.callback_url: '%s': must begin with http://",
+    if (c->worker.callback_url && strncmp(c->worker.callback_url, "http://", 7) != 0 &&
+        strncmp(c->worker.callback_url, "https://", 8) != 0)
+        return error_set(err, ORCD_E_INVALID,
+            "%s: worker.callback_url: '%s': must begin with http:// or https://",
             config_origin(head, "worker.callback_url"), c->worker.callback_url);
     return 0;
 }

@@ -31,7 +31,6 @@ static void callback_free(struct callback *cb)
 
 static int post(const struct callback *cb, struct orcd_error *err)
 {
-    /* The path of the URL is where it goes; the client adds it before ours. */
     struct client *c = NULL;
     int rc = client_open(&c, cb->url, TIMEOUT_MS, err), status = 0;
     if (rc)
@@ -39,7 +38,7 @@ static int post(const struct callback *cb, struct orcd_error *err)
     client_set_timeout(c, TIMEOUT_MS);
     struct client_request r = {
         .method = "POST",
-        .path = strchr(cb->url + strlen("http://"), '/') ? "" : "/",
+        .path = "", /* the URL's is where it goes */
         .body = cb->body,
         .n_body = strlen(cb->body),
         .bearer = cb->secret,

@@ -40,6 +40,9 @@ static char **clean_environment(void)
 int target_exec(struct target *t, const char *path, const char *const *words, struct orcd_error *err)
 {
     int out[2] = {-1, -1};
+    int rc = client_prepare(err); /* not while the time until the server answers is measured */
+    if (rc)
+        return rc;
     char **env = clean_environment();
     t->log_fd = memfd_create("log", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (!env || t->log_fd < 0 || fcntl(t->log_fd, F_SETFL, O_APPEND) ||
@@ -57,7 +60,7 @@ int target_exec(struct target *t, const char *path, const char *const *words, st
         .dies_with_thread = true, /* nothing of the server may outlive us */
     };
     t->times.spawned_ns = clock_mono_ns();
-    int rc = spawn_child(&p, &t->pid, err);
+    rc = spawn_child(&p, &t->pid, err);
     free(env);
     if (out[1] >= 0)
         close(out[1]);

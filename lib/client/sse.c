@@ -1,8 +1,10 @@
+#include "client/sse.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "base/error.h"
 
 static int append_data(struct sse *s, const char *p, size_t n, struct orcd_error *err)
 {

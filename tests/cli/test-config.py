@@ -34,6 +34,9 @@ def check_says_what_is_wrong():
         status, out, err = run("config", "--check", d.file("a.yaml", "http:\n  thread: 1\n"))
         equal((status, out), (78, ""))
         contains(err, "a.yaml:2: http.thread: unknown key; did you mean http.threads?")
+        for scheme, want in (("http", 0), ("https", 0), ("unix", 78)):
+            path = d.file("a.yaml", "worker:\n  callback_url: %s://pool:9200/ready\n" % scheme)
+            equal(run("config", "--check", path)[0], want, scheme)
         equal(run("config", "--check", d.path)[0], 74)
         equal(run("config", "--check", d.path + "/none")[0], 66)
 

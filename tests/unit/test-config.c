@@ -147,7 +147,7 @@ static void test_bad_files(void **state)
     refused("shutdown:\n  drain_ms: 6000\n", ":2: shutdown.drain_ms: '6000': must be less than");
     refused("deadlines: {default_ms: 10, max_ms: 5}\n", "must be at most deadlines.max_ms");
     refused("worker: {callback_secret_file: /x}\n", "without worker.callback_url");
-    refused("worker: {callback_url: 'ftp://x'}\n", "must begin with http://");
+    refused("worker: {callback_url: 'ftp://x'}\n", "must begin with http:// or https://");
 }
 
 static void test_size_and_depth_are_bounded(void **state)
