@@ -9,8 +9,7 @@ static uint64_t rotl(uint64_t x, int n)
     return x << n | x >> (64 - n);
 }
 
-/* SipHash-1-3 (Aumasson, Bernstein): keyed, so that who doesn't know the seed can't
- * choose colliding names. */
+/* SipHash-1-3 (Aumasson, Bernstein). It is keyed, so nobody can choose colliding names without the seed. */
 static uint64_t sip_round(uint64_t v[4], uint64_t word)
 {
     v[3] ^= word;
@@ -52,7 +51,7 @@ int gguf_index_init(struct gguf_index *x, uint64_t n, struct orcd_error *err)
     while (slots < 2 * n)
         slots *= 2;
     if (getrandom(x->seed, sizeof(x->seed), GRND_NONBLOCK) != (ssize_t)sizeof(x->seed)) {
-        /* Early in boot: addresses and time still differ from run to run. */
+        /* Early in boot there is no entropy, but addresses and time differ from run to run. */
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         x->seed[0] = (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 32;
@@ -60,7 +59,8 @@ int gguf_index_init(struct gguf_index *x, uint64_t n, struct orcd_error *err)
     }
     x->slots = calloc(slots, sizeof(*x->slots));
     if (!x->slots)
-        return error_set(err, ORCD_E_NOMEM, "no memory for an index of %llu names", (unsigned long long)n);
+        return error_set(
+            err, ORCD_E_NOMEM, "out of memory for an index of %llu names", (unsigned long long)n);
     x->mask = slots - 1;
     return 0;
 }

@@ -1,4 +1,12 @@
-/* What the files of the GGUF reader share. */
+/*
+ * What the files of the GGUF reader share; all other code includes gguf.h.
+ *
+ * Life cycle: gguf_open_one() allocates a struct gguf, gguf_parse() fills it in, gguf_open_parts() adds
+ * the other parts of a split model, gguf_close() frees all of it, also after a failure of the others.
+ * Threads: the thread that opens a file writes the reader; afterwards it is immutable.
+ * Order of calls: gguf_index_init(), then gguf_index_add() for each name, then gguf_index_find();
+ * gguf_index_free().
+ */
 #ifndef ORCD_MODEL_GGUF_INTERNAL_H
 #define ORCD_MODEL_GGUF_INTERNAL_H
 
@@ -13,12 +21,12 @@
 #define GGUF_MAX_PARTS 1024u
 
 /*
- * Names to positions: open addressing, at most half full, keyed by a hash with a random
- * seed so that no file can be written whose names collide.
+ * Names to positions: open addressing, at most half full. The hash has a random seed, so nobody can write
+ * a file whose names collide.
  */
 struct gguf_index {
     uint32_t *slots; /* position + 1; 0: free */
-    uint64_t mask;   /* slots - 1 */
+    uint64_t mask;   /* the number of slots - 1 */
     uint64_t seed[2];
 };
 
@@ -35,36 +43,36 @@ struct gguf {
     uint64_t n_kv, n_tensors;
     struct gguf_index kv_index, tensor_index;
     uint64_t split_count, split_no; /* 1 and 0: the whole model */
-    struct gguf **parts;            /* the others of a split model, in order: split_count - 1 */
+    struct gguf **parts;            /* the other split_count - 1 parts of a split model, in order */
 };
 
-/* Room for n names, n < 2^31. 0 or ORCD_E_NOMEM. */
+/* Allocates room for n names, n < 2^31. 0 or ORCD_E_NOMEM. */
 int gguf_index_init(struct gguf_index *x, uint64_t n, struct orcd_error *err);
 void gguf_index_free(struct gguf_index *x);
 
-/* Position of a name that get_name() gives for it, or -1. */
+/* The position i for which name_at(g, i) is this name; -1: there is none. */
 typedef struct gguf_str (*gguf_name_at)(const struct gguf *g, uint64_t i);
 int64_t gguf_index_find(
     const struct gguf_index *x, const struct gguf *g, gguf_name_at name_at, struct gguf_str name);
-/* As find; when absent, notes position i for the name and returns -1. */
+/* As gguf_index_find() for the name at position i. If it is missing, adds position i and returns -1. */
 int64_t gguf_index_add(struct gguf_index *x, const struct gguf *g, gguf_name_at name_at, uint64_t i);
 
 struct gguf_str gguf_key_at(const struct gguf *g, uint64_t i);
 struct gguf_str gguf_tensor_name_at(const struct gguf *g, uint64_t i);
 
-/* Fills in everything but fd, mapped, data and bytes. */
+/* Fills in all fields but fd, mapped, data and bytes. */
 int gguf_parse(struct gguf *g, struct orcd_error *err);
 
-/* Opens the other parts of a split model whose first part g is, at path. On failure what was
- * opened is g's, for gguf_close. */
+/* g is the first part of a split model, opened from path: opens the other parts. After a failure g owns the
+ * parts that were opened, and gguf_close() closes them. */
 int gguf_open_parts(struct gguf *g, const char *path, struct orcd_error *err);
-/* One file alone, opened and checked, whichever part it is. */
+/* Opens and checks a single file, whichever part it is. */
 int gguf_open_one(struct gguf **out, const char *path, struct orcd_error *err);
 
-/* Bytes of a scalar of the type; 0 for strings, arrays and what is no type. */
+/* The size of a scalar of this type; 0 for strings, arrays and unknown types. */
 uint32_t gguf_scalar_bytes(uint32_t type);
 
-/* A name of the file for a message: at most 63 bytes, printable ASCII. */
+/* A name from the file, cut and cleaned for a message: at most 63 bytes of printable ASCII. */
 struct gguf_label {
     char text[64];
 };

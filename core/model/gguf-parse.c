@@ -1,5 +1,5 @@
-/* From the bytes of a file to kvs and tensors. Nothing here recurses, and every loop over
- * n things first knows that the bytes left could hold n of them. */
+/* Parses the bytes of a file into kvs and tensors. Nothing here recurses, and before each loop over n items
+ * it is checked that the remaining bytes can hold n of them. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -7,7 +7,7 @@
 #include "model/gguf-internal.h"
 #include "model/quant-types.h"
 
-/* Least bytes of a kv (length, key, type, value) and of a tensor (length, name, dims, type, offset). */
+/* The smallest kv (length, key, type, value) and tensor (length, name, dims, type, offset). */
 #define MIN_KV_BYTES (8 + 1 + 4 + 1)
 #define MIN_TENSOR_BYTES (8 + 1 + 4 + 8 + 4 + 8)
 
@@ -67,18 +67,18 @@ static int parse_header(struct gguf *g, struct reader *r, struct orcd_error *err
     if (take_u32(r, &g->version) != 0)
         return error_set(err, ORCD_E_INVALID, "the file ends inside its header");
     if (g->version != 0 && (g->version & 0xffff) == 0)
-        return error_set(err, ORCD_E_UNSUPPORTED, "a big-endian GGUF file");
+        return error_set(err, ORCD_E_UNSUPPORTED, "big-endian GGUF files are not supported");
     if (g->version == 1)
-        return error_set(err, ORCD_E_UNSUPPORTED, "GGUF version 1; versions 2 and 3 are read");
+        return error_set(err, ORCD_E_UNSUPPORTED, "GGUF version 1 is not supported; versions 2 and 3 are");
     if (g->version != 2 && g->version != 3)
-        return error_set(
-            err, ORCD_E_INVALID, "GGUF version %" PRIu32 "; versions 2 and 3 are read", g->version);
+        return error_set(err, ORCD_E_INVALID,
+            "unknown GGUF version %" PRIu32 "; versions 2 and 3 are supported", g->version);
     if (take_u64(r, &g->n_tensors) != 0 || take_u64(r, &g->n_kv) != 0)
         return error_set(err, ORCD_E_INVALID, "the file ends inside its header");
     if (g->n_kv > r->left / MIN_KV_BYTES || g->n_kv > INT32_MAX)
-        return error_set(err, ORCD_E_INVALID, "%" PRIu64 " keys can't fit in the file", g->n_kv);
+        return error_set(err, ORCD_E_INVALID, "%" PRIu64 " keys cannot fit in the file", g->n_kv);
     if (g->n_tensors > r->left / MIN_TENSOR_BYTES || g->n_tensors > INT32_MAX)
-        return error_set(err, ORCD_E_INVALID, "%" PRIu64 " tensors can't fit in the file", g->n_tensors);
+        return error_set(err, ORCD_E_INVALID, "%" PRIu64 " tensors cannot fit in the file", g->n_tensors);
     return 0;
 }
 
@@ -90,11 +90,11 @@ static int skip_array(struct reader *r, struct gguf_label key, struct orcd_error
     if (take_u32(r, &type) != 0 || take_u64(r, &n) != 0)
         return error_set(err, ORCD_E_INVALID, "key '%s': the file ends inside its array", key.text);
     if (type == GGUF_ARRAY)
-        return error_set(err, ORCD_E_INVALID, "key '%s': an array of arrays", key.text);
+        return error_set(err, ORCD_E_INVALID, "key '%s': an array of arrays is not allowed", key.text);
     if (type == GGUF_STRING) {
         if (n > r->left / 8)
             return error_set(
-                err, ORCD_E_INVALID, "key '%s': %" PRIu64 " strings can't fit in the file", key.text, n);
+                err, ORCD_E_INVALID, "key '%s': %" PRIu64 " strings cannot fit in the file", key.text, n);
         for (uint64_t i = 0; i < n; i++) {
             struct gguf_str s;
             if (take_str(r, &s) != 0)
@@ -105,7 +105,7 @@ static int skip_array(struct reader *r, struct gguf_label key, struct orcd_error
     }
     uint32_t width = gguf_scalar_bytes(type);
     if (width == 0)
-        return error_set(err, ORCD_E_INVALID, "key '%s': array of unknown type %" PRIu32, key.text, type);
+        return error_set(err, ORCD_E_INVALID, "key '%s': an array of unknown type %" PRIu32, key.text, type);
     if (__builtin_mul_overflow(n, (uint64_t)width, &bytes) || take(r, bytes, &at) != 0)
         return error_set(err, ORCD_E_INVALID,
             "key '%s': an array of %" PRIu64 " elements ends beyond the file", key.text, n);
@@ -153,7 +153,7 @@ static int parse_kvs(struct gguf *g, struct reader *r, struct orcd_error *err)
 {
     g->kvs = calloc(g->n_kv ? g->n_kv : 1, sizeof(*g->kvs));
     if (!g->kvs)
-        return error_set(err, ORCD_E_NOMEM, "no memory for %" PRIu64 " keys", g->n_kv);
+        return error_set(err, ORCD_E_NOMEM, "out of memory for %" PRIu64 " keys", g->n_kv);
     int rc = gguf_index_init(&g->kv_index, g->n_kv, err);
     for (uint64_t i = 0; i < g->n_kv && rc == 0; i++)
         rc = parse_kv(g, i, r, err);
@@ -188,8 +188,9 @@ static int parse_general(struct gguf *g, struct orcd_error *err)
     if (rc == ORCD_E_NOT_FOUND)
         rc = error_set(err, ORCD_E_INVALID, "key 'split.no' is missing");
     if (rc == 0 && g->split_no >= g->split_count)
-        rc = error_set(
-            err, ORCD_E_INVALID, "split.no is %" PRIu64 " of %" PRIu64 " files", g->split_no, g->split_count);
+        rc = error_set(err, ORCD_E_INVALID,
+            "split.no is %" PRIu64 "; it must be less than split.count, %" PRIu64, g->split_no,
+            g->split_count);
     return rc;
 }
 
@@ -209,7 +210,8 @@ static int parse_dims(struct gguf_tensor *t, struct reader *r, struct gguf_label
             return error_set(err, ORCD_E_INVALID, "tensor '%s': dimension %" PRIu32 " is %" PRId64, name.text,
                 d, (int64_t)t->dims[d]);
         if (__builtin_mul_overflow(t->n_elements, t->dims[d], &t->n_elements) || t->n_elements > INT64_MAX)
-            return error_set(err, ORCD_E_INVALID, "tensor '%s' has more elements than a file can", name.text);
+            return error_set(
+                err, ORCD_E_INVALID, "tensor '%s' has more elements than a file can hold", name.text);
     }
     return 0;
 }
@@ -238,18 +240,18 @@ static int parse_tensor(struct gguf *g, uint64_t i, struct reader *r, struct orc
     const struct quant_type *q = quant_type_find(t->type);
     if (!q)
         return error_set(
-            err, ORCD_E_UNSUPPORTED, "tensor '%s' has the unknown block type %" PRIu32, name.text, t->type);
+            err, ORCD_E_UNSUPPORTED, "tensor '%s' has unknown block type %" PRIu32, name.text, t->type);
     if (t->dims[0] % q->block_elems != 0)
         return error_set(err, ORCD_E_INVALID,
-            "tensor '%s': a row of %" PRIu64 " elements is no multiple of %s's block of %" PRIu32, name.text,
-            t->dims[0], q->name, q->block_elems);
+            "tensor '%s': the row length %" PRIu64 " is not a multiple of the block size of %s, %" PRIu32,
+            name.text, t->dims[0], q->name, q->block_elems);
     t->bytes = quant_type_bytes(q, t->n_elements);
     if (t->bytes == UINT64_MAX)
-        return error_set(err, ORCD_E_INVALID, "tensor '%s' has more bytes than a file can", name.text);
+        return error_set(err, ORCD_E_INVALID, "tensor '%s' has more bytes than a file can hold", name.text);
     return 0;
 }
 
-/* v rounded up to the alignment. */
+/* Rounds v up to the alignment. -1: overflow. */
 static int align_up(const struct gguf *g, uint64_t v, uint64_t *out)
 {
     uint64_t up;
@@ -259,8 +261,8 @@ static int align_up(const struct gguf *g, uint64_t v, uint64_t *out)
     return 0;
 }
 
-/* Every tensor begins where the one before it, padded, ends: no gaps, no overlaps, no order
- * of its own. The padding after the last one may be absent. */
+/* Each tensor must begin where the one before it ends with its padding: without gaps or overlaps, and in
+ * the order of the list. The padding after the last one may be missing. */
 static int place_tensors(struct gguf *g, struct orcd_error *err)
 {
     uint64_t at = 0; /* from data_offset */
@@ -294,16 +296,16 @@ int gguf_parse(struct gguf *g, struct orcd_error *err)
     if (rc != 0)
         return rc;
     if (g->n_tensors > r.left / MIN_TENSOR_BYTES)
-        return error_set(err, ORCD_E_INVALID, "%" PRIu64 " tensors can't fit in the file", g->n_tensors);
+        return error_set(err, ORCD_E_INVALID, "%" PRIu64 " tensors cannot fit in the file", g->n_tensors);
     g->tensors = calloc(g->n_tensors ? g->n_tensors : 1, sizeof(*g->tensors));
     if (!g->tensors)
-        return error_set(err, ORCD_E_NOMEM, "no memory for %" PRIu64 " tensors", g->n_tensors);
+        return error_set(err, ORCD_E_NOMEM, "out of memory for %" PRIu64 " tensors", g->n_tensors);
     rc = gguf_index_init(&g->tensor_index, g->n_tensors, err);
     for (uint64_t i = 0; i < g->n_tensors && rc == 0; i++)
         rc = parse_tensor(g, i, &r, err);
     if (rc != 0)
         return rc;
     if (align_up(g, g->bytes - r.left, &g->data_offset) != 0)
-        return error_set(err, ORCD_E_INVALID, "the file's header ends beyond the file");
+        return error_set(err, ORCD_E_INVALID, "the header ends beyond the file");
     return place_tensors(g, err);
 }

@@ -1,5 +1,5 @@
-/* A model in several files: NAME-00001-of-00003.gguf and so on. Each is a file of its own,
- * checked like any other; the first has the keys. */
+/* A model that is split into several files: NAME-00001-of-00003.gguf and so on. Each part is a GGUF file
+ * and is checked like any other; the first part has the keys of the model. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 /* "-00001-of-00003.gguf" */
 #define SUFFIX_BYTES 20
 
-/* Length of what stands before the numbers; INVALID when the name of part no is another. */
+/* Sets *stem to the length of the path before the numbers. INVALID if the path is not the name of part no. */
 static int stem_of(const char *path, uint64_t no, uint64_t count, size_t *stem, struct orcd_error *err)
 {
     char want[64];
@@ -45,7 +45,7 @@ static int open_part(struct gguf *g, uint64_t no, const char *path, size_t stem,
     return rc;
 }
 
-/* All tensors as one list, each with its part. */
+/* Joins the tensors of all parts in one list; each has the number of its part. */
 static int join(struct gguf *g, struct orcd_error *err)
 {
     uint64_t n = 0, said = 0;
@@ -56,12 +56,12 @@ static int join(struct gguf *g, struct orcd_error *err)
         rc = error_set(err, ORCD_E_INVALID, "key 'split.tensors.count' is missing");
     if (rc == 0 && (said != n || n > INT32_MAX))
         rc = error_set(err, ORCD_E_INVALID,
-            "the parts have %" PRIu64 " tensors; the first says that there are %" PRIu64, n, said);
+            "the parts have %" PRIu64 " tensors, but split.tensors.count is %" PRIu64, n, said);
     if (rc != 0)
         return rc;
     struct gguf_tensor *all = calloc(n ? n : 1, sizeof(*all));
     struct gguf_index index = {0};
-    rc = all ? gguf_index_init(&index, n, err) : error_set(err, ORCD_E_NOMEM, "no memory for tensors");
+    rc = all ? gguf_index_init(&index, n, err) : error_set(err, ORCD_E_NOMEM, "out of memory for tensors");
     if (rc != 0) {
         free(all);
         return rc;
@@ -82,7 +82,7 @@ static int join(struct gguf *g, struct orcd_error *err)
     for (uint64_t i = 0; i < n; i++)
         if (gguf_index_add(&g->tensor_index, g, gguf_tensor_name_at, i) >= 0)
             return error_set(
-                err, ORCD_E_INVALID, "tensor '%s' is in two parts", gguf_label(all[i].name).text);
+                err, ORCD_E_INVALID, "tensor '%s' appears in two parts", gguf_label(all[i].name).text);
     return 0;
 }
 

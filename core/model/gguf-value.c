@@ -48,7 +48,7 @@ struct gguf_label gguf_label(struct gguf_str s)
         v_;                                                                                                  \
     })
 
-/* An integer as magnitude and sign: false when the type is no integer. */
+/* Loads an integer as its bits and sign. False: the type is not an integer. */
 static bool load_int(enum gguf_type type, const unsigned char *p, bool *negative, uint64_t *bits)
 {
     int64_t i;
@@ -161,7 +161,7 @@ int gguf_get_str(const struct gguf *g, const char *key, struct gguf_str *out, st
         return ORCD_E_NOT_FOUND;
     if (kv->type != GGUF_STRING)
         return wrong_type(err, key, kv->type, "a string");
-    /* The length that was checked, not the one that lies in the file by now. */
+    /* The length that was checked when the file was opened; the file may have changed since. */
     *out = (struct gguf_str){(const char *)kv->value + 8, kv->bytes - 8};
     return 0;
 }

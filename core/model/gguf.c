@@ -15,10 +15,10 @@ static int open_error(struct orcd_error *err)
     return error_set_errno(err, code, errno, "cannot open the model file");
 }
 
-/* Opens and maps; on failure g's fd may be open, for gguf_close. */
+/* Opens and maps a file. After a failure g->fd may be open; gguf_close() closes it. */
 static int map_file(struct gguf *g, const char *path, struct orcd_error *err)
 {
-    /* O_NONBLOCK: a FIFO must not hang us; no effect on regular files. */
+    /* O_NONBLOCK: opening a FIFO must not block. It has no effect on regular files. */
     g->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (g->fd < 0)
         return open_error(err);
@@ -43,7 +43,7 @@ static struct gguf *reader_new(struct orcd_error *err)
 {
     struct gguf *g = calloc(1, sizeof(*g));
     if (!g)
-        error_set(err, ORCD_E_NOMEM, "no memory for a GGUF reader");
+        error_set(err, ORCD_E_NOMEM, "out of memory for a GGUF reader");
     else
         g->fd = -1;
     return g;
@@ -89,7 +89,8 @@ int gguf_open_memory(struct gguf **out, const void *data, size_t bytes, struct o
     g->bytes = bytes;
     int rc = gguf_parse(g, err);
     if (rc == 0 && g->split_count > 1)
-        rc = error_set(err, ORCD_E_UNSUPPORTED, "one part of a model split into %llu files",
+        rc = error_set(err, ORCD_E_UNSUPPORTED,
+            "one part of a model that is split into %llu files is not supported in memory",
             (unsigned long long)g->split_count);
     if (rc != 0) {
         gguf_close(g);

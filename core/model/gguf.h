@@ -1,11 +1,12 @@
 /*
- * GGUF v2/v3 reader over a read-only mapping. Believes nothing: every count, length,
- * type, offset and product is checked before use, in time and memory linear in the
- * bytes that are really there. A malformed file is ORCD_E_INVALID with a message
- * that names the key or tensor.
+ * GGUF v2/v3 reader over a read-only mapping. It trusts nothing in a file: every count, length, type,
+ * offset and product is checked before use, in time and memory linear in the size of the file. For a
+ * malformed file the error is ORCD_E_INVALID, with a message that names the key or tensor.
  *
- * Immutable after gguf_open; any thread may read. Strings point into the mapping
- * and are not NUL-terminated.
+ * Life cycle: gguf_open() or gguf_open_memory(), then any other call, then gguf_close(). Strings and
+ * arrays point into the mapping, so they are valid until gguf_close(); they are not NUL-terminated.
+ * Threads: a reader is immutable after gguf_open(), and any thread may read it.
+ * Order of calls: open, read, close; nothing else.
  */
 #ifndef ORCD_MODEL_GGUF_H
 #define ORCD_MODEL_GGUF_H
@@ -38,7 +39,7 @@ struct gguf_str {
     size_t n;
 };
 
-/* An array value: n elements of type; scalars lie packed (unaligned) at data. */
+/* An array value: n elements of this type; scalars are packed (unaligned) at data. */
 struct gguf_array {
     enum gguf_type type;
     uint64_t n;
@@ -49,18 +50,18 @@ struct gguf_kv {
     struct gguf_str key;
     enum gguf_type type;
     const unsigned char *value; /* the scalar, the string's length word, or the array's header */
-    uint64_t bytes;             /* of the value */
+    uint64_t bytes;             /* the size of the value */
 };
 
 struct gguf_tensor {
     struct gguf_str name;
-    uint32_t type; /* orcd_tensor_type, known and with a layout */
+    uint32_t type; /* orcd_tensor_type; its layout is known */
     uint32_t n_dims;
     uint64_t dims[4]; /* dims[0] = row length; unused: 1 */
     uint64_t n_elements;
     uint64_t offset; /* from the start of its file */
     uint64_t bytes;
-    uint32_t file; /* 0, or of a split model the part that it lies in */
+    uint32_t file; /* in a split model, the part that has it; else 0 */
 };
 
 struct gguf;
@@ -73,9 +74,9 @@ struct gguf;
 int gguf_open(struct gguf **out, const char *path, struct orcd_error *err);
 /* The same over memory that outlives the reader (tests, fuzzing); one file only. */
 int gguf_open_memory(struct gguf **out, const void *data, size_t bytes, struct orcd_error *err);
-void gguf_close(struct gguf *g); /* takes NULL */
+void gguf_close(struct gguf *g); /* accepts NULL */
 
-/* The files of the model, which of them the first is meant where none is named. */
+/* The files of the model. Functions without a file argument return facts about the first one. */
 uint32_t gguf_n_files(const struct gguf *g);
 const struct gguf *gguf_file(const struct gguf *g, uint32_t i); /* i < gguf_n_files */
 int gguf_fd(const struct gguf *g);                              /* -1 for memory */
@@ -89,14 +90,14 @@ uint64_t gguf_data_offset(const struct gguf *g);
 
 uint64_t gguf_n_kv(const struct gguf *g);
 const struct gguf_kv *gguf_kv_at(const struct gguf *g, uint64_t i);
-const struct gguf_kv *gguf_find(const struct gguf *g, const char *key); /* hashed; NULL: absent */
+const struct gguf_kv *gguf_find(const struct gguf *g, const char *key); /* hashed; NULL: missing */
 uint64_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, uint64_t i);
 const struct gguf_tensor *gguf_tensor_find(const struct gguf *g, const char *name);
 
-/* Typed access. 0; ORCD_E_NOT_FOUND when absent (err untouched unless required);
- * ORCD_E_INVALID with text when it has another type or a value out of range.
- * Integers are taken from any integer type that holds the value; f64 from any number. */
+/* Typed access. Returns 0; ORCD_E_NOT_FOUND if the key is missing (err is not changed); ORCD_E_INVALID with
+ * a message if it has another type or a value out of range. An integer may have any integer type that
+ * holds the value, an f64 any type of number. */
 int gguf_get_u64(const struct gguf *g, const char *key, uint64_t *out, struct orcd_error *err);
 int gguf_get_i64(const struct gguf *g, const char *key, int64_t *out, struct orcd_error *err);
 int gguf_get_f64(const struct gguf *g, const char *key, double *out, struct orcd_error *err);
@@ -104,8 +105,8 @@ int gguf_get_bool(const struct gguf *g, const char *key, bool *out, struct orcd_
 int gguf_get_str(const struct gguf *g, const char *key, struct gguf_str *out, struct orcd_error *err);
 int gguf_get_array(const struct gguf *g, const char *key, struct gguf_array *out, struct orcd_error *err);
 
-/* Element i of an array of numbers (i < n; of strings: 0). A negative one comes as its
- * two's complement from _u64. Strings of an array are walked in order. */
+/* Element i of an array of numbers (i < n); 0 for an array of strings. _u64 returns a negative number as
+ * its two's complement. The strings of an array are read in order, by a cursor. */
 uint64_t gguf_array_u64(const struct gguf_array *a, uint64_t i);
 double gguf_array_f64(const struct gguf_array *a, uint64_t i);
 struct gguf_array_cursor {

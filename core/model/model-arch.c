@@ -1,7 +1,7 @@
 /*
- * Families as data. A new one is a row of families[] with the roles its files have; what
- * it computes beyond the plain transformer is said in features (plugin.h), which a plugin
- * either knows or refuses.
+ * The families as data. A new family is a row of families[] with the roles of its files. What it computes
+ * beyond the plain transformer is expressed by features (plugin.h); a plugin refuses a model with a feature
+ * that it does not support.
  */
 #include <string.h>
 
@@ -62,7 +62,7 @@ const struct model_role model_layer_roles[ORCD_L_COUNT] = {
 
 #define USE(role, required, feature) {role, required, feature, NULL, NULL}
 
-/* token_embd stands in for an absent output (tied weights). */
+/* If output is missing, token_embd is used in its place (tied weights). */
 #define PLAIN_GLOBAL USE(ORCD_G_TOKEN_EMBD, 1, 0), USE(ORCD_G_OUTPUT_NORM, 1, 0), USE(ORCD_G_OUTPUT, 0, 0)
 #define LONG_ROPE USE(ORCD_G_ROPE_LONG, 0, ORCD_F_LONGROPE), USE(ORCD_G_ROPE_SHORT, 0, ORCD_F_LONGROPE)
 
@@ -84,7 +84,7 @@ static const struct model_use gpt2_global[] = {
 
 #define SPLIT_QKV \
     USE(ORCD_L_ATTN_NORM, 1, 0), USE(ORCD_L_Q, 1, 0), USE(ORCD_L_K, 1, 0), USE(ORCD_L_V, 1, 0)
-/* Either one matrix or three: see check_qkv(). */
+/* One matrix or three: see check_qkv(). */
 #define ANY_QKV \
     USE(ORCD_L_ATTN_NORM, 1, 0), USE(ORCD_L_QKV, 0, ORCD_F_FUSED_QKV), \
     USE(ORCD_L_Q, 0, 0), USE(ORCD_L_K, 0, 0), USE(ORCD_L_V, 0, 0)
@@ -190,14 +190,14 @@ static const struct model_family families[] = {
     {.arch = "qwen2moe", .rope = ORCD_ROPE_NEOX, .scalings = SCALINGS, .experts = true, .softmax_over_all = true,
         .features = ORCD_F_MOE | ORCD_F_SHARED_EXPERT, USES(plain_global, qwen2moe_layer)},
     {.arch = "gemma", GEMMA, USES(plain_global, gemma_layer)},
-    /* 46 and 62 layers: the models of 27 thousand million parameters. */
+    /* 46 and 62 layers: the models of 27 billion parameters. */
     {.arch = "gemma2", GEMMA, .window = 4096, .window_period = 2, .scaled_by_width = 46,
         .caps = true, .attn_softcap = 50, .logit_softcap = 30, USES(plain_global, gemma2_layer)},
     {.arch = "gemma3", GEMMA, .window_period = 6, .local_rope_base = 10000, .scaled_by_width = 62,
         .caps = true, .no_windowed_cap = true, USES(plain_global, gemma3_layer)},
 };
 
-/* Families that people bring and that need what no plugin does yet. */
+/* Well-known families that need something that no plugin supports yet; it is named in the error. */
 static const struct {
     const char *arch, *needs;
 } missing[] = {
@@ -205,18 +205,18 @@ static const struct {
     {"gemma4", "per-layer embeddings"},
     {"qwen2vl", "rope over sections of a head"},
     {"qwen3next", "linear attention"},
-    {"deepseek2", "latent attention and experts that all tokens share"},
-    {"llama4", "attention in chunks and experts that all tokens share"},
-    {"phi2", "attention and feed-forward side by side"},
-    {"gptneox", "attention and feed-forward side by side"},
-    {"falcon", "attention and feed-forward side by side"},
-    {"command-r", "attention and feed-forward side by side"},
+    {"deepseek2", "latent attention and shared experts"},
+    {"llama4", "chunked attention and shared experts"},
+    {"phi2", "parallel attention and feed-forward blocks"},
+    {"gptneox", "parallel attention and feed-forward blocks"},
+    {"falcon", "parallel attention and feed-forward blocks"},
+    {"command-r", "parallel attention and feed-forward blocks"},
     {"stablelm", "layer norm with rope"},
     {"starcoder2", "layer norm with rope"},
-    {"olmo2", "norms behind each block"},
-    {"glm4", "norms behind each block"},
-    {"bloom", "positions as biases of attention (ALiBi)"},
-    {"mpt", "positions as biases of attention (ALiBi)"},
+    {"olmo2", "norms after each block"},
+    {"glm4", "norms after each block"},
+    {"bloom", "positions as attention biases (ALiBi)"},
+    {"mpt", "positions as attention biases (ALiBi)"},
     {"mamba", "state-space layers"},
     {"mamba2", "state-space layers"},
     {"jamba", "state-space layers"},
@@ -252,7 +252,7 @@ const char *model_family_needs(struct gguf_str arch)
 
 const char *const *model_supported_archs(void)
 {
-    /* In the order of families[], each once; the test of model_supported_archs holds them together. */
+    /* In the order of families[], each once; the test of model_supported_archs() compares them. */
     static const char *const names[] = {"llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe", "gpt-oss",
         "qwen2moe", "gemma", "gemma2", "gemma3", NULL};
     _Static_assert(ARRAY_LEN(names) == ARRAY_LEN(families) - 1, "llama and gpt-oss have two rows");

@@ -1,4 +1,4 @@
-/* Experts: how many, how wide, and how the router's output becomes their weights. */
+/* Experts: their number, their width, and how their weights are computed from the router's output. */
 #include <inttypes.h>
 
 #include "model/model-internal.h"
@@ -14,19 +14,21 @@ static int check_gating(const struct model *m, struct orcd_error *err)
         return rc;
     if (gating != 0 && gating != GATING_SOFTMAX && gating != GATING_SOFTMAX_CHOSEN)
         return error_set(err, ORCD_E_UNSUPPORTED,
-            "key '%s' is %" PRIu64 "%s; a softmax over the router's output is supported", key.text, gating,
-            gating == GATING_SIGMOID ? " (sigmoid)" : "");
+            "key '%s' is %" PRIu64 "%s; only a softmax over the router's output is supported", key.text,
+            gating, gating == GATING_SIGMOID ? " (sigmoid)" : "");
     key = model_key(m, "expert_shared_count");
     rc = gguf_get_u64(m->g, key.text, &shared, err);
     if (rc != 0 && rc != ORCD_E_NOT_FOUND)
         return rc;
-    /* A shared expert's own feature says that there is one. */
+    /* Families with this feature have one shared expert. */
     if (shared > (m->family->features & ORCD_F_SHARED_EXPERT ? 1u : 0u))
-        return error_set(err, ORCD_E_UNSUPPORTED, "%" PRIu64 " experts that all tokens share", shared);
+        return error_set(err, ORCD_E_UNSUPPORTED, "%" PRIu64 " shared experts are not supported for %s",
+            shared, m->family->arch);
     return 0;
 }
 
-/* Files that do not say how wide experts are have them to show. 0: not even that. */
+/* The width of the experts, from the shape of their tensor, for files without a key for it. 0: the tensor is
+ * missing, too. */
 static uint32_t width_of(const struct model *m, const char *gates)
 {
     const struct gguf_tensor *t = gguf_tensor_find(m->g, gates);

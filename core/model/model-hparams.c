@@ -1,4 +1,4 @@
-/* Hyper-parameters from metadata: required keys, ranges, what divides what. */
+/* Reads the hyper-parameters from the metadata, and checks required keys, ranges and divisibility. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -46,8 +46,9 @@ int model_get_float(const struct model *m, const char *suffix, double min, doubl
     return 0;
 }
 
-/* A count that is one number for all layers, or an array with one a layer. at points into
- * the first layer; absent: fallback_at likewise, or INVALID when that is NULL. */
+/* Reads a count that is one number for all layers, or an array with one number per layer. `at` points into
+ * the first layer. If the key is missing, the counts are copied from fallback_at, which points into the
+ * first layer, too; if that is NULL, the error is INVALID. */
 static int read_per_layer(
     struct model *m, const char *suffix, uint32_t *at, const uint32_t *fallback_at, struct orcd_error *err)
 {
@@ -88,7 +89,7 @@ static int check_heads(const struct model *m, struct orcd_error *err)
                           (m->hp.head_dim_k > m->hp.head_dim_v ? m->hp.head_dim_k : m->hp.head_dim_v);
         if (l->n_heads % l->n_kv_heads != 0)
             return error_set(err, ORCD_E_INVALID,
-                "layer %" PRIu32 ": %" PRIu32 " heads are no multiple of %" PRIu32 " key-value heads", i,
+                "layer %" PRIu32 ": %" PRIu32 " heads are not a multiple of %" PRIu32 " key-value heads", i,
                 l->n_heads, l->n_kv_heads);
         if (widest > MODEL_MAX_COUNT)
             return error_set(
@@ -107,7 +108,7 @@ static int read_head_sizes(struct model *m, struct orcd_error *err)
         usual = hp->n_embd / heads;
     else if (!explicit_k)
         return error_set(err, ORCD_E_INVALID,
-            "embedding_length %" PRIu32 " is no multiple of %" PRIu32 " heads, and key_length is missing",
+            "embedding_length %" PRIu32 " is not a multiple of %" PRIu32 " heads, and key_length is missing",
             hp->n_embd, heads);
     int rc = model_get_count(m, "attention.key_length", 1, MODEL_MAX_HEAD, usual, &hp->head_dim_k, err);
     if (rc == 0)
@@ -118,13 +119,14 @@ static int read_head_sizes(struct model *m, struct orcd_error *err)
     if (hp->head_dim_k % 2 != 0 || hp->head_dim_v % 2 != 0 || hp->head_dim_k > MODEL_MAX_HEAD ||
         hp->head_dim_v > MODEL_MAX_HEAD)
         return error_set(err, ORCD_E_INVALID,
-            "heads of %" PRIu32 " keys and %" PRIu32 " values; even sizes of at most %u are allowed",
+            "the head sizes are %" PRIu32 " (keys) and %" PRIu32 " (values); even sizes of at most %u are "
+            "allowed",
             hp->head_dim_k, hp->head_dim_v, MODEL_MAX_HEAD);
     hp->attn_scale = (float)(1.0 / sqrt((double)hp->head_dim_k));
     return check_heads(m, err);
 }
 
-/* The vocabulary is as long as token_embd has rows; what metadata says must agree. */
+/* The vocabulary has as many tokens as token_embd has rows; the metadata must agree. */
 static int read_vocab(struct model *m, struct orcd_error *err)
 {
     const struct gguf_tensor *t = gguf_tensor_find(m->g, model_global_roles[ORCD_G_TOKEN_EMBD].name);
@@ -176,18 +178,18 @@ int model_read_hparams(struct model *m, struct orcd_error *err)
     if (rc != 0)
         return rc;
     if (hp->n_layers > gguf_n_tensors(m->g))
-        return error_set(err, ORCD_E_INVALID, "%" PRIu32 " layers of %" PRIu64 " tensors", hp->n_layers,
-            gguf_n_tensors(m->g));
+        return error_set(err, ORCD_E_INVALID, "%" PRIu32 " layers, but only %" PRIu64 " tensors",
+            hp->n_layers, gguf_n_tensors(m->g));
     m->layers = calloc(hp->n_layers, sizeof(*m->layers));
     if (!m->layers)
-        return error_set(err, ORCD_E_NOMEM, "no memory for %" PRIu32 " layers", hp->n_layers);
+        return error_set(err, ORCD_E_NOMEM, "out of memory for %" PRIu32 " layers", hp->n_layers);
     struct orcd_layer *l = m->layers;
     rc = read_per_layer(m, "attention.head_count", &l->n_heads, NULL, err);
     if (rc == 0)
         rc = read_per_layer(m, "attention.head_count_kv", &l->n_kv_heads, &l->n_heads, err);
     if (rc == 0)
         rc = model_read_experts(m, err);
-    /* Layers of experts need not say how wide a dense one would be. */
+    /* In a model with experts the width of dense layers may be missing. */
     if (rc == 0)
         rc = read_per_layer(m, "feed_forward_length", &l->n_ff, hp->n_experts ? &l->n_ff : NULL, err);
     if (rc == 0)

@@ -1,12 +1,12 @@
-/* The name of a file's quantization, as users say it. */
+/* The name of a file's quantization, as users call it. */
 #include <string.h>
 
 #include "base/util.h"
 #include "model/model-internal.h"
 #include "model/quant-types.h"
 
-/* general.file_type: its name, the block type it is named after, and the one that rows get
- * that the first doesn't divide. */
+/* general.file_type: its name, the block type that it is named after, and the block type of rows whose
+ * length is not a multiple of the first one's block. */
 static const struct {
     uint32_t id;
     const char *name;
@@ -43,10 +43,10 @@ static uint64_t bytes_of(const struct model *m, uint32_t type)
     return sum;
 }
 
-/* Whether the file has tensors that its kind would. */
+/* Whether the file has tensors of the block types of this kind. */
 static bool borne_out(const struct model *m, uint32_t base, uint32_t fallback)
 {
-    /* of old, another one stood in for these two */
+    /* older files have another fallback for these two */
     const bool old = base == ORCD_TYPE_Q2_K || base == ORCD_TYPE_Q3_K;
     return bytes_of(m, base) || bytes_of(m, fallback) || (old && bytes_of(m, ORCD_TYPE_IQ4_NL));
 }
@@ -58,7 +58,7 @@ const char *model_find_kind(const struct model *m)
     for (size_t i = 0; quant_type_at(i); i++)
         if (bytes_of(m, quant_type_at(i)->id) > bytes_of(m, most->id))
             most = quant_type_at(i);
-    /* Files of MXFP4 experts say various things of themselves. */
+    /* Files with MXFP4 experts have various values of general.file_type. */
     if (most->id == ORCD_TYPE_MXFP4)
         return most->name;
     if (gguf_get_u64(m->g, "general.file_type", &file_type, NULL) == 0)

@@ -14,7 +14,7 @@ static const char *const scaling_names[] = {[ORCD_SCALING_NONE] = "none",
     [ORCD_SCALING_YARN] = "yarn",
     [ORCD_SCALING_LONGROPE] = "longrope"};
 
-/* The type that the file names, or the one that is usual for the family. */
+/* Reads the scaling type; if the file names none, it is the family's default. */
 static int read_type(const struct model *m, uint32_t *type, struct orcd_error *err)
 {
     struct model_key key = model_key(m, "rope.scaling.type");
@@ -43,7 +43,7 @@ static bool has_global(const struct model *m, enum orcd_global_role role)
     return gguf_tensor_find(m->g, model_global_roles[role].name) != NULL;
 }
 
-/* Files have the factors without naming the scaling. */
+/* Finds the tensors of factors; files may have them without naming the scaling type. */
 static int find_factors(struct model *m, struct orcd_error *err)
 {
     uint32_t *type = &m->hp.rope_scaling;
@@ -55,7 +55,8 @@ static int find_factors(struct model *m, struct orcd_error *err)
         return error_set(err, ORCD_E_INVALID, "tensor '%s' is missing",
             model_global_roles[with_long ? ORCD_G_ROPE_SHORT : ORCD_G_ROPE_LONG].name);
     if (*type == ORCD_SCALING_YARN)
-        return error_set(err, ORCD_E_UNSUPPORTED, "yarn together with factors of each rope frequency");
+        return error_set(
+            err, ORCD_E_UNSUPPORTED, "yarn together with factors for each rope frequency is not supported");
     *type = ORCD_SCALING_LONGROPE;
     m->source.required_features |= ORCD_F_LONGROPE;
     return 0;
@@ -74,7 +75,7 @@ static int read_yarn(struct model *m, struct orcd_error *err)
     int rc = read_original_context(m, err);
     if (rc == 0)
         rc = model_get_float(m, "rope.scaling.yarn_ext_factor", -1, 1e3, 1, &hp->yarn_ext_factor, err);
-    if (rc == 0 && hp->yarn_ext_factor < 0) /* "as the type has it" */
+    if (rc == 0 && hp->yarn_ext_factor < 0) /* negative: the default of the scaling type */
         hp->yarn_ext_factor = 1;
     if (rc == 0)
         rc = model_get_float(m, "rope.scaling.attn_factor", 0, 1e3, 1, &attn, err);
@@ -101,10 +102,10 @@ int model_read_rope(struct model *m, struct orcd_error *err)
         model_get_count(m, "rope.dimension_count", 1, MODEL_MAX_HEAD, hp->head_dim_k, &hp->rope_dims, err);
     if (rc == 0 && (hp->rope_dims % 2 != 0 || hp->rope_dims > hp->head_dim_k))
         rc = error_set(err, ORCD_E_INVALID,
-            "%" PRIu32 " rotated dimensions of a head of %" PRIu32
-            "; an even number, at most all, is allowed",
+            "%" PRIu32 " rotated dimensions in a head of %" PRIu32
+            "; an even number up to the size of the head is allowed",
             hp->rope_dims, hp->head_dim_k);
-    /* Where windows have a base of their own, some files call this one global. */
+    /* If layers with a window have their own base, some files call this one global. */
     float usual = 10000;
     if (rc == 0 && m->family->local_rope_base != 0)
         rc = model_get_float(m, "rope.global.freq_base", 1e-3, 1e15, (double)usual, &usual, err);
@@ -126,7 +127,7 @@ int model_read_rope(struct model *m, struct orcd_error *err)
     hp->yarn_attn_factor = 1;
     hp->yarn_beta_fast = 32;
     hp->yarn_beta_slow = 1;
-    /* 0 stands for "not said", as in other readers of the format. */
+    /* 0 means that the factor is not given, as in other readers of the format. */
     if (factor != 0 && hp->rope_scaling != ORCD_SCALING_NONE)
         hp->rope_scale = 1 / factor;
     if (hp->rope_scaling == ORCD_SCALING_LINEAR && hp->rope_scale == 1)
@@ -143,6 +144,7 @@ int model_read_rope(struct model *m, struct orcd_error *err)
         return read_original_context(m, err);
     }
     if (rc == 0 && attn != 1 && attn != 0)
-        rc = error_set(err, ORCD_E_UNSUPPORTED, "rope.scaling.attn_factor %g without yarn", (double)attn);
+        rc = error_set(err, ORCD_E_UNSUPPORTED, "rope.scaling.attn_factor %g without yarn is not supported",
+            (double)attn);
     return rc;
 }

@@ -1,16 +1,16 @@
-/* Factors that some families have: of embeddings and queries, and caps of scores and logits. */
+/* What some families have: scales of embeddings and queries, and caps of scores and logits. */
 #include <math.h>
 
 #include "model/model-internal.h"
 
-#define LEAST_CAP 1e-3f /* below, c tanh(x / c) is nothing but c */
+#define LEAST_CAP 1e-3f /* with a smaller cap c, c tanh(x / c) is always c or -c */
 
 static int read_cap(
     const struct model *m, const char *suffix, float usual, float *cap, struct orcd_error *err)
 {
     int rc = model_get_float(m, suffix, 0, 1e6, (double)usual, cap, err);
     if (rc == 0 && *cap != 0 && *cap < LEAST_CAP)
-        rc = error_set(err, ORCD_E_INVALID, "key '%s' is %g; 0, or %g and more are allowed",
+        rc = error_set(err, ORCD_E_INVALID, "key '%s' is %g; it must be 0 or at least %g",
             model_key(m, suffix).text, (double)*cap, (double)LEAST_CAP);
     return rc;
 }

@@ -1,4 +1,5 @@
-/* Binds tensors to roles: presence, shape against metadata, type, and nothing left over. */
+/* Binds tensors to roles. Checks that required tensors exist, that shapes agree with the metadata, that
+ * types are supported, and that each tensor has a role. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ static int check_shape(const struct model *m, const struct orcd_layer *l, const 
         return 0;
     return error_set(err, ORCD_E_INVALID,
         "tensor '%s' is %" PRIu64 " x %" PRIu64 " x %" PRIu64 " x %" PRIu64
-        "; by its metadata it must be %" PRIu64 " x %" PRIu64 " x %" PRIu64,
+        "; by the metadata it must be %" PRIu64 " x %" PRIu64 " x %" PRIu64,
         t->name, t->dims[0], t->dims[1], t->dims[2], t->dims[3], want[0], want[1], want[2]);
 }
 
@@ -71,8 +72,9 @@ static int check_type(const struct model_role *role, const struct orcd_tensor *t
     if (role->dims[1] == DIM_NONE)
         return t->type == ORCD_TYPE_F32
                    ? 0
-                   : error_set(err, ORCD_E_UNSUPPORTED, "tensor '%s' is a vector of %s; F32 is supported",
-                         t->name, q->name);
+                   : error_set(err, ORCD_E_UNSUPPORTED,
+                         "tensor '%s' is a vector of %s; only F32 is supported for vectors", t->name,
+                         q->name);
     switch (t->type) {
     case ORCD_TYPE_Q8_1:
     case ORCD_TYPE_Q8_K:
@@ -81,14 +83,14 @@ static int check_type(const struct model_role *role, const struct orcd_tensor *t
     case ORCD_TYPE_I32:
     case ORCD_TYPE_I64:
     case ORCD_TYPE_F64:
-        return error_set(
-            err, ORCD_E_UNSUPPORTED, "tensor '%s' has type %s, which no weight has", t->name, q->name);
+        return error_set(err, ORCD_E_UNSUPPORTED,
+            "tensor '%s' has type %s, which is not supported for weights", t->name, q->name);
     default:
         return 0;
     }
 }
 
-/* layer: "blk.N." or "". */
+/* Binds one tensor. layer: "blk.N." or "". */
 static int bind(struct model *m, const struct orcd_layer *l, const char *layer, const struct model_role *role,
     const struct model_use *use, int32_t *slot, struct orcd_error *err)
 {
@@ -114,7 +116,7 @@ static int bind(struct model *m, const struct orcd_layer *l, const char *layer, 
     return 0;
 }
 
-/* Queries, keys and values come as one matrix or as three. */
+/* Queries, keys and values must be one matrix or three. */
 static int check_qkv(const struct model *m, uint32_t n, struct orcd_error *err)
 {
     static const int parts[] = {ORCD_L_Q, ORCD_L_K, ORCD_L_V};
@@ -122,7 +124,8 @@ static int check_qkv(const struct model *m, uint32_t n, struct orcd_error *err)
     const bool fused = tensor[ORCD_L_QKV] >= 0;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         if (fused && tensor[parts[i]] >= 0)
-            return error_set(err, ORCD_E_INVALID, "tensor '%s' stands beside 'blk.%" PRIu32 ".%s'",
+            return error_set(err, ORCD_E_INVALID,
+                "tensor '%s' must not exist together with 'blk.%" PRIu32 ".%s'",
                 m->tensors[tensor[parts[i]]].name, n, model_layer_roles[ORCD_L_QKV].name);
         if (!fused && tensor[parts[i]] < 0)
             return error_set(err, ORCD_E_INVALID, "tensor 'blk.%" PRIu32 ".%s' is missing", n,
@@ -163,7 +166,7 @@ static int bind_global(struct model *m, struct orcd_error *err)
     return rc;
 }
 
-/* Angles are divided by these. */
+/* Checks a tensor of factors. Angles are divided by them, so they must be positive. */
 static int check_factors(const struct model *m, int32_t i, struct orcd_error *err)
 {
     if (i < 0)
@@ -174,7 +177,7 @@ static int check_factors(const struct model *m, int32_t i, struct orcd_error *er
         memcpy(&f, p + k * sizeof(f), sizeof(f));
         if (!(f > 0) || !isfinite(f))
             return error_set(err, ORCD_E_INVALID,
-                "tensor '%s': element %" PRIu64 " is %g; more than 0 is allowed", m->tensors[i].name, k,
+                "tensor '%s': element %" PRIu64 " is %g; it must be more than 0", m->tensors[i].name, k,
                 (double)f);
     }
     return 0;
@@ -188,7 +191,7 @@ static int check_rope_factors(const struct model *m, struct orcd_error *err)
     return rc == 0 ? check_factors(m, m->global[ORCD_G_ROPE_SHORT], err) : rc;
 }
 
-/* The directory with NUL-terminated names. */
+/* Copies the list of tensors, with NUL-terminated names. */
 static int copy_directory(struct model *m, struct orcd_error *err)
 {
     uint64_t n = gguf_n_tensors(m->g), name_bytes = 1;
@@ -198,7 +201,7 @@ static int copy_directory(struct model *m, struct orcd_error *err)
     m->used = calloc(n, 1);
     m->names = malloc(name_bytes);
     if (!m->tensors || !m->used || !m->names)
-        return error_set(err, ORCD_E_NOMEM, "no memory for %" PRIu64 " tensors", n);
+        return error_set(err, ORCD_E_NOMEM, "out of memory for %" PRIu64 " tensors", n);
     char *at = m->names;
     for (uint64_t i = 0; i < n; i++) {
         const struct gguf_tensor *from = gguf_tensor_at(m->g, i);
@@ -228,10 +231,10 @@ int model_bind_tensors(struct model *m, struct orcd_error *err)
         rc = bind_layer(m, i, err);
     if (rc == 0)
         rc = check_rope_factors(m, err);
-    /* A tensor without a role would change the answers if it were left out. */
+    /* A tensor without a role is refused: ignoring it would change the answers. */
     for (uint64_t i = 0; i < gguf_n_tensors(m->g) && rc == 0; i++)
         if (!m->used[i])
-            rc = error_set(err, ORCD_E_UNSUPPORTED, "tensor '%s' has no place in a %s model",
+            rc = error_set(err, ORCD_E_UNSUPPORTED, "tensor '%s' is not supported in a %s model",
                 gguf_label(gguf_tensor_at(m->g, i)->name).text, m->family->arch);
     return rc;
 }

@@ -1,11 +1,11 @@
-/* Sliding windows: how far back the attention of each layer sees, and the rope of those layers. */
+/* Sliding windows: how far back the attention of each layer reaches, and the rope of layers with a window. */
 #include <inttypes.h>
 
 #include "model/gguf-internal.h"
 #include "model/model-internal.h"
 
-/* What the file says of layer i, if anything. A number p: the last of every p layers sees all
- * (0: none does); an array has one truth value a layer. */
+/* Reads which layers have a window. A number p means that the last of every p layers has none (0: all
+ * layers have one); an array has one truth value per layer. */
 static int read_pattern(struct model *m, struct gguf_array *a, uint64_t *period, struct orcd_error *err)
 {
     struct model_key key = model_key(m, "attention.sliding_window_pattern");
@@ -20,11 +20,12 @@ static int read_pattern(struct model *m, struct gguf_array *a, uint64_t *period,
         rc = error_set(err, ORCD_E_INVALID, "key '%s' has %" PRIu64 " elements for %" PRIu32 " layers",
             key.text, a->n, m->hp.n_layers);
     if (rc == 0 && (a->type == GGUF_STRING || a->type == GGUF_F32 || a->type == GGUF_F64))
-        rc = error_set(err, ORCD_E_INVALID, "key '%s' is an array of %s", key.text, gguf_type_name(a->type));
+        rc = error_set(err, ORCD_E_INVALID, "key '%s' is an array of %s, not of integers or bools", key.text,
+            gguf_type_name(a->type));
     return rc;
 }
 
-/* The rope base of layers with a window, where it is not that of all. */
+/* Reads the rope base of layers with a window, if it is not that of all layers. */
 static int read_local_rope(struct model *m, struct orcd_error *err)
 {
     struct orcd_hparams *hp = &m->hp;
@@ -35,13 +36,14 @@ static int read_local_rope(struct model *m, struct orcd_error *err)
     if (rc == 0)
         rc = model_get_float(
             m, "rope.freq_base_swa", 1e-3, 1e15, (double)(usual != 0 ? usual : hp->rope_base), &base, err);
-    /* A family with a base of its own for them does not scale it either. */
+    /* A family with its own base for these layers does not scale their rope either. */
     if (rc != 0 || (usual == 0 && base == hp->rope_base))
         return rc;
     if (usual == 0 && (hp->rope_scaling != ORCD_SCALING_NONE ||
                           gguf_tensor_find(m->g, model_global_roles[ORCD_G_ROPE_FREQS].name)))
         return error_set(err, ORCD_E_UNSUPPORTED,
-            "layers with a sliding window have a rope base of their own (%g), and rope is scaled",
+            "layers with a sliding window have a rope base of their own (%g), which is not supported "
+            "together with rope scaling",
             (double)base);
     hp->rope_base_local = base;
     return 0;
@@ -63,7 +65,7 @@ int model_read_windows(struct model *m, struct orcd_error *err)
         rc = 0;
     if (rc != 0)
         return rc;
-    /* One that no context fills changes nothing but the rotation. */
+    /* A window that is as long as the context changes only the rope base. */
     if (window == 0 || (window >= m->hp.n_ctx_train && m->hp.rope_base_local == 0))
         return 0;
     rc = read_pattern(m, &a, &period, err);

@@ -31,7 +31,7 @@ static int32_t meta_str(void *meta, const char *key, const char **text, uint64_t
     return meta_result(rc);
 }
 
-/* Of the two that m may be: dense, or mixed where there is a family of that name with experts. */
+/* Chooses the dense family or `mixed`, the family of the same name with experts (NULL: there is none). */
 static int choose_experts(struct model *m, const struct model_family *mixed, struct orcd_error *err)
 {
     struct model_key key = model_key(m, "expert_count");
@@ -43,8 +43,8 @@ static int choose_experts(struct model *m, const struct model_family *mixed, str
         return error_set(err, ORCD_E_INVALID, "key '%s' is missing or 0", key.text);
     if (n != 0 && !mixed)
         return error_set(err, ORCD_E_UNSUPPORTED,
-            "a mixture of %llu experts; this version runs dense %s models only", (unsigned long long)n,
-            m->family->arch);
+            "a mixture of %llu experts is not supported; this version runs dense %s models only",
+            (unsigned long long)n, m->family->arch);
     if (n != 0)
         m->family = mixed;
     return 0;
@@ -74,7 +74,7 @@ static int find_family(struct model *m, struct orcd_error *err)
         gguf_label(arch).text, needs ? ", it needs " : "", needs ? needs : "", list);
 }
 
-/* general.name as one line of valid UTF-8 that fits, or "". */
+/* Reads general.name as one line of valid UTF-8, cut to fit; "" if it is missing or not UTF-8. */
 static void read_name(struct model *m)
 {
     struct gguf_str s;
@@ -103,7 +103,7 @@ static int fill_files(struct model *m, struct orcd_error *err)
     const uint32_t n = gguf_n_files(m->g);
     m->files = calloc(n, sizeof(*m->files));
     if (!m->files)
-        return error_set(err, ORCD_E_NOMEM, "no memory for %lu files", (unsigned long)n);
+        return error_set(err, ORCD_E_NOMEM, "out of memory for %lu files", (unsigned long)n);
     for (uint32_t i = 0; i < n; i++) {
         const struct gguf *f = gguf_file(m->g, i);
         m->files[i] = (struct orcd_file){
@@ -141,7 +141,7 @@ int model_from_gguf(struct model **out, struct gguf *g, struct orcd_error *err)
     struct model *m = calloc(1, sizeof(*m));
     if (!m) {
         gguf_close(g);
-        return error_set(err, ORCD_E_NOMEM, "no memory for a model");
+        return error_set(err, ORCD_E_NOMEM, "out of memory for a model");
     }
     m->g = g;
     int rc = find_family(m, err);
@@ -223,7 +223,7 @@ const char *model_quant_kind(const struct model *m)
 
 uint64_t model_tensor_bytes(const struct model *m)
 {
-    uint64_t sum = 0; /* of parts of the file: can't wrap */
+    uint64_t sum = 0; /* cannot wrap: these are parts of files */
     for (uint32_t i = 0; i < m->source.n_tensors; i++)
         sum += m->tensors[i].bytes;
     return sum;

@@ -1,4 +1,9 @@
-/* What the files of quant-types share: the codecs, and unaligned loads. */
+/*
+ * What the files of quant-types share: the codecs, and unaligned loads. All other code includes
+ * quant-types.h.
+ *
+ * Pure functions without state: any thread may call them at any time, in any order.
+ */
 #ifndef ORCD_MODEL_QUANT_CODEC_H
 #define ORCD_MODEL_QUANT_CODEC_H
 
@@ -12,7 +17,7 @@
 #define QKK 256 /* elements of a K block */
 
 extern const int8_t quant_iq4_values[16];
-extern const int8_t quant_mxfp4_values[16]; /* doubled */
+extern const int8_t quant_mxfp4_values[16]; /* twice the values of the format */
 
 static inline uint16_t load_u16(const void *p)
 {
@@ -39,7 +44,7 @@ static inline void store_f16(void *p, float f)
     memcpy(p, &v, sizeof(v));
 }
 
-/* For the quantizers. NaN becomes lo. */
+/* For the quantizers: rounds and clamps. NaN becomes lo. */
 static inline int clamp_round(float x, int lo, int hi)
 {
     if (!(x > (float)lo))
@@ -52,7 +57,7 @@ static inline float inverse(float d)
     return d != 0 ? 1.0f / d : 0.0f;
 }
 
-/* Index of the value nearest to x in a table of 16. */
+/* The index of the value nearest to x in a table of 16. */
 int quant_nearest(const int8_t *values, float x);
 
 /* The 12 scale bytes of Q4_K and Q5_K: 8 six-bit scales and 8 six-bit minima. */

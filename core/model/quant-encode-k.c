@@ -1,12 +1,12 @@
-/* Plain round-to-nearest quantizers of the 256-wide blocks: a scale (and minimum) from
- * each sub-block's range, those rounded to the block's steps, then the elements. */
+/* Plain round-to-nearest quantizers of the 256-wide blocks. The scale (and minimum) of each sub-block comes
+ * from its range and is rounded to the steps of the block; then the elements are rounded. */
 #include <math.h>
 
 #include "model/quant-codec.h"
 
 /*
- * x = d * sc * q - dmin * m with q in 0..q_max: n_sub sub-blocks, scales and minima in
- * 0..s_max. d and dmin are written as fp16 first, so that q is the best for what is stored.
+ * x = d * sc * q - dmin * m with q in 0..q_max: n_sub sub-blocks, scales and minima in 0..s_max. d and dmin
+ * are rounded to fp16 first, so that q is the best choice for the stored values.
  */
 static void fit_min(const float *x, int n_sub, int q_max, int s_max, uint8_t *d16, uint8_t *dmin16,
     uint8_t *sc, uint8_t *m, uint8_t *q)
@@ -154,7 +154,7 @@ void quant_encode_iq4_xs(const float *src, void *dst, size_t n)
 {
     uint8_t *b = dst;
     for (; n; n -= QKK, b += 136, src += QKK) {
-        float scale[8], best = 0; /* that make a sub-block's largest element the table's -127 */
+        float scale[8], best = 0; /* each maps the largest element of its sub-block to -127 */
         for (int s = 0; s < 8; s++) {
             float max = 0;
             for (int l = 0; l < 32; l++)

@@ -152,7 +152,7 @@ void quant_encode_mxfp4(const float *src, void *dst, size_t n)
 {
     uint8_t *b = dst;
     for (; n; n -= QK, b += 17, src += QK) {
-        /* The power of two that brings the largest magnitude nearest to 12 from below 16. */
+        /* With this power of two the largest magnitude is at least 8 and below 16 in units of the table. */
         float max = fabsf(signed_max(src, QK));
         int e = 0;
         if (max > 0 && isfinite(max))

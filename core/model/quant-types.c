@@ -95,7 +95,7 @@ uint16_t quant_f32_to_f16(float f)
     memcpy(&bits, &f, sizeof(bits));
     uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
     uint32_t mag = bits & 0x7fffffff;
-    if (mag > 0x7f800000) /* a quiet NaN that keeps the upper payload */
+    if (mag > 0x7f800000) /* a quiet NaN with the upper bits of the payload */
         return (uint16_t)(sign | 0x7e00 | (mag >> 13 & 0x3ff));
     if (mag >= 0x477ff000) /* 65520 and more round to infinity */
         return sign | 0x7c00;
@@ -103,12 +103,12 @@ uint16_t quant_f32_to_f16(float f)
         return sign;
     int exp = (int)(mag >> 23) - 127;
     uint32_t frac = (mag & 0x7fffff) | 0x800000;
-    int drop = exp >= -14 ? 13 : -1 - exp; /* fraction bits that don't fit */
+    int drop = exp >= -14 ? 13 : -1 - exp; /* fraction bits that do not fit */
     uint32_t kept = frac >> drop;
     uint32_t rest = frac & ((1u << drop) - 1), half = 1u << (drop - 1);
     if (rest > half || (rest == half && (kept & 1)))
         kept++;
-    /* kept has its implicit bit; adding lets a carry reach the exponent. */
+    /* kept has its implicit bit; adding it lets a carry reach the exponent. */
     if (exp >= -14)
         kept += (uint32_t)(exp + 14) << 10;
     return (uint16_t)(sign | kept);

@@ -1,6 +1,8 @@
 /*
- * Block types of weights: one row a type, and a plain reference dequantizer each.
- * Layouts: docs/formats.md. Leaf module: plugins link it too.
+ * The block types of weights: one row per type, with a plain reference dequantizer. Layouts:
+ * docs/formats.md. Plugins compile these files, too, so they include nothing else of core.
+ *
+ * A constant table and pure functions: any thread may use them at any time, in any order.
  */
 #ifndef ORCD_MODEL_QUANT_TYPES_H
 #define ORCD_MODEL_QUANT_TYPES_H
@@ -15,19 +17,19 @@ struct quant_type {
     const char *name;     /* "Q4_K" */
     uint32_t block_elems; /* 1, 32 or 256 */
     uint32_t block_bytes;
-    /* n elements (a multiple of block_elems) from src to dst; NULL: no float meaning */
+    /* Decodes n elements (a multiple of block_elems) from src to dst. */
     void (*dequantize)(const void *src, float *dst, size_t n);
-    /* The nearest encoding of n floats; NULL where we never write the type. For
-     * tests and synth-model: plain round-to-nearest, no importance weights. */
+    /* Encodes n floats by plain round-to-nearest, without importance weights, for tests and synth-model.
+     * NULL: orcd never writes this type. */
     void (*quantize)(const float *src, void *dst, size_t n);
 };
 
-/* NULL for an id that has no layout. */
+/* NULL: the type is unknown. */
 const struct quant_type *quant_type_find(uint32_t id);
 const struct quant_type *quant_type_by_name(const char *name);
-const struct quant_type *quant_type_at(size_t i); /* the table in order; NULL past its end */
+const struct quant_type *quant_type_at(size_t i); /* row i of the table; NULL: past its end */
 
-/* Bytes of n elements; UINT64_MAX when n is no multiple of the block or it overflows. */
+/* The bytes of n elements; UINT64_MAX if n is not a multiple of the block, or on overflow. */
 uint64_t quant_type_bytes(const struct quant_type *t, uint64_t n);
 
 float quant_f16_to_f32(uint16_t h);

@@ -5,7 +5,7 @@
 
 #include "base/util.h"
 
-/* Whether held[0..n) begins a character: 1 not yet whole, 2 whole, 0 neither. */
+/* 1: s[0..n) is an incomplete character; 2: it is a whole character; 0: it is neither. */
 static int character_state(const unsigned char *s, unsigned n)
 {
     unsigned char a = s[0];
@@ -41,7 +41,7 @@ static void push_byte(struct detokenizer *d, unsigned char c, struct sink *o)
     d->held[d->n_held++] = c;
     int state = character_state(d->held, d->n_held);
     if (state == 0 && d->n_held > 1) {
-        /* What was held can't go on; the new byte may begin the next character. */
+        /* The held bytes cannot become a character; the new byte may begin the next one. */
         put(o, "\xef\xbf\xbd", 3);
         d->held[0] = c;
         d->n_held = 1;
@@ -71,11 +71,11 @@ static size_t push_token(struct detokenizer *d, int32_t id, bool special, char *
     }
     for (size_t i = 0; i < n; i++)
         push_byte(d, (unsigned char)p[i], &o);
-    if (!special && d->n_held && tokenizer_is_control(t, id)) { /* no character goes on over it */
+    if (!special && d->n_held && tokenizer_is_control(t, id)) { /* no character continues after it */
         put(&o, "\xef\xbf\xbd", 3);
         d->n_held = 0;
     }
-    /* Encoding adds a space after each special token that it finds in a text. */
+    /* Encoding adds a space after each special token in a text. */
     if (t->kind == KIND_SPM && t->add_space_prefix && !t->prefix_first && id >= 0 && id < t->n_vocab &&
         (t->type[id] == TOKEN_CONTROL || t->type[id] == TOKEN_USER_DEFINED))
         d->strip_space = true;
@@ -118,7 +118,7 @@ int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n_ids
     if (!__builtin_mul_overflow(cap, (size_t)3, &cap) && !__builtin_add_overflow(cap, (size_t)4, &cap))
         p = malloc(cap);
     if (!p)
-        return error_set(err, ORCD_E_NOMEM, "no memory for the text of %zu tokens", n_ids);
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the text of %zu tokens", n_ids);
     struct detokenizer d;
     detokenizer_init(&d, t, true);
     size_t used = 0;

@@ -7,9 +7,9 @@
 #include "model/unicode-nfc.h"
 #include "model/unicode.h"
 
-/* Words seen before in this text: their ids are in the output already. */
+/* A word that was encoded before in this text; its ids are in the output already. */
 struct seen_word {
-    uint32_t hash, at, n; /* bytes of the text; n 0: free */
+    uint32_t hash, at, n; /* its position and bytes in the text; n 0: the entry is free */
     uint32_t out, n_out;
 };
 #define SEEN_MAX_BYTES 128
@@ -19,10 +19,10 @@ struct encoder {
     const struct tokenizer *t;
     struct id_list out;
     struct merge_room room;
-    struct seen_word *seen; /* direct-mapped; NULL: short text */
+    struct seen_word *seen; /* direct-mapped; NULL for a short text */
     size_t seen_mask;
-    const char *base; /* what seen_word.at counts from */
-    char *spaced;     /* SPM: all fragments after normalization, one after the other */
+    const char *base; /* seen_word.at is relative to this */
+    char *spaced;     /* SPM: all normalized fragments, one after the other */
     size_t spaced_n;
 };
 
@@ -64,10 +64,9 @@ static bool encode_bpe(struct encoder *e, const char *p, size_t n)
 }
 
 /*
- * SPM has U+2581 for spaces; here it is the other way round, so that pieces are what
- * they stand for. Where no token has a space after another character, merges never
- * cross such a place and the words between are merged one by one: the result is that
- * of merging the whole text.
+ * SPM replaces spaces by U+2581. Here U+2581 becomes a space, because pieces have spaces. If no token has a
+ * space after another character, merges never cross such a place. Then the words between these places are
+ * merged one by one, with the same result as merging the whole text.
  */
 static bool encode_spm(struct encoder *e, const char *p, size_t n, bool first)
 {
@@ -99,7 +98,7 @@ static bool encode_spm(struct encoder *e, const char *p, size_t n, bool first)
     return true;
 }
 
-/* What was seen is known by its place in the text: a copy has no part in that. */
+/* Words are remembered by their position in the text, so they are not remembered for a normalized copy. */
 static bool encode_nfc(struct encoder *e, const char *p, size_t n)
 {
     char *copy;
@@ -114,7 +113,7 @@ static bool encode_nfc(struct encoder *e, const char *p, size_t n)
     return ok;
 }
 
-/* first: the text begins with it. */
+/* first: this fragment is at the start of the text. */
 static bool encode_plain(struct encoder *e, const char *p, size_t n, bool first)
 {
     if (!n)
@@ -157,7 +156,7 @@ static size_t space_bytes(const char *p, size_t n)
     return i;
 }
 
-/* Does the token stand in brackets, as those do that mean something to a model? */
+/* Whether the token is in brackets, like the tokens that have a meaning for a model. */
 static bool is_bracketed(const struct tokenizer *t, int32_t id)
 {
     size_t n;
@@ -165,13 +164,13 @@ static bool is_bracketed(const struct tokenizer *t, int32_t id)
     return n > 2 && ((*p == '<' && p[n - 1] == '>') || (*p == '[' && p[n - 1] == ']'));
 }
 
-/* Parts of a text that are plain, in order. */
+/* The plain parts of a text, in order. */
 struct plain_parts {
     const struct tokenizer_range *range;
     size_t n;
 };
 
-/* The special token at text + i, within its own part; -1: none. */
+/* The special token at text + i that ends in the same part; -1: none. */
 static int32_t special_in(struct encoder *e, const char *text, size_t n, size_t i, bool parse_special,
     struct plain_parts *parts, size_t *bytes)
 {
@@ -185,7 +184,7 @@ static int32_t special_in(struct encoder *e, const char *text, size_t n, size_t 
     return plain && id >= 0 && is_bracketed(e->t, id) ? -1 : id;
 }
 
-/* Splits special tokens out and encodes what lies between them. */
+/* Finds the special tokens and encodes the text between them. */
 static bool encode_text(
     struct encoder *e, const char *text, size_t n, bool parse_special, struct plain_parts parts)
 {
@@ -216,7 +215,7 @@ static bool encoder_init(struct encoder *e, const struct tokenizer *t, const cha
 {
     *e = (struct encoder){.t = t, .base = text};
     if (t->kind == KIND_SPM) {
-        /* A space may go before each fragment, of which there are at most n + 1. */
+        /* A space may be added before each fragment; there are at most n + 1 of them. */
         e->spaced = malloc(2 * n + 1);
         if (!e->spaced)
             return false;
@@ -246,8 +245,8 @@ static int encode_parts(const struct tokenizer *t, const char *text, size_t n, u
     struct plain_parts parts, int32_t **ids, size_t *n_ids, struct orcd_error *err)
 {
     if (n > TOKENIZER_MAX_TEXT)
-        return error_set(err, ORCD_E_INVALID, "a text of %zu bytes is too long to tokenize (at most %zu)", n,
-            TOKENIZER_MAX_TEXT);
+        return error_set(err, ORCD_E_INVALID,
+            "a text of %zu bytes is too long to tokenize; at most %zu are allowed", n, TOKENIZER_MAX_TEXT);
     bool special = flags & TOKENIZE_ADD_SPECIAL;
     bool bos = special && t->add_bos && t->bos >= 0;
     bool eos = special && t->add_eos && t->eos >= 0 && !(flags & TOKENIZE_NO_EOS);
@@ -256,11 +255,11 @@ static int encode_parts(const struct tokenizer *t, const char *text, size_t n, u
               encode_text(&e, text, n, flags & TOKENIZE_PARSE_SPECIAL, parts) &&
               (!eos || id_list_push(&e.out, t->eos));
     size_t n_out = ok ? e.out.n : 0;
-    if (ok && !e.out.v) /* no ids are an allocation, too */
+    if (ok && !e.out.v) /* an empty list must be an allocation, too */
         ok = id_list_push(&e.out, 0);
     if (!ok) {
         encoder_clear(&e);
-        return error_set(err, ORCD_E_NOMEM, "no memory to tokenize %zu bytes", n);
+        return error_set(err, ORCD_E_NOMEM, "out of memory to tokenize %zu bytes", n);
     }
     if (bos && n_out > 1 && e.out.v[1] == t->bos)
         memmove(e.out.v, e.out.v + 1, --n_out * sizeof(*e.out.v));

@@ -1,19 +1,19 @@
 /*
- * The pipeline of a tokenizer.json: normalizer, pre-tokenizer and post-processor. Each is
- * an object with a type, or a sequence of such. What is known is recognized as a whole;
- * everything else is refused by its name, since leaving a part out would change ids.
+ * Loads the pipeline of a tokenizer.json: normalizer, pre-tokenizer and post-processor. Each is an object
+ * with a type, or a sequence of such objects. Known combinations are recognized as a whole. All others are
+ * refused by name, because leaving a part out would change ids.
  */
 #include <string.h>
 
 #include "base/util.h"
 #include "model/tokenizer-json.h"
 
-#define MARK "\xe2\x96\x81" /* U+2581, which stands for a space */
+#define MARK "\xe2\x96\x81" /* U+2581, which replaces a space */
 #define PARTS_MAX 8
 #define NESTED_MAX 4
 #define SHOWN 160 /* bytes of an unknown expression in a message */
 
-/* The expressions that are scanned by hand in tokenizer-pre.c, as files have them. */
+/* The expressions that tokenizer-pre.c implements, as they are spelt in files. */
 #define FOLDED "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define TAIL "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define O200K_LEAD "[^\\r\\n\\p{L}\\p{N}]?"
@@ -31,13 +31,13 @@ static const struct {
         PRE_GPT4O},
 };
 
-/* One object of the pipeline, with the members that any of them has. */
+/* One object of the pipeline, with the members of all types. */
 struct part {
     struct json_text type, prepend, content, behavior, replacement, prepend_scheme;
     struct json_text pattern;
     bool is_regex, has_scheme;
     bool add_prefix_space, use_regex, invert, split;
-    char *list, *single; /* of a sequence; of a template */
+    char *list, *single; /* the parts of a sequence; the elements of a template */
 };
 
 struct parts {
@@ -48,7 +48,7 @@ struct parts {
 static bool read_pattern(struct json_reader *r, struct part *p)
 {
     struct json_text key;
-    if (json_peek(r) == '"') { /* older files: a string without its kind */
+    if (json_peek(r) == '"') { /* older files have a plain string */
         p->is_regex = false;
         return json_string(r, &p->pattern);
     }
@@ -116,7 +116,7 @@ static bool read_part(struct json_reader *r, struct part *p)
     return !r->error;
 }
 
-/* Adds the part at r and, for a sequence, what it holds. */
+/* Appends the part at r or, if it is a sequence, its parts. */
 static bool read_parts(const struct json_file *f, struct json_reader *r, struct parts *out, unsigned depth)
 {
     struct part p;
@@ -155,7 +155,7 @@ static int unknown_part(const char *what, const struct part *p, const char *why,
         (int)min_u64(p->type.n, 64), p->type.p, *why ? " " : "", why);
 }
 
-/* Whether spaces are U+2581 in the vocabulary is told by *marks. */
+/* Sets *marks if spaces become U+2581. */
 static int load_normalizer(struct tokenizer *t, struct json_file *f, bool *marks, struct orcd_error *err)
 {
     struct parts parts;
@@ -182,7 +182,7 @@ static int load_normalizer(struct tokenizer *t, struct json_file *f, bool *marks
 
 static int load_expression(struct tokenizer *t, const struct part *p, struct orcd_error *err)
 {
-    /* All of these expressions match every character, so that nothing lies between. */
+    /* Each of these expressions matches every character, so there is no text between matches. */
     bool cuts = (json_text_is(p->behavior, "Isolated") && !p->invert) ||
                 (json_text_is(p->behavior, "Removed") && p->invert);
     if (!cuts)
@@ -195,8 +195,9 @@ static int load_expression(struct tokenizer *t, const struct part *p, struct orc
             t->pre = expressions[i].pre;
             return 0;
         }
-    return error_set(err, ORCD_E_UNSUPPORTED, "the pre-tokenizer's expression is none of those of %s: %.*s%s",
-        pretokenizer_names(), (int)min_u64(p->pattern.n, SHOWN), p->pattern.p ? p->pattern.p : "",
+    return error_set(err, ORCD_E_UNSUPPORTED,
+        "the pre-tokenizer's expression is not supported (known: those of %s): %.*s%s", pretokenizer_names(),
+        (int)min_u64(p->pattern.n, SHOWN), p->pattern.p ? p->pattern.p : "",
         p->pattern.n > SHOWN ? "..." : "");
 }
 
@@ -248,15 +249,14 @@ static int load_pre_tokenizer(struct tokenizer *t, struct json_file *f, bool mar
     t->kind = KIND_SPM;
     if (parts.n == 1 && json_text_is(last->type, "Metaspace"))
         return load_metaspace(t, last, marks, err);
-    /* No space is left for it to find. */
+    /* This Split never finds a space, because the normalizer has replaced them all. */
     bool nothing = parts.n == 1 && marks && json_text_is(last->type, "Split") && !last->is_regex &&
                    json_text_is(last->pattern, " ");
     if (parts.n && !nothing)
         return unknown_part("pre-tokenizer", last, parts.n > 1 ? "in a sequence" : "", err);
     if (t->nfc)
         return error_set(err, ORCD_E_UNSUPPORTED,
-            "normalizer \"NFC\" without a byte-level pre-tokenizer "
-            "is not supported");
+            "normalizer \"NFC\" without a byte-level pre-tokenizer is not supported");
     if (!marks)
         return error_set(err, ORCD_E_UNSUPPORTED,
             "a BPE model with neither a byte-level pre-tokenizer nor U+2581 for the space is not supported");

@@ -1,21 +1,21 @@
-/* The tokens and merges of a tokenizer.json. */
+/* Loads the tokens and merges of a tokenizer.json. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
 #include "model/tokenizer-json.h"
 
-#define TOKENS_MAX (1u << 20) /* where no model says how many */
+#define TOKENS_MAX (1u << 20) /* if no model file gives their number */
 #define ROWS_MAX (1u << 24)
 #define MERGES_MAX (1u << 24)
-#define ADDED_BYTES_MAX (1u << 20) /* of all together: finding them takes far more memory */
+#define ADDED_BYTES_MAX (1u << 20) /* of all together; the trie that finds them needs far more memory */
 
 static int out_of_memory(struct orcd_error *err)
 {
-    return error_set(err, ORCD_E_NOMEM, "no memory for the vocabulary");
+    return error_set(err, ORCD_E_NOMEM, "out of memory for the vocabulary");
 }
 
-/* The rows of the model's token table, which may be more than the vocabulary's tokens. */
+/* The rows of the model's token table, which may have more rows than the vocabulary has tokens. */
 static uint32_t model_rows(const struct gguf *g)
 {
     const struct gguf_tensor *rows = g ? gguf_tensor_find(g, "token_embd.weight") : NULL;
@@ -25,20 +25,20 @@ static uint32_t model_rows(const struct gguf *g)
         n = rows->dims[1];
     else if (g && !gguf_get_array(g, "tokenizer.ggml.tokens", &tokens, NULL))
         n = tokens.n;
-    return n <= ROWS_MAX ? (uint32_t)n : 0; /* more are no model either */
+    return n <= ROWS_MAX ? (uint32_t)n : 0; /* a larger table is not a model's */
 }
 
 struct tokens {
-    struct gguf_str *text; /* by id; p NULL: no such token */
+    struct gguf_str *text; /* by id; p NULL: no token has this id */
     uint8_t *type, *flags;
-    uint32_t cap, n; /* ids allowed; the highest one and 1 */
+    uint32_t cap, n; /* the number of ids allowed; the highest id + 1 */
 };
 
 static int check_id(const struct tokens *v, uint32_t id, struct json_text text, struct orcd_error *err)
 {
     if (id < v->cap)
         return 0;
-    return error_set(err, ORCD_E_INVALID, "token \"%.*s\" has the id %u, the model has %u tokens",
+    return error_set(err, ORCD_E_INVALID, "token \"%.*s\" has the id %u, but the model has %u tokens",
         (int)min_u64(text.n, 64), text.p, id, v->cap);
 }
 
@@ -140,7 +140,7 @@ static int read_added_tokens(const struct json_file *f, struct tokens *v, struct
     return r.error ? json_file_error(f, &r, err) : 0;
 }
 
-/* unk_token is the text of a token. */
+/* Finds the unknown token; unk_token is its text. */
 static int find_unknown(
     struct tokenizer *t, const struct json_file *f, struct tokens *v, struct orcd_error *err)
 {
@@ -155,7 +155,7 @@ static int find_unknown(
                 v->type[id] = TOKEN_UNKNOWN;
             return 0;
         }
-    return error_set(err, ORCD_E_INVALID, "unk_token \"%.*s\" is no token of the vocabulary",
+    return error_set(err, ORCD_E_INVALID, "unk_token \"%.*s\" is not a token of the vocabulary",
         (int)min_u64(f->unk_token.n, 64), f->unk_token.p);
 }
 
@@ -198,7 +198,8 @@ static int read_merges(struct tokenizer *t, const struct json_file *f, struct or
     return r.error ? json_file_error(f, &r, err) : 0;
 }
 
-/* A folder may hold a file of another model. Some tokens may have been edited; not many. */
+/* A folder may have the tokenizer.json of another model, so it is compared with the model's own vocabulary.
+ * A few tokens may have been edited, not many. */
 static int compare_with_model(const struct tokens *v, const struct gguf *g, struct orcd_error *err)
 {
     struct gguf_array tokens;
@@ -220,7 +221,7 @@ static int compare_with_model(const struct tokens *v, const struct gguf *g, stru
     if (differ <= id / 16)
         return 0;
     return error_set(err, ORCD_E_INVALID,
-        "not this model's: token %u is \"%.*s\", in the model file it is \"%.*s\"", first,
+        "not the vocabulary of this model: token %u is \"%.*s\", but \"%.*s\" in the model file", first,
         (int)min_u64(v->text[first].n, 64), v->text[first].p, (int)min_u64(first_own.n, 64), first_own.p);
 }
 

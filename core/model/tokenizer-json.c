@@ -1,6 +1,6 @@
 /*
- * A tokenizer from the file tokenizer.json that models are published with. It fills the
- * same structure as the vocabulary of a model file does, so that encoding is the same.
+ * Loads a tokenizer from a tokenizer.json, the file that models are published with. It fills in the same
+ * structure as the vocabulary of a model file, so that encoding is the same.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,15 +18,15 @@
 
 int json_file_error(const struct json_file *f, const struct json_reader *r, struct orcd_error *err)
 {
-    return error_set(
-        err, ORCD_E_INVALID, "%s at byte %zu", r->error ? r->error : "wrong", (size_t)(r->p - f->start));
+    return error_set(err, ORCD_E_INVALID, "%s at byte %zu", r->error ? r->error : "invalid JSON",
+        (size_t)(r->p - f->start));
 }
 
 /* Notes where a value begins, unless it is null. */
 static bool note(struct json_reader *r, char **at)
 {
     if (*at)
-        return json_fail(r, "a member is there twice");
+        return json_fail(r, "a member appears twice");
     if (json_peek(r) == 'n')
         return json_null(r);
     *at = r->p;
@@ -37,7 +37,7 @@ static bool read_model(struct json_file *f, struct json_reader *r)
 {
     struct json_text key;
     if (f->has_model)
-        return json_fail(r, "a member is there twice");
+        return json_fail(r, "a member appears twice");
     f->has_model = true;
     json_open(r, '{');
     for (bool first = true; json_next(r, '}', &first);) {
@@ -70,7 +70,7 @@ static bool read_model(struct json_file *f, struct json_reader *r)
     return !r->error;
 }
 
-/* One pass over the text: small members are taken, the place of the others is noted. */
+/* Reads the text once: small members are read, for the others the position of their value is noted. */
 static int read_file_parts(struct json_file *f, struct orcd_error *err)
 {
     struct json_reader r = json_file_at(f, f->start);
@@ -95,7 +95,7 @@ static int read_file_parts(struct json_file *f, struct orcd_error *err)
     if (!json_end(&r))
         return json_file_error(f, &r, err);
     if (!f->has_model)
-        return error_set(err, ORCD_E_INVALID, "there is no model");
+        return error_set(err, ORCD_E_INVALID, "the file has no model");
     if (f->has_type && !json_text_is(f->type, "BPE"))
         return error_set(err, ORCD_E_UNSUPPORTED, "model type \"%.*s\" is not supported (known: BPE)",
             (int)min_u64(f->type.n, 64), f->type.p);
@@ -107,7 +107,7 @@ static int read_file_parts(struct json_file *f, struct orcd_error *err)
     return 0;
 }
 
-/* The id of what the post-processor adds; -1: nothing. */
+/* Sets *id to the token that the post-processor adds; -1: none. */
 static int find_added(const struct tokenizer *t, struct json_text text, int32_t *id, struct orcd_error *err)
 {
     *id = -1;
@@ -119,12 +119,12 @@ static int find_added(const struct tokenizer *t, struct json_text text, int32_t 
             return 0;
         }
     }
-    return text.n ? error_set(err, ORCD_E_INVALID, "the post-processor's \"%.*s\" is no token",
+    return text.n ? error_set(err, ORCD_E_INVALID, "\"%.*s\" of the post-processor is not a token",
                         (int)min_u64(text.n, 64), text.p)
                   : 0;
 }
 
-/* What the model file says goes before what the post-processor adds. */
+/* Loads the special ids. Those of the model file replace those of the post-processor. */
 static int load_special_ids(
     struct tokenizer *t, const struct json_file *f, const struct gguf *g, struct orcd_error *err)
 {
@@ -152,7 +152,7 @@ int tokenizer_from_json_text(
     struct json_file f = {.start = text, .end = text + n};
     struct tokenizer *t = calloc(1, sizeof(*t));
     if (!t)
-        return error_set(err, ORCD_E_NOMEM, "no memory for the vocabulary");
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the vocabulary");
     t->from_json = true;
     t->by_merges = true;
     int rc = read_file_parts(&f, err);
@@ -164,7 +164,7 @@ int tokenizer_from_json_text(
     if (!rc)
         rc = load_special_ids(t, &f, g, err);
     if (!rc && !tokenizer_special_init(t))
-        rc = error_set(err, ORCD_E_NOMEM, "no memory for the special tokens");
+        rc = error_set(err, ORCD_E_NOMEM, "out of memory for the special tokens");
     if (rc) {
         tokenizer_free(t);
         return rc;
@@ -186,11 +186,11 @@ static int read_text(const char *path, char **text, size_t *n, struct orcd_error
     size_t size = 0, used = 0;
     char *p = NULL;
     if (fstat(fd, &st) || !S_ISREG(st.st_mode))
-        rc = error_set(err, ORCD_E_INVALID, "%s: not a regular file", path);
+        rc = error_set(err, ORCD_E_INVALID, "%s is not a regular file", path);
     else if (st.st_size < 0 || (uint64_t)st.st_size > FILE_BYTES_MAX)
-        rc = error_set(err, ORCD_E_INVALID, "%s: longer than %zu bytes", path, FILE_BYTES_MAX);
+        rc = error_set(err, ORCD_E_INVALID, "%s is longer than %zu bytes", path, FILE_BYTES_MAX);
     else if (!(p = malloc((size = (size_t)st.st_size) + 1)))
-        rc = error_set(err, ORCD_E_NOMEM, "no memory for %s", path);
+        rc = error_set(err, ORCD_E_NOMEM, "out of memory for %s", path);
     while (!rc && used < size) {
         ssize_t k = read(fd, p + used, size - used);
         if (k < 0 && errno == EINTR)
@@ -249,7 +249,7 @@ int tokenizer_open(struct tokenizer **out, const struct gguf *g, const char *mod
         return 0;
     char *path = path_beside(model_path);
     if (!path)
-        return error_set(err, ORCD_E_NOMEM, "no memory for a path");
+        return error_set(err, ORCD_E_NOMEM, "out of memory for a path");
     bool may = rc == ORCD_E_UNSUPPORTED && strcmp(source, "auto") == 0;
     if (json || (may && access(path, F_OK) == 0)) {
         if (!json)

@@ -1,4 +1,4 @@
-/* The vocabulary of a model file, which is not trusted. */
+/* Loads the vocabulary of a model file, which is not trusted. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,10 +8,10 @@
 #include "base/log.h"
 #include "base/util.h"
 
-#define NO_TEXT 128 /* a flag while loading: no plain text becomes this token */
+#define NO_TEXT 128 /* a flag while loading: plain text never becomes this token */
 
-/* Code point of byte-level BPE's alphabet -> byte; -1: not of the alphabet. Printable
- * Latin-1 characters stand for themselves, the other 68 bytes follow from U+0100. */
+/* The byte of a code point in the alphabet of byte-level BPE; -1: it is not in the alphabet. Printable
+ * Latin-1 characters stand for themselves; the other 68 bytes follow from U+0100 on. */
 static int alphabet_byte(uint32_t cp)
 {
     if ((cp >= 33 && cp <= 126) || (cp >= 161 && cp <= 172) || (cp >= 174 && cp <= 255))
@@ -27,7 +27,7 @@ bool tokenizer_alphabet_decode(const char *p, size_t n, char *out, size_t *n_out
     size_t used = 0;
     while (n) {
         const unsigned char *s = (const unsigned char *)p;
-        if (*s >= 33 && *s <= 126) { /* nearly all */
+        if (*s >= 33 && *s <= 126) { /* nearly all characters */
             out[used++] = *p++;
             n--;
             continue;
@@ -46,7 +46,7 @@ bool tokenizer_alphabet_decode(const char *p, size_t n, char *out, size_t *n_out
     return true;
 }
 
-/* "<0x41>" -> 0x41; -1: anything else. */
+/* "<0x41>" -> 0x41; -1 for any other text. */
 static int byte_token(const char *p, size_t n)
 {
     if (n != 6 || memcmp(p, "<0x", 3) || p[5] != '>')
@@ -64,7 +64,7 @@ static int byte_token(const char *p, size_t n)
     return value;
 }
 
-/* An order-preserving map from scores to ranks; the best score is the lowest rank. */
+/* Maps scores to ranks in reverse order: the best score has the lowest rank. */
 static uint32_t score_rank(double score)
 {
     float f = isnan(score) ? -INFINITY : (float)score + 0.0f; /* -0 becomes 0 */
@@ -75,10 +75,10 @@ static uint32_t score_rank(double score)
 
 static int out_of_memory(struct orcd_error *err)
 {
-    return error_set(err, ORCD_E_NOMEM, "no memory for the vocabulary");
+    return error_set(err, ORCD_E_NOMEM, "out of memory for the vocabulary");
 }
 
-/* An array with one number per token. 0, NOT_FOUND or INVALID. */
+/* Reads an array with one number per token. Returns 0, NOT_FOUND or INVALID. */
 static int per_token_array(const struct tokenizer *t, const struct gguf *g, const char *key,
     struct gguf_array *a, struct orcd_error *err)
 {
@@ -86,7 +86,7 @@ static int per_token_array(const struct tokenizer *t, const struct gguf *g, cons
     if (rc)
         return rc;
     if (a->type == GGUF_STRING || a->type == GGUF_ARRAY)
-        return error_set(err, ORCD_E_INVALID, "%s: not an array of numbers", key);
+        return error_set(err, ORCD_E_INVALID, "%s is not an array of numbers", key);
     if (a->n != (uint64_t)t->n_vocab)
         return error_set(err, ORCD_E_INVALID, "%s has %llu elements for %d tokens", key,
             (unsigned long long)a->n, (int)t->n_vocab);
@@ -109,7 +109,7 @@ static int load_types(
     if (rc)
         return rc;
     if (a.type == GGUF_F32 || a.type == GGUF_F64)
-        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.token_type: not an array of integers");
+        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.token_type is not an array of integers");
     for (int32_t i = 0; i < t->n_vocab; i++) {
         uint64_t type = gguf_array_u64(&a, (uint64_t)i);
         if (type >= TOKEN_NORMAL && type <= TOKEN_BYTE)
@@ -125,7 +125,8 @@ static int load_scores(struct tokenizer *t, const struct gguf *g, struct orcd_er
     size_t bytes;
     int rc = per_token_array(t, g, "tokenizer.ggml.scores", &a, err);
     if (rc == ORCD_E_NOT_FOUND)
-        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.scores is absent: a llama vocabulary needs it");
+        return error_set(
+            err, ORCD_E_INVALID, "tokenizer.ggml.scores is missing; a llama vocabulary needs it");
     if (rc)
         return rc;
     if (__builtin_mul_overflow((size_t)t->n_vocab, sizeof(*t->rank), &bytes) || !(t->rank = malloc(bytes)))
@@ -135,7 +136,7 @@ static int load_scores(struct tokenizer *t, const struct gguf *g, struct orcd_er
     return 0;
 }
 
-/* Writes the bytes that normal token i stands for; *n_out <= raw.n. */
+/* Writes the bytes of token i, which is not special; *n_out <= raw.n. */
 static void write_piece(
     struct tokenizer *t, int32_t i, struct gguf_str raw, bool by_pattern, char *out, size_t *n_out)
 {
@@ -159,7 +160,7 @@ static void write_piece(
             out[(*n_out)++] = ' ';
             k += 3;
         } else {
-            if (raw.p[k] == ' ') /* in a text it would have been U+2581 */
+            if (raw.p[k] == ' ') /* no text has it: spaces of a text become U+2581 */
                 t->flags[i] |= NO_TEXT;
             out[(*n_out)++] = raw.p[k++];
         }
@@ -208,7 +209,7 @@ int tokenizer_load_pieces(
             n = raw.n;
         } else {
             write_piece(t, i, raw, by_pattern, t->piece_bytes + used, &n);
-            /* What only looks like a byte token is a token like others. */
+            /* A token that only looks like a byte token is a normal token. */
             if (t->type[i] == TOKEN_BYTE && (t->kind == KIND_BPE || n != 1 || byte_token(raw.p, raw.n) < 0))
                 t->type[i] = TOKEN_NORMAL;
         }
@@ -218,13 +219,13 @@ int tokenizer_load_pieces(
     return 0;
 }
 
-/* Words on their way into the table: the memory is asked for a place when its word comes,
- * and the word put there when WORDS_AHEAD others have come. */
+/* Words on their way into the table. When a word arrives, its place in the table is prefetched; the word
+ * is put there after WORDS_AHEAD others have arrived. */
 #define WORDS_AHEAD 32
 struct words_ahead {
     int32_t id[WORDS_AHEAD];
     uint64_t hash[WORDS_AHEAD];
-    unsigned n; /* that came */
+    unsigned n; /* words that have arrived */
 };
 
 static void word_put(struct tokenizer *t, const struct words_ahead *a, unsigned i)
@@ -285,11 +286,11 @@ int tokenizer_load_vocab(struct tokenizer *t, const struct gguf *g, struct orcd_
     bool has_byte_tokens;
     int rc = gguf_get_array(g, "tokenizer.ggml.tokens", &tokens, err);
     if (rc == ORCD_E_NOT_FOUND)
-        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.tokens is absent");
+        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.tokens is missing");
     if (rc)
         return rc;
     if (tokens.type != GGUF_STRING || tokens.n == 0 || tokens.n >= INT32_MAX)
-        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.tokens: not an array of 1 to 2^31-2 strings");
+        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.tokens is not an array of 1 to 2^31-2 strings");
     t->n_vocab = (int32_t)tokens.n;
     rc = load_types(t, g, &has_byte_tokens, err);
     if (!rc && t->kind == KIND_SPM)

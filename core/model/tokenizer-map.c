@@ -9,13 +9,13 @@
 uint64_t map_seed(void)
 {
     uint64_t seed;
-    /* Without entropy the tables still work, they are only easier to attack. */
+    /* Without entropy the tables still work, but are easier to attack. */
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
         seed = UINT64_C(0xd1b54a32d192ed03) ^ (uintptr_t)&seed;
     return seed;
 }
 
-/* The least power of two with at least half of the slots free; 0: too many. */
+/* The smallest power of two that leaves at least half of the slots free; 0: too many entries. */
 static size_t slots_for(size_t expected)
 {
     if (expected > SIZE_MAX / 8)
@@ -26,7 +26,7 @@ static size_t slots_for(size_t expected)
     return n;
 }
 
-/* Lookups go all over a table: in small pages each would miss the address cache too. */
+/* Lookups access a table at random. With small pages, each would also miss the TLB. */
 static void *table_new(size_t bytes)
 {
     if (bytes < HUGE_PAGE)

@@ -1,5 +1,12 @@
-/* Hash tables of the tokenizer: built once, then only read. Seeded per process, so
- * that a file can't choose its collisions. */
+/*
+ * The hash tables of the tokenizer. Their hashes have a random seed, so that a file cannot choose its
+ * collisions.
+ *
+ * Life cycle: pair_map_init() or word_map_init(), then any other call, then ..._clear(), which also accepts
+ * a map of zeros.
+ * Threads: the loading thread builds a map; afterwards any thread may look up entries.
+ * Order of calls: ..._init(), ..._add() for each entry, then lookups; a prefetch before a lookup.
+ */
 #ifndef ORCD_MODEL_TOKENIZER_MAP_H
 #define ORCD_MODEL_TOKENIZER_MAP_H
 
@@ -54,7 +61,7 @@ struct pair_map {
 
 bool pair_map_init(struct pair_map *m, size_t expected); /* false: out of memory */
 void pair_map_clear(struct pair_map *m);
-/* Keeps what is there. False: out of memory. */
+/* Keeps an entry that exists already. False: out of memory. */
 bool pair_map_add(struct pair_map *m, uint32_t a, uint32_t b, uint32_t x, int32_t y);
 
 static inline size_t pair_map_home(const struct pair_map *m, uint64_t key)
@@ -62,11 +69,11 @@ static inline size_t pair_map_home(const struct pair_map *m, uint64_t key)
     return map_mix(key ^ m->seed, UINT64_C(0x9e3779b97f4a7c15)) & m->mask;
 }
 
-/* A function that does nothing but prefetch counts as one without effects, and its calls may
- * be dropped before they are inlined. */
+/* A compiler takes a function that only prefetches for one without effects, and may drop its calls before
+ * they are inlined. */
 #define MAP_PREFETCH static inline __attribute__((always_inline)) void
 
-/* Before a lookup. */
+/* Prefetches the entry for a later lookup. */
 MAP_PREFETCH pair_map_prefetch(const struct pair_map *m, uint32_t a, uint32_t b)
 {
     __builtin_prefetch(&m->slots[pair_map_home(m, (uint64_t)a << 32 | b)]);
@@ -86,7 +93,7 @@ static inline const struct pair_slot *pair_map_find(const struct pair_map *m, ui
     }
 }
 
-/* Bytes -> id; the bytes belong to the caller, who hands their arrays in. */
+/* Bytes -> id. The caller owns the bytes and passes the arrays that have them. */
 struct word_slot {
     uint32_t hash;
     int32_t id; /* -1: free */
@@ -99,7 +106,7 @@ struct word_map {
 
 bool word_map_init(struct word_map *m, size_t expected); /* room for that many */
 void word_map_clear(struct word_map *m);
-/* h: the hash of the id's bytes. False: another id has the same, and stays. */
+/* h: the hash of the id's bytes. False: another id has the same bytes, and is kept. */
 bool word_map_add(struct word_map *m, const char *bytes, const size_t *off, int32_t id, uint64_t h);
 
 static inline int32_t word_map_find_hashed(
@@ -115,13 +122,13 @@ static inline int32_t word_map_find_hashed(
     }
 }
 
-/* Before a lookup of that hash. */
+/* Prefetches the entry for a later lookup of this hash. */
 MAP_PREFETCH word_map_prefetch(const struct word_map *m, uint64_t h)
 {
     __builtin_prefetch(&m->slots[h & m->mask]);
 }
 
-/* The id in the first place of a hash if it may be the one, else -1. */
+/* The id in the first slot of a hash if its hash matches, else -1. */
 static inline int32_t word_map_home(const struct word_map *m, uint64_t h)
 {
     struct word_slot s = m->slots[h & m->mask];

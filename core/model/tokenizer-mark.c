@@ -1,4 +1,4 @@
-/* What token texts and model names say beyond the token types. */
+/* Marks tokens by their texts and by the model's name, because the token types are not enough. */
 #include <ctype.h>
 #include <string.h>
 
@@ -6,7 +6,7 @@
 
 #include "base/util.h"
 
-/* Texts that end a generation in the vocabularies that have them. */
+/* The texts of tokens that end a generation. */
 static const char *const end_texts[] = {
     "<|eot_id|>",
     "<|im_end|>",
@@ -56,7 +56,7 @@ static void mark_ends(struct tokenizer *t)
         for (size_t i = 0; i < ARRAY_LEN(end_texts); i++) {
             if (present[i] || !token_is(t, id, end_texts[i]))
                 continue;
-            /* Converters forget the type at times; the text of a user must not end a turn. */
+            /* Some converters leave the type out, but the text of a user must not end a turn. */
             t->type[id] = TOKEN_CONTROL;
             t->flags[id] |= TOKEN_EOG;
             present[i] = true;
@@ -81,7 +81,7 @@ static bool name_contains(struct gguf_str s, const char *lower)
     return false;
 }
 
-/* Files don't carry the strip attributes of special tokens; Phi-3's are known. */
+/* Files do not have the strip attributes of special tokens; those of Phi-3 are known. */
 static void mark_strips(struct tokenizer *t, const struct gguf *g)
 {
     struct gguf_str name;

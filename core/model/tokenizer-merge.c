@@ -1,13 +1,12 @@
 /*
- * Merging of one word, for BPE and SPM alike: of all neighbouring symbols that make a
- * token together, the pair with the lowest rank (ties: the leftmost) becomes one, until
- * there is no such pair. A rank is a merge's number where there are merges, else an inverted score.
+ * Merges one word, for BPE and SPM: of all pairs of neighbouring symbols that are a token together, the pair
+ * with the lowest rank (ties: the leftmost) becomes one symbol, until there is no such pair. A rank is the
+ * number of a merge or, without merges, an inverted score.
  *
- * Short words are scanned. Long ones keep a heap of (rank, position) with those pairs
- * only that come before both of their neighbours: the next pair to merge is always one
- * of them, and a run of equal letters has but one. Entries that were overtaken stay in
- * it and are known by their symbol's rank having changed. So a word costs O(n log n)
- * whatever it holds.
+ * Short words are scanned. For long words there is a heap of (rank, position) with only those pairs that
+ * come before both of their neighbours: the next pair to merge is always one of them, and a run of equal
+ * letters has only one. Outdated entries stay in the heap; they are recognized because the rank of their
+ * symbol has changed. So a word costs O(n log n), whatever it contains.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@
 
 #include "base/util.h"
 
-#define SCAN_BYTES 48 /* up to here scanning is faster than the heap */
+#define SCAN_BYTES 48 /* up to this length scanning is faster than the heap */
 
 bool id_list_push(struct id_list *l, int32_t id)
 {
@@ -80,7 +79,7 @@ static bool room_for_heap(struct merge_room *room, size_t n)
     return true;
 }
 
-/* A word under way. */
+/* A word that is being merged. */
 struct word {
     const struct tokenizer *t;
     const char *text;
@@ -88,7 +87,7 @@ struct word {
     struct symbol *s;
 };
 
-/* Finds what the symbol at i and the one after it merge into. */
+/* Finds the token that the symbol at i and the next one merge into. */
 static inline void find_merge(const struct word *w, uint32_t i)
 {
     struct symbol *a = &w->s[i];
@@ -116,7 +115,7 @@ static inline void find_merge(const struct word *w, uint32_t i)
     }
 }
 
-/* Merges the symbol at i with the next one and looks at the two new neighbours. */
+/* Merges the symbol at i with the next one and finds the merges of the two new pairs. */
 static inline void merge_at(const struct word *w, uint32_t i)
 {
     struct symbol *a = &w->s[i];
@@ -146,8 +145,8 @@ static void merge_by_scan(const struct word *w)
     }
 }
 
-/* A heap with four children per node: half as deep as one with two, and the children
- * lie in one or two cache lines. */
+/* A heap with four children per node is half as deep as one with two, and the children are in one or two
+ * cache lines. */
 static void heap_down(uint64_t *heap, size_t n, size_t i)
 {
     uint64_t key = heap[i];
@@ -177,7 +176,7 @@ static inline uint64_t heap_key(const struct word *w, uint32_t i)
     return (uint64_t)w->s[i].rank << 32 | i;
 }
 
-/* The pair at i comes before both pairs that it shares a symbol with. */
+/* Whether the pair at i comes before both pairs that it shares a symbol with. */
 static inline bool is_local_minimum(const struct word *w, uint32_t i)
 {
     const struct symbol *a = &w->s[i];
@@ -185,7 +184,7 @@ static inline bool is_local_minimum(const struct word *w, uint32_t i)
            (a->next >= w->n || w->s[a->next].rank >= a->rank);
 }
 
-/* Puts the pair at i into the heap if it belongs there and isn't there. */
+/* Puts the pair at i into the heap if it belongs there and is not in it yet. */
 static inline void heap_offer(const struct word *w, uint64_t *heap, size_t *n, uint32_t i)
 {
     if (w->s[i].queued == w->s[i].rank || !is_local_minimum(w, i))
@@ -220,14 +219,14 @@ static bool merge_by_heap(const struct word *w, struct merge_room *room)
             heap_down(heap, n, 0);
         if (w->s[i].queued == rank)
             w->s[i].queued = NO_RANK;
-        /* A symbol's rank is NO_RANK once it is gone: no entry has that. */
+        /* An outdated entry. The rank of a merged symbol is NO_RANK, which no entry has. */
         if (w->s[i].rank != rank)
             continue;
         merge_at(w, i);
         if (!room_for_heap(room, n + 4))
             return false;
         heap = room->heap;
-        /* The two pairs that are new, and the two whose neighbours these are. */
+        /* The two new pairs, and the two pairs beside them. */
         uint32_t before = w->s[i].prev, after = w->s[i].next;
         heap_offer(w, heap, &n, i);
         if (after < w->n)
@@ -241,11 +240,11 @@ static bool merge_by_heap(const struct word *w, struct merge_room *room)
     return true;
 }
 
-/* A character that is no token: as byte tokens where the vocabulary has them all, else
- * as the unknown token (fuse: unless that is the last one already), else not at all. */
+/* Pushes a character that is not a token: as byte tokens if the vocabulary has all of them, else as the
+ * unknown token (fuse: unless that is the last token already), else not at all. */
 static bool push_bytes(const struct tokenizer *t, const char *p, size_t n, bool fuse, struct id_list *out)
 {
-    /* Before merging, SPM text had U+2581 for each space. */
+    /* In SPM a space is U+2581, so its bytes are those of U+2581. */
     if (t->kind == KIND_SPM && n == 1 && *p == ' ') {
         p = "\xe2\x96\x81";
         n = 3;

@@ -1,10 +1,10 @@
 /*
- * The merges of a vocabulary, which are not trusted. Each is three lookups
- * in tables larger than the caches. So they are taken in batches: one step of all before
- * the next step of any, and each step asks the memory for what the next will read.
+ * Loads the merges of a vocabulary, which are not trusted. Each merge needs three lookups in tables that
+ * are larger than the caches. So merges are processed in batches: each step is done for the whole batch
+ * before the next step begins, and prefetches the memory that the next step will read.
  *
- * Most vocabularies number the results of merges in the order of their ranks: where the
- * one after the last has the right bytes, its lookup is saved.
+ * In most vocabularies the results of merges are numbered in the order of their ranks: if the token after
+ * the last result has the right bytes, its lookup is saved.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +15,13 @@
 #define BATCH 32
 #define TEXT_BYTES (64 * 1024)
 
-enum { LEFT, RIGHT, BOTH, WORDS }; /* the last: what they become */
+enum { LEFT, RIGHT, BOTH, WORDS }; /* the words of a merge; BOTH is its result, WORDS their number */
 
 struct merge {
     uint32_t rank;
     const char *text; /* left and right */
     size_t n_left, n;
-    int unknown; /* of the words: the last may be known already */
+    int unknown; /* the first words, which must be looked up; BOTH may be known already */
     uint64_t hash[WORDS];
     int32_t id[WORDS];
 };
@@ -32,7 +32,7 @@ struct merge_loader {
     unsigned n;
     char *text;
     size_t n_text, size;
-    int64_t base; /* the last result's id less its rank */
+    int64_t base; /* the id of the last result minus its rank */
 };
 
 static int32_t find(const struct tokenizer *t, const struct merge *m, int word)
@@ -42,7 +42,7 @@ static int32_t find(const struct tokenizer *t, const struct merge *m, int word)
     return word_map_find_hashed(&t->words, t->piece_bytes, t->piece_off, p, n, m->hash[word]);
 }
 
-/* Adds all of them and empties it. False: out of memory. */
+/* Adds all merges of the batch and empties it. False: out of memory. */
 static bool add_batch(struct merge_loader *b)
 {
     struct tokenizer *t = b->t;
@@ -77,7 +77,7 @@ static bool add_batch(struct merge_loader *b)
     return ok;
 }
 
-/* The id of a merge's result if it is the one that follows, else -1. */
+/* The id of a merge's result if it is the token after the last result, else -1. */
 static int32_t both_expected(const struct merge_loader *l, const struct merge *m)
 {
     const struct tokenizer *t = l->t;
@@ -89,7 +89,7 @@ static int32_t both_expected(const struct merge_loader *l, const struct merge *m
     return n == m->n && !memcmp(p, m->text, n) ? (int32_t)id : -1;
 }
 
-/* The bytes that one side of a merge stands for. False: no token has such bytes. */
+/* Decodes one side of a merge to its bytes. False: no token has such bytes. */
 static bool side_text(const struct tokenizer *t, struct gguf_str raw, char *out, size_t *n_out)
 {
     if (t->kind == KIND_BPE)
@@ -178,11 +178,11 @@ int tokenizer_load_merges(struct tokenizer *t, const struct gguf *g, struct orcd
     struct gguf_array merges;
     int rc = gguf_get_array(g, "tokenizer.ggml.merges", &merges, err);
     if (rc == ORCD_E_NOT_FOUND)
-        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.merges is absent: a gpt2 vocabulary needs it");
+        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.merges is missing; a gpt2 vocabulary needs it");
     if (rc)
         return rc;
     if (merges.type != GGUF_STRING || merges.n >= NO_RANK)
-        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.merges: not an array of strings");
+        return error_set(err, ORCD_E_INVALID, "tokenizer.ggml.merges is not an array of strings");
     struct merge_loader *l = merge_loader_new(t, (size_t)merges.n);
     struct gguf_array_cursor c = gguf_array_strings(&merges);
     struct gguf_str raw, left, right;
@@ -191,5 +191,5 @@ int tokenizer_load_merges(struct tokenizer *t, const struct gguf *g, struct orcd
         if (tokenizer_merge_split(raw, &left, &right))
             ok = merge_loader_put(l, left, right, rank);
     ok = merge_loader_end(l) && ok;
-    return ok ? 0 : error_set(err, ORCD_E_NOMEM, "no memory for the vocabulary");
+    return ok ? 0 : error_set(err, ORCD_E_NOMEM, "out of memory for the vocabulary");
 }

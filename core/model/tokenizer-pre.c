@@ -62,8 +62,8 @@ static text_ptr skip(text_ptr p, text_ptr end, unsigned classes)
     return p;
 }
 
-/* 's 't 're 've 'm 'll 'd at p: its end, or p. With fold as (?i:...) has it in Unicode
- * mode, where the long s U+017F is the one further character that equals a letter of these. */
+/* The end of 's 't 're 've 'm 'll 'd at p, or p. fold: as (?i:...) in Unicode mode, where the long s U+017F
+ * is the only other character that equals one of these letters. */
 static text_ptr contraction(text_ptr p, text_ptr end, bool fold)
 {
     if (end - p < 2 || p[0] != '\'')
@@ -84,7 +84,7 @@ static text_ptr contraction(text_ptr p, text_ptr end, bool fold)
     return p;
 }
 
-/* \s+(?!\S)|\s+ at a white space; with lines, \s*[\r\n]+ goes before it. */
+/* The end of \s+(?!\S)|\s+ at a white space; lines: of \s*[\r\n]+|\s+(?!\S)|\s+. */
 static text_ptr space_run(text_ptr p, text_ptr end, bool lines)
 {
     text_ptr q = p, last = p, after_newline = NULL;
@@ -97,7 +97,7 @@ static text_ptr space_run(text_ptr p, text_ptr end, bool lines)
     }
     if (lines && after_newline)
         return after_newline;
-    /* The lookahead leaves the last one to the word that follows, if others stay. */
+    /* The lookahead leaves the last white space to the next word, if it is not the only one. */
     return q == end || last == p ? q : last;
 }
 
@@ -131,7 +131,7 @@ static text_ptr next_gpt2(text_ptr p, text_ptr end)
 /*
  * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
  * ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
- * (the space before the ? belongs to it); Qwen2 has \p{N} for \p{N}{1,3}.
+ * (the space before the ? is part of it); Qwen2 has \p{N} in place of \p{N}{1,3}.
  */
 static text_ptr next_llama3(text_ptr p, text_ptr end, unsigned max_digits)
 {
@@ -160,8 +160,8 @@ static text_ptr next_llama3(text_ptr p, text_ptr end, unsigned max_digits)
 #define UPPER (UC_LU | UC_LT | UC_LM | UC_LO | UC_M)
 #define LOWER (UC_LL | UC_LM | UC_LO | UC_M)
 
-/* UPPER*LOWER+ at p: its end, or NULL. The classes overlap: where no lower-case
- * letter follows the first run, it gives back up to its last character in LOWER. */
+/* The end of UPPER*LOWER+ at p, or NULL. The classes overlap: if no lower-case letter follows the first run,
+ * the run is shortened to its last character that is in LOWER. */
 static text_ptr upper_lower(text_ptr p, text_ptr end)
 {
     text_ptr after_both = NULL;
@@ -197,7 +197,7 @@ static text_ptr next_gpt4o(text_ptr p, text_ptr end)
         q = upper_lower(p, end);
     if (q)
         return contraction(q, end, true);
-    /* With no LOWER in reach, the second line's LOWER* matches nothing. */
+    /* There was no LOWER, so LOWER* in the second line matches nothing. */
     if (may_prefix && (class_at(p + n, end) & UPPER))
         return contraction(skip(p + n, end, UPPER), end, true);
     if (c & UPPER)
@@ -231,7 +231,7 @@ static text_ptr skip_unmarked(text_ptr p, text_ptr end, unsigned classes)
     return p;
 }
 
-/* A run of numbers: [0-9][0-9][0-9] and what lies between such. */
+/* In a run of numbers: the end of [0-9][0-9][0-9] at p, or of the numbers before the next such group. */
 static text_ptr number_part(text_ptr p, text_ptr end)
 {
     text_ptr start = p;
@@ -246,9 +246,9 @@ static text_ptr number_part(text_ptr p, text_ptr end)
 }
 
 /*
- * Successive splits: by [\p{P}\$\+<=>\^~\|]+, by the expression of gpt-2, by \p{N}+, by
- * [0-9][0-9][0-9]; each within the parts that the ones before left, so that a part's
- * end is an end of text for a lookahead.
+ * Successive splits: by [\p{P}\$\+<=>\^~\|]+, by the expression of gpt-2, by \p{N}+, by [0-9][0-9][0-9].
+ * Each one splits the parts that the splits before it left, so for a lookahead the end of a part is the end
+ * of the text.
  */
 static text_ptr next_default(text_ptr p, text_ptr end)
 {

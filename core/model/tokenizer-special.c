@@ -1,6 +1,6 @@
 /*
- * Special tokens in a text: a trie over the bytes of control, unknown and user-defined
- * tokens; at each place the longest one counts.
+ * Finds special tokens in a text, by a trie over the bytes of control, unknown and user-defined tokens. At
+ * each position the longest one counts.
  */
 #include <stdlib.h>
 #include <string.h>

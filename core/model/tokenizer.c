@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/util.h"
 
-/* A special token's id, when the file has the key. *out stays as it is otherwise.
- * required: out of range is an error, else a warning. */
+/* Reads the id of a special token; without the key *out is not changed. required: an id out of range is an
+ * error, else a warning. */
 static int special_id(const struct tokenizer *t, const struct gguf *g, const char *key, bool required,
     int32_t *out, struct orcd_error *err)
 {
@@ -22,9 +22,10 @@ static int special_id(const struct tokenizer *t, const struct gguf *g, const cha
         return 0;
     }
     if (required)
-        return error_set(err, ORCD_E_INVALID, "%s is %lld, the vocabulary has %d tokens", key, (long long)v,
-            (int)t->n_vocab);
-    log_warn("%s is %lld, the vocabulary has %d tokens: ignored", key, (long long)v, (int)t->n_vocab);
+        return error_set(err, ORCD_E_INVALID, "%s is %lld, but the vocabulary has %d tokens", key,
+            (long long)v, (int)t->n_vocab);
+    log_warn(
+        "%s is %lld, but the vocabulary has %d tokens; it is ignored", key, (long long)v, (int)t->n_vocab);
     *out = -1;
     return 0;
 }
@@ -41,7 +42,7 @@ static void mark_end(struct tokenizer *t, int32_t id)
         t->flags[id] |= TOKEN_EOG;
 }
 
-/* What holds where a model file does not say. */
+/* The defaults for keys that a model file does not have. */
 static void default_special_ids(struct tokenizer *t)
 {
     bool spm = t->kind == KIND_SPM;
@@ -82,7 +83,7 @@ int tokenizer_load_special_ids(struct tokenizer *t, const struct gguf *g, struct
     if (rc)
         return rc;
 
-    /* Where <|end|> is not an end, an eot that names it is not one either. */
+    /* If <|end|> does not end a generation, an eot id that names it does not either. */
     bool end_goes_on = tokenizer_find_raw(t, "<|return|>") >= 0 && tokenizer_find_raw(t, "<|call|>") >= 0;
     if (!end_goes_on || eot != tokenizer_find_raw(t, "<|end|>"))
         mark_end(t, eot);
@@ -125,10 +126,10 @@ static int load_kind(struct tokenizer *t, const struct gguf *g, struct orcd_erro
     if (rc && rc != ORCD_E_NOT_FOUND)
         return rc;
     if (rc == ORCD_E_NOT_FOUND)
-        log_warn("tokenizer.ggml.pre is absent: the default pre-tokenizer may not be the model's own");
+        log_warn("tokenizer.ggml.pre is missing; the default pre-tokenizer may differ from the model's own");
     else
         pre = pretokenizer_find(s.p, s.n);
-    /* Files with this spelling of gpt-oss name another pre-tokenizer than the model's. */
+    /* Files with this spelling of gpt-oss name a wrong pre-tokenizer. */
     if (!gguf_get_str(g, "general.architecture", &arch, NULL) && arch.n == 6 && !memcmp(arch.p, "gptoss", 6))
         pre = PRE_GPT4O;
     if (pre < 0)
@@ -136,7 +137,7 @@ static int load_kind(struct tokenizer *t, const struct gguf *g, struct orcd_erro
             (int)min_u64(s.n, 64), s.p, pretokenizer_names());
     t->pre = (enum pretokenizer)pre;
     t->pre_name = pretokenizer_name(t->pre);
-    /* The o200k vocabulary's own encoder, too, looks a whole word up first. */
+    /* The encoder that was published with the o200k vocabulary also looks up whole words first. */
     t->ignore_merges = pre == PRE_LLAMA3 || pre == PRE_GPT4O;
     return 0;
 }
@@ -145,7 +146,7 @@ int tokenizer_from_gguf(struct tokenizer **out, const struct gguf *g, struct orc
 {
     struct tokenizer *t = calloc(1, sizeof(*t));
     if (!t)
-        return error_set(err, ORCD_E_NOMEM, "no memory for the vocabulary");
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the vocabulary");
     int rc = load_kind(t, g, err);
     if (!rc)
         rc = tokenizer_load_vocab(t, g, err);
@@ -156,7 +157,7 @@ int tokenizer_from_gguf(struct tokenizer **out, const struct gguf *g, struct orc
         rc = tokenizer_load_special_ids(t, g, err);
     }
     if (!rc && !tokenizer_special_init(t))
-        rc = error_set(err, ORCD_E_NOMEM, "no memory for the special tokens");
+        rc = error_set(err, ORCD_E_NOMEM, "out of memory for the special tokens");
     if (rc) {
         tokenizer_free(t);
         return rc;
@@ -181,7 +182,7 @@ int tokenizer_new_bytes(struct tokenizer **out, struct orcd_error *err)
     }
     if (!t || !t->piece_bytes || !t->piece_off || !t->type || !t->flags) {
         tokenizer_free(t);
-        return error_set(err, ORCD_E_NOMEM, "no memory for the byte tokenizer");
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the byte tokenizer");
     }
     for (int i = 0; i < 256; i++) {
         t->piece_bytes[i] = (char)i;
@@ -203,7 +204,7 @@ int tokenizer_new_bytes(struct tokenizer **out, struct orcd_error *err)
     t->add_bos = true;
     if (!tokenizer_special_init(t)) {
         tokenizer_free(t);
-        return error_set(err, ORCD_E_NOMEM, "no memory for the byte tokenizer");
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the byte tokenizer");
     }
     *out = t;
     return 0;

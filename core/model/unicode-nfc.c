@@ -14,7 +14,7 @@
 #define N_T 28u
 #define N_S (N_L * N_V * N_T)
 
-/* The character at p and its bytes. A byte that begins none: itself, 1 byte, and false. */
+/* Reads the character at the start of text. If there is none: the first byte, *n is 1, returns false. */
 static bool read_char(const char *text, size_t left, uint32_t *cp, size_t *n)
 {
     const unsigned char *p = (const unsigned char *)text;
@@ -81,7 +81,7 @@ bool unicode_is_nfc(const char *text, size_t n)
             k = 8;
             continue;
         }
-        if ((unsigned char)text[i] < 0xcc) /* what is below U+0300 needs none */
+        if ((unsigned char)text[i] < 0xcc) /* characters below U+0300 never need care */
             k = max_u64(1, utf8_char_len(text + i, n - i));
         else if (read_char(text + i, n - i, &cp, &k) && needs_care(cp))
             return false;
@@ -102,7 +102,7 @@ static unsigned combining_class(uint32_t cp)
     return lo < nfc_n_classes && nfc_classes[lo].first <= cp ? nfc_classes[lo].class : 0;
 }
 
-/* 0: they don't compose. */
+/* The composition of a and b; 0: they do not compose. */
 static uint32_t compose(uint32_t a, uint32_t b)
 {
     if (a - HANGUL_L < N_L && b - HANGUL_V < N_V)
@@ -121,8 +121,8 @@ static uint32_t compose(uint32_t a, uint32_t b)
     return lo < nfc_n_pairs && nfc_pairs[lo].a == a && nfc_pairs[lo].b == b ? nfc_pairs[lo].cp : 0;
 }
 
-/* Code points under work: those of one starter and what follows it up to the next
- * character that stands for itself. */
+/* The code points that are being normalized: a starter and the characters after it, up to the next character
+ * that does not need care. */
 struct mark {
     uint32_t cp, class;
 };
@@ -151,7 +151,7 @@ static bool run_push(struct run *r, uint32_t cp)
     return true;
 }
 
-/* The full canonical decomposition; tables of one step are at most a few steps deep. */
+/* Pushes the full canonical decomposition. It recurses at most a few steps. */
 static bool run_push_split(struct run *r, uint32_t cp)
 {
     if (cp - HANGUL_S < N_S) {
@@ -172,7 +172,8 @@ static bool run_push_split(struct run *r, uint32_t cp)
     return run_push_split(r, nfc_splits[lo].a) && (!nfc_splits[lo].b || run_push(r, nfc_splits[lo].b));
 }
 
-/* Stable, by class, between starters. Counting: a hostile run is as long as the text. */
+/* Sorts marks between starters by class, stable. It is a counting sort, because a hostile run may be as long
+ * as the text. */
 static void sort_marks(struct run *r, size_t from, size_t to)
 {
     size_t at[256] = {0}, sum = 0;
@@ -193,7 +194,7 @@ static void sort_marks(struct run *r, size_t from, size_t to)
     memcpy(r->v + from, r->sorted, (to - from) * sizeof(*r->v));
 }
 
-/* Orders and composes the run, writes it and empties it; the bytes written. */
+/* Orders, composes and writes the run, and empties it. Returns the bytes written. */
 static size_t run_flush(struct run *r, char *out)
 {
     for (size_t i = 0, end; i < r->n; i = end) {
@@ -226,7 +227,7 @@ static size_t run_flush(struct run *r, char *out)
 bool unicode_nfc(const char *text, size_t n, char **out, size_t *n_out)
 {
     struct run r = {0};
-    size_t bytes, used = 0, before = SIZE_MAX; /* where a starter is that marks may follow */
+    size_t bytes, used = 0, before = SIZE_MAX; /* position of a written starter that marks may follow */
     if (__builtin_mul_overflow(n, (size_t)3, &bytes) || __builtin_add_overflow(bytes, (size_t)4, &bytes))
         return false;
     char *p = malloc(bytes);
@@ -235,7 +236,7 @@ bool unicode_nfc(const char *text, size_t n, char **out, size_t *n_out)
         uint32_t cp;
         bool valid = read_char(text + i, n - i, &cp, &k);
         if (valid && needs_care(cp)) {
-            if (!r.n && before != SIZE_MAX) { /* the starter that was written already */
+            if (!r.n && before != SIZE_MAX) { /* take back the starter that was written already */
                 uint32_t starter;
                 size_t n_starter;
                 read_char(text + before, n - before, &starter, &n_starter);

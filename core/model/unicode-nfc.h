@@ -1,4 +1,8 @@
-/* Unicode's normalization form NFC (UAX 15), from generated tables. */
+/*
+ * The Unicode normalization form NFC (UAX 15), from generated tables.
+ *
+ * Pure functions and constant tables: any thread may call them at any time, in any order.
+ */
 #ifndef ORCD_MODEL_UNICODE_NFC_H
 #define ORCD_MODEL_UNICODE_NFC_H
 
@@ -6,16 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* True: the text is in NFC. False: it may or may not be. Any bytes are safe; those that
- * are no character are left as they are. */
+/* True: the text is in NFC. False: it may or may not be. Any bytes are safe; bytes that are not a character
+ * are not changed. */
 bool unicode_is_nfc(const char *text, size_t n);
-/* The text in NFC, malloc'ed, at most three times as long. O(n) in time and memory.
- * False: out of memory, the out-parameters are untouched. */
+/* Returns the text in NFC, malloc'ed and at most three times as long, in O(n) time and memory. False: out of
+ * memory, and the out-parameters are not changed. */
 bool unicode_nfc(const char *text, size_t n, char **out, size_t *n_out);
 
-/* unicode-nfc-tables.c. Hangul syllables are in none of them: they follow a rule. */
+/* The tables of unicode-nfc-tables.c. They do not have Hangul syllables, which follow a rule. */
 
-/* Canonical decomposition in one step, sorted by cp; b is 0 where there is one only. */
+/* Canonical decomposition in one step, sorted by cp; b is 0 if there is only one character. */
 struct nfc_split {
     uint32_t cp, a, b;
 };
@@ -32,8 +36,8 @@ extern const struct nfc_pair nfc_pairs[];
 extern const struct nfc_class nfc_classes[];
 extern const uint32_t nfc_n_splits, nfc_n_pairs, nfc_n_classes;
 
-/* A bit for each code point that has a combining class, may be the second of a
- * composition, or is not the same in NFC: blocks of 256 by an index. */
+/* One bit per code point: it has a combining class, may be the second character of a composition, or is not
+ * the same in NFC. The bits are in blocks of 256 code points, which an index finds. */
 extern const uint32_t nfc_index_blocks;
 extern const uint8_t nfc_index[];
 extern const uint8_t nfc_blocks[];

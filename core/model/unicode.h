@@ -1,4 +1,8 @@
-/* Classes of code points for the pre-tokenizers, from generated Unicode tables. */
+/*
+ * Classes of code points for the pre-tokenizers, from generated Unicode tables.
+ *
+ * Pure functions and constant tables: any thread may call them at any time, in any order.
+ */
 #ifndef ORCD_MODEL_UNICODE_H
 #define ORCD_MODEL_UNICODE_H
 
@@ -7,8 +11,8 @@
 
 #include "base/util.h"
 
-/* General categories as far as pre-tokenizers tell them apart. A character of the
- * property White_Space is UC_SPACE only; what is in no other class is UC_OTHER. */
+/* The general categories that pre-tokenizers distinguish. A character with the property White_Space is
+ * UC_SPACE only; a character in no other class is UC_OTHER. */
 enum unicode_class {
     UC_OTHER = 1 << 0,
     UC_LU = 1 << 1,
@@ -29,7 +33,7 @@ extern const uint32_t unicode_index_blocks;
 extern const uint16_t unicode_index[];
 extern const uint8_t unicode_blocks[];
 
-/* Any value; beyond U+10FFFF is UC_OTHER. */
+/* Any value is allowed; values beyond U+10FFFF are UC_OTHER. */
 static inline unsigned unicode_class_of(uint32_t cp)
 {
     uint32_t block = cp >> 7;
@@ -39,8 +43,8 @@ static inline unsigned unicode_class_of(uint32_t cp)
     return 1u << (cp & 1 ? pair >> 4 : pair & 15);
 }
 
-/* Class and length in bytes of the character at p < end. A byte that begins no
- * valid character counts as one character of class UC_OTHER. */
+/* The class and the length in bytes of the character at p < end. A byte that does not begin a valid character
+ * counts as one character of class UC_OTHER. */
 static inline unsigned unicode_class_at(const unsigned char *p, const unsigned char *end, size_t *n)
 {
     if (p[0] < 0x80) {

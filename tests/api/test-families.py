@@ -265,7 +265,7 @@ def _():
     for keys, reason in (({"general.architecture": "gemma3n"}, "it needs per-layer embeddings"),
                          ({"general.architecture": "mamba"}, "it needs state-space layers"),
                          ({"general.architecture": "deepseek2"}, "it needs latent attention"),
-                         ({"general.architecture": "phi2"}, "it needs attention and feed-forward side by side"),
+                         ({"general.architecture": "phi2"}, "it needs parallel attention and feed-forward blocks"),
                          ({"general.architecture": "bert"}, "it needs attention in both directions"),
                          ({"general.architecture": "t5"}, "it needs an encoder"),
                          ({"general.architecture": "nobody"}, "this version runs llama, "),

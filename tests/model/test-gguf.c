@@ -1,4 +1,4 @@
-/* What the reader takes and what it refuses, byte by byte. */
+/* What the reader accepts and what it refuses, byte by byte. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@ static void small_file(struct gguf_writer *w)
     gw_tensor(w, "second", ORCD_TYPE_Q4_0, 2, dims_64x2, q4_0);
 }
 
-/* Opens exactly n bytes; 0 closes again. */
+/* Opens exactly n bytes and closes them again; returns the code. */
 static int try_open(const void *p, size_t n, struct orcd_error *err)
 {
     struct gguf *g = NULL;
@@ -58,7 +58,7 @@ static void expect_buf(struct gw_buf b, int code, const char *text)
     }
 }
 
-/* What the writer holds must end like that; ends the writer. */
+/* Opening the writer's file must return this code and message. Frees the writer. */
 static void expect(struct gguf_writer *w, int code, const char *text)
 {
     struct gw_buf b = gw_finish(w);
@@ -109,7 +109,7 @@ static void test_truncated(void **state)
     struct gguf_writer w;
     small_file(&w);
     struct gw_buf b = gw_finish(&w);
-    size_t data_end = b.n - (96 - 72); /* the last tensor's padding may be absent */
+    size_t data_end = b.n - (96 - 72); /* the padding after the last tensor may be missing */
     for (size_t n = 0; n <= b.n; n++) {
         struct orcd_error err = ORCD_ERROR_INIT;
         int rc = try_open(b.p, n, &err);
@@ -183,7 +183,7 @@ static void test_strings(void **state)
         w.n_tensors = 1;
         expect(&w, ORCD_E_INVALID, NULL);
     }
-    /* One byte more than there is. */
+    /* One byte more than the file has. */
     struct gw_buf b = {0};
     gw_put(&b, "GGUF\3\0\0\0", 8);
     gw_put_u64(&b, 0);
@@ -414,7 +414,7 @@ static void test_types(void **state)
         if (q->block_elems > 1) {
             /* The elements are a multiple of the block, the row is not. */
             const uint64_t odd[2] = {q->block_elems / 2, 2};
-            expect_tensor(q->id, 2, odd, ORCD_E_INVALID, "no multiple");
+            expect_tensor(q->id, 2, odd, ORCD_E_INVALID, "not a multiple");
         }
     }
 }
@@ -532,7 +532,7 @@ static void test_split(void **state)
     small_file(&w);
     gw_u32(&w, "split.count", 3);
     gw_u32(&w, "split.no", 3);
-    expect(&w, ORCD_E_INVALID, "3 of 3");
+    expect(&w, ORCD_E_INVALID, "split.no is 3; it must be less than split.count, 3");
     small_file(&w);
     gw_u32(&w, "split.count", 1025);
     expect(&w, ORCD_E_INVALID, "1025 files");
@@ -541,7 +541,7 @@ static void test_split(void **state)
     expect(&w, 0, NULL);
 }
 
-/* Opens part no of n of the model at stem: its code, and a word of the message. */
+/* Opens part no of n of the model at stem, and checks the code and a part of the message. */
 static void expect_part(const char *stem, unsigned no, unsigned n, int code, const char *word)
 {
     char path[128];
@@ -600,13 +600,13 @@ static void test_parts(void **state)
         gguf_close(g);
     }
     expect_part(stem, 2, 3, ORCD_E_UNSUPPORTED, "m-00001-of-00003.gguf");
-    /* A part that is another one, lacks, or has another name. */
+    /* A part is another part, is missing, or has another name. */
     snprintf(name, sizeof(name), "%s-00002-of-00003.gguf", stem);
     snprintf(other, sizeof(other), "%s-00003-of-00003.gguf", stem);
     assert_int_equal(unlink(other), 0);
     expect_part(stem, 1, 3, ORCD_E_NOT_FOUND, "m-00003-of-00003.gguf");
     assert_int_equal(link(name, other), 0);
-    expect_part(stem, 1, 3, ORCD_E_INVALID, "part 2 of 3 and stands for part 3 of 3");
+    expect_part(stem, 1, 3, ORCD_E_INVALID, "is part 2 of 3, but its name is that of part 3 of 3");
     gguf_split_file(path, stem, 3, false);
     snprintf(name, sizeof(name), "%s-00001-of-00003.gguf", stem);
     snprintf(other, sizeof(other), "%s/renamed.gguf", dir);

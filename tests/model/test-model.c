@@ -1,4 +1,4 @@
-/* Families: what a valid file becomes, and which ones are refused. */
+/* Families: how valid files are interpreted, and which files are refused. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -41,7 +41,7 @@ static struct gw_buf make(const struct model_spec *spec)
     return b;
 }
 
-/* Copies the bytes, so that the caller's may go; *bytes is freed after the model. */
+/* Copies the bytes, so that the caller may free its own. *bytes must be freed after the model. */
 static int open_copy(struct model **m, const struct gw_buf *b, void **bytes, struct orcd_error *err)
 {
     struct gguf *g;
@@ -284,7 +284,7 @@ static void test_windows(void **state)
     e = (struct gguf_edit){.key = e.key, .type = GGUF_ARRAY, .value = flags, .bytes = sizeof(flags)};
     expect_windows(&spec, &e, ORCD_F_WINDOW, (const uint32_t[]){0, 100, 0});
     struct gw_buf b = make(&spec);
-    e.bytes = 14; /* one flag short; its header must say so */
+    e.bytes = 14; /* one flag too few, with a header that agrees */
     unsigned char two[14];
     memcpy(two, flags, sizeof(two));
     two[4] = 2;
@@ -342,7 +342,7 @@ static void test_gemma(void **state)
     expect_near((double)s->hparams->attn_softcap, 50);
     expect_near((double)s->hparams->logit_softcap, 30);
     assert_true(s->hparams->rope_base_local == 0);
-    assert_int_equal(s->layers[0].window, 4096); /* when not said */
+    assert_int_equal(s->layers[0].window, 4096); /* the default */
     assert_int_equal(s->layers[1].window, 0);
     assert_int_equal(s->layers[2].window, 4096);
     assert_string_equal(role_name(s, 1, ORCD_L_ATTN_POST_NORM), "blk.1.post_attention_norm.weight");
@@ -350,7 +350,7 @@ static void test_gemma(void **state)
     model_close(m);
     free(bytes);
 
-    /* Caps that the file does not tell, or tells otherwise. */
+    /* Caps that the file does not have, or has with other values. */
     m = opened(
         &spec, &(struct gguf_edit){.key = "gemma2.attn_logit_softcapping", .remove_key = true}, &bytes);
     expect_near((double)model_source(m)->hparams->attn_softcap, 50);
@@ -372,7 +372,7 @@ static void test_gemma(void **state)
         ORCD_E_INVALID, "blk.1.post_ffw_norm.weight");
     gw_buf_free(&b);
 
-    /* One size scales queries by its width. */
+    /* In one model size the queries are scaled by its width. */
     spec.layers = 46;
     spec.head_dim = 32;
     m = opened(&spec, &none, &bytes);
@@ -384,7 +384,7 @@ static void test_gemma(void **state)
     spec.layers = 7;
     spec.rope_base = 1e6f;
     spec.rope_factor = 8;
-    spec.window = 128; /* as long as the context: it still decides which layers rotate how */
+    spec.window = 128; /* as long as the context: it still selects the rope base of each layer */
     m = opened(&spec, &none, &bytes);
     s = model_source(m);
     assert_true(s->required_features & ORCD_F_LOCAL_ROPE);
@@ -403,7 +403,7 @@ static void test_gemma(void **state)
     model_close(m);
     free(bytes);
 
-    /* A cap that these files carry and the models do not have; without windows they have it. */
+    /* These files have a key for a cap that the models have only without windows. */
     const struct gguf_edit with_cap = {
         .key = "gemma3.final_logit_softcapping", .type = GGUF_F32, .value = &cap, .bytes = 4};
     m = opened(&spec, &with_cap, &bytes);
@@ -454,13 +454,13 @@ static void test_shared_expert(void **state)
     free(bytes);
     m = opened(&spec,
         &(struct gguf_edit){.key = "qwen2moe.expert_shared_feed_forward_length", .remove_key = true}, &bytes);
-    assert_int_equal(model_source(m)->hparams->n_ff_shared, 160); /* its matrix says so */
+    assert_int_equal(model_source(m)->hparams->n_ff_shared, 160); /* from the shape of its matrix */
     model_close(m);
     free(bytes);
     struct gw_buf b = make(&spec);
     set_u32(&b, "qwen2moe.expert_shared_feed_forward_length", 96, ORCD_E_INVALID, "shexp.weight");
     set_u32(&b, "qwen2moe.expert_shared_count", 1, 0, NULL);
-    set_u32(&b, "qwen2moe.expert_shared_count", 2, ORCD_E_UNSUPPORTED, "that all tokens share");
+    set_u32(&b, "qwen2moe.expert_shared_count", 2, ORCD_E_UNSUPPORTED, "2 shared experts");
     set_u32(&b, "qwen2moe.expert_count", 0, ORCD_E_INVALID, "qwen2moe.expert_count");
     expect_edit(&b,
         &(struct gguf_edit){.tensor = "blk.1.ffn_gate_inp_shexp.weight", .rename = "blk.1.ffn_x.weight"},
@@ -513,8 +513,8 @@ static void test_experts(void **state)
     set_u32(&b, "llama.expert_feed_forward_length", 48, ORCD_E_INVALID, "ffn_gate_exps.weight");
     set_u32(&b, "llama.expert_gating_func", 2, ORCD_E_UNSUPPORTED, "sigmoid");
     set_u32(&b, "llama.expert_gating_func", 1, 0, NULL);
-    set_u32(&b, "llama.expert_shared_count", 1, ORCD_E_UNSUPPORTED, "that all tokens share");
-    /* Said by the tensors. */
+    set_u32(&b, "llama.expert_shared_count", 1, ORCD_E_UNSUPPORTED, "1 shared experts");
+    /* The width comes from the shapes of the tensors. */
     expect_edit(
         &b, &(struct gguf_edit){.key = "llama.expert_feed_forward_length", .remove_key = true}, 0, NULL);
     expect_edit(&b, &(struct gguf_edit){.key = "llama.feed_forward_length", .remove_key = true}, 0, NULL);
@@ -626,7 +626,7 @@ static const char *const required[] = {"general.architecture", "llama.block_coun
     "llama.embedding_length", "llama.feed_forward_length", "llama.attention.head_count",
     "llama.attention.layer_norm_rms_epsilon"};
 
-/* Each required key: removed, and with every type that isn't its own. */
+/* Each required key: removed, and with every wrong type. */
 static void test_required_keys(void **state)
 {
     (void)state;
@@ -642,7 +642,7 @@ static void test_required_keys(void **state)
             size_t bytes = type == GGUF_STRING ? 8 : type == GGUF_ARRAY ? 12 : 8;
             if (type < GGUF_STRING)
                 bytes = type <= GGUF_I8 || type == GGUF_BOOL ? 1 : type <= GGUF_I16 ? 2 : 4;
-            /* Zero: an empty string or array, and no count may be 0. A zero epsilon is fine. */
+            /* The value is zero: an empty string or array, and a count must not be 0. An epsilon may be 0. */
             int code = i == 0 && ok_type ? ORCD_E_UNSUPPORTED
                        : i == 6 && type != GGUF_BOOL && type != GGUF_STRING && type != GGUF_ARRAY
                            ? 0
@@ -727,7 +727,7 @@ static void test_tensors(void **state)
     expect_edit(&b,
         &(struct gguf_edit){.tensor = "output.weight", .retype = true, .tensor_type = ORCD_TYPE_BF16}, 0,
         NULL);
-    /* rope_freqs of zeros would divide by them. */
+    /* rope_freqs of zeros: angles would be divided by 0. */
     expect_edit(&b, &(struct gguf_edit){.tensor = "rope_freqs.weight", .n_dims = 1, .dims = {8, 1, 1, 1}},
         ORCD_E_INVALID, "rope_freqs.weight");
     expect_edit(&b,
@@ -844,7 +844,7 @@ static void test_kinds(void **state)
         struct orcd_error err = ORCD_ERROR_INIT;
         struct model *m;
         void *bytes;
-        /* Then with rows that 256 doesn't divide: other types, the same name. */
+        /* With rows that are not a multiple of 256: other types, the same name. */
         const char *kind = kinds[i % (sizeof(kinds) / sizeof(kinds[0]))];
         spec.embd = i < sizeof(kinds) / sizeof(kinds[0]) ? 256 : 224;
         spec.ff = 2 * spec.embd;
@@ -854,7 +854,7 @@ static void test_kinds(void **state)
         assert_string_equal(model_quant_kind(m), kind);
         model_close(m);
         free(bytes);
-        /* A file_type that no tensor bears out is not believed; Q8_0 stands in for Q6_K. */
+        /* A file_type that no tensor agrees with is ignored; Q8_0 is the fallback of Q6_K. */
         if (spec.embd % 256 == 0) {
             const uint32_t lie = strcmp(kind, "Q8_0") ? 7 : 2;
             struct gw_buf edited = gguf_edited(&b,

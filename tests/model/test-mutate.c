@@ -1,5 +1,5 @@
-/* A small valid model file, damaged in thousands of ways: each is read whole or refused,
- * and a sanitizer build sees every byte that is touched. */
+/* A small valid model file, damaged in thousands of ways: each one is read completely or refused, and a
+ * sanitizer build checks every byte that is read. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -86,7 +86,7 @@ static uint64_t odd_number(size_t left)
     return numbers[rng() % (sizeof(numbers) / sizeof(numbers[0]))];
 }
 
-/* One to three changes; most in the header, where the structure is. */
+/* Makes one to three changes, most of them in the header, which has the structure. */
 static size_t damage(unsigned char *p, size_t n, size_t header)
 {
     for (uint64_t changes = 1 + rng() % 3; changes; changes--) {
@@ -107,7 +107,7 @@ static size_t damage(unsigned char *p, size_t n, size_t header)
             v = odd_number(n - at);
             memcpy(p + at, &v, n - at < 4 ? n - at : 4);
             break;
-        case 4: /* a piece moves */
+        case 4: /* a piece is moved */
             v = rng() % 64;
             if (at + v < n && rng() % header + v < n)
                 memmove(p + at, p + rng() % (header - v), v);

@@ -1,5 +1,5 @@
-/* The random models that tests and benchmarks run on: valid, reproducible, laid out as
- * real files are, and alive under the oracle. */
+/* The random models of tests and benchmarks: they are valid, reproducible and laid out like real files, and
+ * their logits depend on all tokens. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -75,7 +75,7 @@ static void test_mix(void **state)
     assert_int_equal(count(&p, ORCD_TYPE_Q8_0), 98);
     model_plan_free(&p);
     spec = *model_preset("qwen2.5-0.5b");
-    /* Where 256 divides no row but those of ffn_down, 24 of 290. */
+    /* Only the rows of ffn_down, 24 of 290 tensors, are a multiple of 256. */
     spec.quant = "IQ4_XS";
     assert_null(model_plan_init(&p, &spec));
     assert_int_equal(count(&p, ORCD_TYPE_IQ4_NL), 24 * 5);
@@ -112,7 +112,7 @@ static void test_low_mixes(void **state)
     }
 }
 
-/* The header of every preset is one that the reader takes, given its data. */
+/* The reader accepts the header of every preset, followed by its data. */
 static void test_presets(void **state)
 {
     const char *name;
@@ -163,7 +163,7 @@ static void test_same_seed(void **state)
     assert_memory_equal(a.p, b.p, a.n);
     assert_int_equal(a.n, c.n);
     assert_memory_not_equal(a.p, c.p, a.n);
-    /* In one go or unit by unit: the same. */
+    /* All at once or unit by unit gives the same bytes. */
     size_t unit = model_plan_unit(&p, 0), n = p.tensors[0].bytes;
     unsigned char *whole = malloc(n), *parts = malloc(n);
     model_plan_fill(&p, 0, 5, 0, whole, n);
@@ -178,7 +178,7 @@ static void test_same_seed(void **state)
     model_plan_free(&p);
 }
 
-/* Weights of every type have the deviation that was planned, and no mean. */
+/* Weights of every type have the planned deviation and a mean of 0. */
 static void test_deviation(void **state)
 {
     (void)state;
@@ -241,7 +241,7 @@ static void check_alive(const struct model_spec *spec)
         same += best[t] == best[0];
     }
     assert_true(same < N / 2);
-    /* What comes later must not matter: the last position of a shorter prompt. */
+    /* Later tokens must not matter: compare with the last position of a shorter prompt. */
     float *last = malloc(v * sizeof(*last));
     oracle_logits_last(o, tokens, 5, last);
     assert_true(golden_nmse(last, logits + 4 * v, v) < 1e-20);
@@ -265,7 +265,7 @@ static void test_alive(void **state)
         spec.tied = i % 2;
         check_alive(&spec);
     }
-    /* GQA 7:1, head size 80, rows of no multiple of 256, everything optional */
+    /* GQA 7:1, head size 80, rows that are not a multiple of 256, all optional tensors */
     struct model_spec odd = small("llama", "Q4_K_M");
     odd.embd = 224;
     odd.heads = 7;
@@ -278,7 +278,7 @@ static void test_alive(void **state)
     check_alive(&odd);
 }
 
-/* Where a model is called phi-3, readers ask for the ids of these and give up without. */
+/* If a model is called phi-3, readers require these tokens. */
 static void test_phi3_tokens(void **state)
 {
     (void)state;
@@ -308,8 +308,7 @@ static void test_phi3_tokens(void **state)
     model_plan_free(&p);
 }
 
-/* Real tokenizers load the synthetic vocabulary, give back what they are fed, and find
- * its words. */
+/* Real tokenizers load the synthetic vocabulary, decode what they encoded, and find its words. */
 static void test_vocabulary(void **state)
 {
     static const char *const kinds[] = {"qwen2", "llama-bpe", "spm", "phi3", "gemma"};

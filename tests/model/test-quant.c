@@ -1,5 +1,5 @@
-/* Dequantizers against a second implementation that works bit by bit from the table in
- * docs/formats.md, and quantizers by the error they leave. */
+/* Compares dequantizers with a second implementation, which works bit by bit from the table in
+ * docs/formats.md, and checks the error of the quantizers. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -304,7 +304,7 @@ static float gauss(void)
     return (float)(sum - 6);
 }
 
-/* Most squared error over squared norm that each type leaves on Gaussian data. */
+/* The largest squared error over squared norm that each type may have on Gaussian data. */
 static const struct {
     uint32_t type;
     double nmse;
@@ -346,7 +346,7 @@ static void test_quantize(void **state)
     assert_int_equal(seen, sizeof(bounds) / sizeof(bounds[0]));
 }
 
-/* Zeros stay zeros; whatever comes in, no quant is out of its range and nothing traps. */
+/* Zeros stay zeros. For any input no quant is out of its range, and nothing traps. */
 static void test_quantize_odd(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Real vocabularies: published ids, and every text comes back. */
+/* Real vocabularies: the published ids, and every text is decoded to itself. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -91,7 +91,7 @@ static uint32_t random_u32(void)
     return (uint32_t)(random_state >> 32);
 }
 
-/* A character of a class drawn first, so that rare classes come up. */
+/* Draws a class, then a character of it, so that rare classes are tested. */
 static size_t put_random(char *p, unsigned class)
 {
     for (;;) {
@@ -135,7 +135,7 @@ static size_t random_text(char *p, size_t cap)
     return n;
 }
 
-/* Decodes in steps of random sizes by hand, as a generation does. */
+/* Decodes in steps of random sizes, like a generation. */
 static void assert_streamed(
     const struct tokenizer *t, const int32_t *ids, size_t n_ids, const char *text, size_t n)
 {
@@ -168,7 +168,7 @@ static void every_text_comes_back(void **state)
         for (int round = 0; round < 3000; round++) {
             char text[400];
             size_t n = random_text(text, sizeof(text)), n_ids, n_back;
-            /* In SPM U+2581 is the space: a literal one does not survive, by design. */
+            /* In SPM U+2581 is the space, so a literal U+2581 becomes a space, by design. */
             for (size_t i = 0; spm && i + 2 < n; i++)
                 if (!memcmp(text + i, "\xe2\x96\x81", 3))
                     memcpy(text + i, "...", 3);

@@ -1,4 +1,4 @@
-/* Vocabularies that are wrong or made to harm. */
+/* Vocabularies that are wrong or hostile. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,7 +179,7 @@ static void what_looks_like_a_byte_token(void **state)
     size_t n;
     assert_int_equal(*tokenizer_piece(t, first + 6, false, &n), 'A');
     assert_int_equal(n, 1);
-    /* The leading space has no token and no bytes, 'c' neither: the unknown token. */
+    /* The leading space and 'c' have neither a token nor byte tokens: they are unknown tokens. */
     const int32_t want[] = {0, 3, first + 5, first + 6, 0};
     assert_encodes(t, "abAc", want, ARRAY_LEN(want));
     tokenizer_free(t);
@@ -193,7 +193,7 @@ static void odd_tokens_are_harmless(void **state)
     vw_token(&w, "", 1, 5);
     vw_token(&w, "", 3, 5);
     vw_token(&w, "", 4, 5);
-    vw_token(&w, "a", 1, 7); /* again: the first counts */
+    vw_token(&w, "a", 1, 7); /* a duplicate: the first one counts */
     vw_token(&w, "aa", 1, NAN);
     vw_token(&w, "aaaa", 99, INFINITY);
     vw_token(&w, "\xff\xfe", 1, 0);
@@ -203,7 +203,7 @@ static void odd_tokens_are_harmless(void **state)
     assert_encodes(t, "aaaaa", want, ARRAY_LEN(want));
     int32_t *ids;
     size_t n;
-    /* Not valid UTF-8: nothing is promised but safety. */
+    /* Not valid UTF-8: only safety is guaranteed. */
     assert_int_equal(tokenizer_encode(t, "a\xff\xfe\xe2\x96", 5, TOKENIZE_PARSE_SPECIAL, &ids, &n, &err), 0);
     free(ids);
     tokenizer_free(t);
@@ -233,7 +233,7 @@ static void odd_tokens_are_harmless(void **state)
     tokenizer_free(t);
 }
 
-/* A score that is no number is the worst; a literal space in a token is no space. */
+/* A score that is NaN is the worst; a literal space in a token is not the space of a text. */
 static void scores_and_spaces_that_are_none(void **state)
 {
     (void)state;
@@ -249,7 +249,7 @@ static void scores_and_spaces_that_are_none(void **state)
     tokenizer_free(t);
 }
 
-/* Merges that feed each other in both ways end, and long runs of them stay cheap. */
+/* Merging ends even if merges use each other's results, and long runs of them stay cheap. */
 static void merges_end(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* tokenizer.json: small files, wrong ones, and ones made to harm. */
+/* tokenizer.json: small files, malformed ones, and hostile ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ static struct orcd_error err = ORCD_ERROR_INIT;
 
 static int load(struct tokenizer **t, const char *text, size_t n)
 {
-    char *copy = malloc(n ? n : 1); /* exactly as long, so that a step beyond is seen */
+    char *copy = malloc(n ? n : 1); /* exactly this long, so that a sanitizer sees reads beyond the end */
     assert_non_null(copy);
     memcpy(copy, text, n);
     int rc = tokenizer_from_json_text(t, copy, n, NULL, &err);
@@ -73,7 +73,7 @@ static void both_spellings_of_merges(void **state)
     assert_ids(t, "abcab", 0, "4 3");
     assert_ids(t, "cba", 0, "2 1 0");
     tokenizer_free(t);
-    /* Members in another order, and ones that nobody knows. */
+    /* Members in another order, and unknown members. */
     t = load_good(" { \"x\" : [ 1 , -2.5e+3 , { \"y\" : null } ] ," MODEL
                   ", \"decoder\":{\"type\":\"?\"}," BYTES " } \n");
     assert_ids(t, "abcab", 0, "4 3");
@@ -120,7 +120,7 @@ static void spaces_as_marks(void **state)
     struct tokenizer *t = load_good(text);
     assert_int_equal(tokenizer_bos(t), 7);
     assert_ids(t, "a", 0, "5");
-    assert_ids(t, "ab a", 0, "2 6 5"); /* by merges, whose order is not that of any score */
+    assert_ids(t, "ab a", 0, "2 6 5"); /* by merges, not by scores */
     assert_ids(t, "<s>a<s>", TOKENIZE_PARSE_SPECIAL, "7 5 7");
     assert_ids(t, "axyyb", 0, "5 1 0 4"); /* x is a byte token, both y are one unknown */
     tokenizer_free(t);
@@ -232,7 +232,7 @@ static void what_is_wrong_is_told(void **state)
         {"{" BYTES ",\"normalizer\":{\"type\":\"Sequence\"}," MODEL "}", "no parts"},
         {"{" BYTES ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{"
          "\"id\":\"?\"}}]}," MODEL "}",
-            "no token"},
+            "not a token"},
         {"{" BYTES ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{}]}," MODEL "}",
             "neither"},
         {"{" BYTES "," MODEL "} x", "after the end"},
@@ -290,7 +290,7 @@ static void cut_anywhere(void **state)
     tokenizer_free(load_good(whole));
 }
 
-/* Any single byte may be any other: an error or a tokenizer, never more. */
+/* Any single byte is replaced by any other: the result is an error or a tokenizer, never a crash. */
 static void changed_anywhere(void **state)
 {
     (void)state;
@@ -313,7 +313,7 @@ static void changed_anywhere(void **state)
         }
 }
 
-/* A text of head, n times middle, and tail. */
+/* The text is head, n times middle, and tail. */
 static void assert_repeated_refused(
     const char *head, const char *middle, size_t n, const char *tail, const char *part)
 {
@@ -394,7 +394,7 @@ static void the_model_file_goes_first(void **state)
     g = open_model(&file, "z");
     char other[] = "{" BYTES "," MODEL "}";
     assert_int_equal(tokenizer_from_json_text(&t, other, strlen(other), g, &err), ORCD_E_INVALID);
-    assert_non_null(strstr(err.msg, "not this model's"));
+    assert_non_null(strstr(err.msg, "not the vocabulary of this model"));
     gguf_close(g);
     gw_buf_free(&file);
 }

@@ -107,7 +107,7 @@ static void special_tokens_are_text_unless_asked_for(void **state)
     /* User-defined tokens always count, the longest first. */
     assert_string_equal(encode(t, "a<tool>a", 0), "263 266 263");
     assert_string_equal(encode(t, "a<tool>xa", 0), "263 267 263");
-    /* A BOS in the text isn't doubled, wherever else it stands it stays. */
+    /* A BOS at the start of the text is not doubled; at other positions it stays. */
     unsigned both = TOKENIZE_ADD_SPECIAL | TOKENIZE_PARSE_SPECIAL;
     assert_string_equal(encode(t, "<s>a", both), "1 263");
     assert_string_equal(encode(t, "a<s>", both), "1 263 1");
@@ -186,7 +186,7 @@ static void ends_of_generation(void **state)
     vw_init(&w, "gpt2", "qwen2");
     vw_alphabet(&w);
     int32_t endoftext = vw_token(&w, "<|endoftext|>", 3, 0);
-    int32_t im_end = vw_token(&w, "<|im_end|>", 1, 0); /* a type that was forgotten */
+    int32_t im_end = vw_token(&w, "<|im_end|>", 1, 0); /* its type should be control */
     int32_t im_start = vw_token(&w, "<|im_start|>", 3, 0);
     int32_t named = vw_token(&w, "<|stop|>", 3, 0);
     vw_merge(&w, "a b");
@@ -245,12 +245,12 @@ static void bpe_merges_by_rank(void **state)
             "\xc4\xa0"
             "a",
             1, 0);
-        int32_t abc = vw_token(&w, "abc", 1, 0); /* no merge makes it */
+        int32_t abc = vw_token(&w, "abc", 1, 0); /* no merge gives it */
         int32_t bos = vw_token(&w, "<bos>", 3, 0);
         vw_merge(&w, "b c");
         vw_merge(&w, "a b");
-        vw_merge(&w, "a b c"); /* names no tokens */
-        vw_merge(&w, "x");     /* no merge at all */
+        vw_merge(&w, "a b c"); /* its sides are not tokens */
+        vw_merge(&w, "x");     /* not a merge */
         vw_merge(&w, "");
         vw_merge(&w, "\xc4\xa0 a");
         gw_u32(&w.file, "tokenizer.ggml.bos_token_id", (uint32_t)bos);
@@ -273,8 +273,8 @@ static void bpe_merges_by_rank(void **state)
     }
 }
 
-/* In xabcd the pair ab (rank 2) is overtaken by bcd, and what a then makes with it
- * (rank 4) comes after xa (rank 3): in a short word and in a long one alike. */
+/* In xabcd the pair ab (rank 2) is outdated when bcd is merged first. The pair of a and bcd (rank 4) comes
+ * after xa (rank 3), in a short word and in a long one. */
 static void overtaken_pairs_do_not_count(void **state)
 {
     (void)state;
@@ -323,7 +323,7 @@ static void bytes_are_their_own_tokens(void **state)
     tokenizer_free(t);
 }
 
-/* One U+FFFD for each maximal part that begins a character but does not go on. */
+/* One U+FFFD for each maximal part that begins a character but does not continue it. */
 static void invalid_bytes_become_replacement_characters(void **state)
 {
     (void)state;
@@ -361,8 +361,8 @@ static void invalid_bytes_become_replacement_characters(void **state)
     tokenizer_free(t);
 }
 
-/* Random bytes: each step's output is valid UTF-8, all of it is what the whole
- * sequence decodes to, and valid text comes back unchanged. */
+/* Random bytes: the output of each step is valid UTF-8, all outputs together are the decoded sequence, and
+ * valid text is not changed. */
 static void detokenizer_is_whole_at_every_step(void **state)
 {
     (void)state;

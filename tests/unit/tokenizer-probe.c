@@ -1,5 +1,5 @@
 /*
- * What the tokenizer does, for tests in other languages; not installed.
+ * Runs the tokenizer, for tests in other languages; not installed.
  *
  *   tokenizer-probe pre NAME          words of each text
  *   tokenizer-probe encode MODEL [special] [parse]
@@ -9,8 +9,8 @@
  *   tokenizer-probe nfc               each text in NFC, a byte as a number
  *   tokenizer-probe unicode           the Unicode version of the tables
  *
- * Texts come on standard input, each as a u32 length and its bytes; for each one
- * goes out: a u32 count and that many u32.
+ * It reads texts from standard input, each as a u32 length and its bytes, and writes for each text a u32
+ * count and that many u32.
  */
 #include <stdio.h>
 #include <stdlib.h>
