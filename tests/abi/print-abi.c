@@ -1,5 +1,5 @@
-/* Prints the layout of everything that crosses between host and plugin: a line for each
- * struct and for each field. test-abi.py compares it with plugin-abi.txt. */
+/* Prints the layout of all data that host and plugin exchange: one line for each struct and for each field.
+ * test-abi.py compares it with plugin-abi.txt. */
 #include <stdio.h>
 
 #include <orcd/plugin.h>

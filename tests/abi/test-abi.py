@@ -26,7 +26,7 @@ def table(lines):
 
 
 old, new = table(stored), table(now)
-# A struct may grow at its end; everything else is for ever. Counts of roles grow too.
+# A struct may grow at its end, and counts of roles may grow; everything else must never change.
 grows = {"ORCD_ABI_MINOR", "ORCD_G_COUNT", "ORCD_L_COUNT", "orcd_layer.tensor"}
 moved = [] if old else ["there is no baseline"]
 for key, value in old.items():

@@ -1,4 +1,4 @@
-# include/orcd/plugin.h compiles clean in every language that it promises.
+# include/orcd/plugin.h compiles without warnings in each language that it supports.
 cc=$(sed -n 's/^CC = //p' "$ORCD_BUILDDIR/Makefile")
 cxx=
 for c in "${CXX:-c++}" g++ clang++; do
@@ -45,7 +45,7 @@ fi
 # shellcheck disable=SC2016
 try "it needs nothing of the system but stdint.h and stddef.h" "$twice" t.c \
     sh -c "! $cc"' -E -I"$1/include" "$2" | grep -E "^# [0-9]+ \".*/(stdio|stdlib|string)\.h\""' - "$ORCD_SRCDIR" "$dir/t.c"
-# The assertions do pin the offsets: a slot in the middle is noticed.
+# The assertions pin the offsets: a new slot in the middle is noticed.
 sed 's|^    int32_t (\*init)(|    void (*middle)(void);\n&|' "$ORCD_SRCDIR/include/orcd/plugin.h" >"$dir/plugin.h"
 # shellcheck disable=SC2016
 try "a slot in the middle of the table does not compile" '#include "plugin.h"' u.c \

@@ -1,4 +1,4 @@
-# Plugins of former releases keep loading and generate; README.md tells how they get here.
+# Plugins of former releases still load and generate; README.md describes how they get here.
 # ORCD_OLD_PLUGINS names another folder of them.
 set -- "${ORCD_OLD_PLUGINS:-$ORCD_SRCDIR/tests/abi}"/*.so
 if ! test -e "$1"; then

@@ -17,7 +17,7 @@ bool harness_pipeline = true;
 bool harness_pipeline;
 #endif
 
-/* News of any job; tests are few-threaded, one condition serves all. */
+/* Signalled on news of any job; tests have few threads, so one condition is enough. */
 static pthread_mutex_t news_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t news = PTHREAD_COND_INITIALIZER;
 

@@ -10,8 +10,7 @@ struct harness {
     struct tokenizer *tokenizer;
 };
 
-/* One thing to change per test; zeros mean: 4 slots, context 2048, 256 batch tokens,
- * queue of 16, KV for all. */
+/* What a test can change; zeros mean 4 slots, context 2048, 256 batch tokens, a queue of 16, KV for all. */
 struct harness_params {
     uint32_t slots, ctx, batch, queue, step_rows, send_now_rows;
     uint64_t kv_tokens;
@@ -25,19 +24,19 @@ void harness_start(struct harness *h, const struct harness_params *p);
 void harness_stop(struct harness *h);
 
 struct request harness_request(const char *id, const char *prompt, uint32_t max_tokens);
-/* Makes and submits; fails the test when it is refused. The caller owns a reference. */
+/* Creates and submits a job; fails the test if it is refused. The caller owns a reference. */
 struct job *harness_submit(struct harness *h, struct request r);
 enum api_code harness_try(struct harness *h, struct request r, struct engine_refusal *refusal);
 
-/* Called on each news of any job, on the thread that brings it. NULL: nobody. */
+/* Sets the function that is called on each news of any job, on the thread that calls `ready`. NULL: none. */
 void harness_on_news(void (*fn)(struct job *j, void *arg), void *arg);
-/* News of tokens so far that consumers might send at once, and that they had to send later. */
+/* How often consumers were allowed to send tokens at once so far, and how often they were not. */
 extern atomic_uint harness_send_now, harness_send_later;
-/* A series' value now, from the exposition. */
+/* The current value of a metric, from the exposition. */
 double harness_metric(const char *series);
 
 void harness_wait_end(struct job *j);
-/* Or its end, whichever comes first. */
+/* Waits for this or the job's end, whichever comes first. */
 void harness_wait_started(struct job *j);
 void harness_wait_tokens(struct job *j, uint32_t n);
 uint64_t harness_outcomes(void); /* terminal events of all jobs so far, by the metrics */

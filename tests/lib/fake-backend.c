@@ -12,9 +12,9 @@
 struct fake_seq {
     bool open;
     uint32_t n, reserved;
-    uint32_t n_fed; /* n, once the steps in flight are through */
+    uint32_t n_fed; /* what n will be when the steps in flight have ended */
     int32_t *tokens;
-    int32_t sampled; /* here, in the last step; -1: none */
+    int32_t sampled; /* the token that the backend sampled in the last step; -1: none */
 };
 
 struct fake_step {
@@ -53,7 +53,7 @@ struct backend {
     bool poisoned;
 };
 
-/* What of the table the engine looks at; it calls backend_seq_sampler(). */
+/* The parts of the table that the engine reads; it calls backend_seq_sampler(). */
 static int32_t seq_sampler(
     struct orcd_ctx *ctx, uint32_t seq, const struct orcd_sampler *sampler, struct orcd_error *err)
 {
@@ -368,7 +368,7 @@ static uint32_t fed_later(struct backend *b, uint32_t seq)
     return 0;
 }
 
-/* A row that was cut short breaks the chain of its sequence. */
+/* A row that was cut off breaks the chain of its sequence. */
 static void run_row(struct backend *b, struct fake_step *st, uint32_t r, struct orcd_result *result)
 {
     struct fake_seq *s = &b->seqs[st->seq[r]];

@@ -1,5 +1,5 @@
-/* A backend for engine tests, in place of core/plugin/backend.c: byte tokens, logits
- * that depend on nothing but a sequence's history, steps that wait at a gate. */
+/* A backend for engine tests, in place of core/plugin/backend.c: byte tokens, logits that depend only on the
+ * history of a sequence, steps that wait at a gate. */
 #ifndef TESTS_FAKE_BACKEND_H
 #define TESTS_FAKE_BACKEND_H
 
@@ -11,11 +11,11 @@
 struct backend *fake_backend_new(uint32_t n_sequences, uint32_t n_ctx, uint64_t kv_tokens);
 void fake_backend_free(struct backend *b);
 
-/* Before the engine starts: two steps in flight, and greedy jobs are sampled here. */
+/* Called before the engine starts: two steps in flight, and the backend samples for greedy jobs. */
 void fake_pipeline(struct backend *b);
 
-/* Scripted output: greedy answers follow `text` (byte i is the token at position
- * prompt length + i); NULL: letters made of the history. */
+/* Scripted output: greedy answers follow `text` (byte i is the token at position prompt length + i). NULL:
+ * letters that depend on the history. */
 void fake_script(struct backend *b, const char *text);
 
 /* While closed, steps wait (before they compute) until the gate opens, or until all
@@ -24,16 +24,15 @@ void fake_gate_close(struct backend *b);
 void fake_gate_open(struct backend *b);
 void fake_gate_reached(struct backend *b);
 void fake_gate_pass(struct backend *b); /* lets one step through */
-/* A hung device: aborts end nothing either, until the gate opens. */
+/* A hung device: even aborted steps do not end until the gate opens. */
 void fake_hang(struct backend *b, bool hang);
 
-/* Runs fn on the engine thread in the middle of such a call, before it has any effect
- * (WAITED: when all of it is done): at the next calls, until fn is NULL. Set it while the
- * engine is idle, or from fn. */
+/* Runs fn on the engine thread in each of the next calls of this kind, before the call has any effect
+ * (WAITED: after all its effects), until fn is NULL. May be called while the engine is idle, or from fn. */
 enum fake_point { FAKE_SEQ_OPEN, FAKE_SUBMIT, FAKE_WAIT, FAKE_WAITED, FAKE_POINTS };
 void fake_on(struct backend *b, enum fake_point point, void (*fn)(void *arg), void *arg);
 
-/* Steps say that they finished so much later than now. */
+/* Steps report that they finished this much later than now. */
 void fake_finish_ahead(struct backend *b, uint64_t ns);
 
 /* Doomed rows keep this many of their tokens. */

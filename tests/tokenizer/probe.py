@@ -9,7 +9,7 @@ SHARED = os.environ.get("ORCD_SHARED", "../shared")
 
 
 def complaint(args):
-    """What it says when the tokenizer cannot be made; "" when it can."""
+    """The error message if the tokenizer cannot be created; "" if it can."""
     p = subprocess.run([PROBE] + args, input=b"", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     return p.stderr.decode("utf-8", "replace").strip() if p.returncode == 1 else ""
 

@@ -93,7 +93,7 @@ def variants(tap, folder, made):
         base["pre_tokenizer"] = {"type": "Metaspace", "replacement": mark, "prepend_scheme": scheme, "split": False}
         tokjson.write(path, base)
         have = probe.run(["encode-json", path, model], [t.encode() for t in plain])
-        # A text that begins with a space gets no second one; the others are as ever.
+        # A text that begins with a space gets no second one; other texts are encoded as before.
         some = [i for i in range(len(plain)) if not starts[i]]
         compare(tap, "Metaspace " + scheme, [plain[i] for i in some], [have[i] for i in some], [want[i] for i in some])
         theirs = by_package(path, plain, False)
@@ -112,7 +112,7 @@ def variants(tap, folder, made):
 
 
 def spellings(tap, folder, made):
-    """The same pipeline in other words, as some publishers write it."""
+    """The same pipeline, as other publishers write it."""
     model = os.path.join(FOLDER, "models/gpt-oss-tiny-mxfp4.gguf")
     path = os.path.join(folder, "spelling.json")
     want = probe.run(["encode", model], [t.encode() for t in made])
@@ -142,7 +142,7 @@ def spellings(tap, folder, made):
 
 
 def refusals(tap, folder):
-    """Each by its name."""
+    """Unsupported parts are refused, and the error names them."""
     path = os.path.join(folder, "refused.json")
     model = os.path.join(FOLDER, "models/qwen2-tiny-f16.gguf")
     def change(place, value):
@@ -184,7 +184,7 @@ def same_ids(tap, folder, name, model, made, pairs=True):
         want = probe.run(["encode", model] + flags, encoded_nfc if nfc else encoded)
         have = probe.run(["encode-json", path, model] + flags, encoded)
         compare(tap, " ".join([name] + flags), made, have, want)
-    # A text that begins with the BOS gets no second one from us.
+    # A text that begins with the BOS gets no second one.
     some = [t for t in made if not t.startswith("<s>")]
     theirs = by_package(path, some, True)
     if theirs is None:
@@ -208,7 +208,7 @@ def normal_forms(tap, rng, made):
 def main():
     tap = probe.Tap()
     rng = random.Random(11)
-    # Assigned long ago, so that everybody's tables have them.
+    # Assigned long ago, so that all tables have them.
     groups = texts.by_category(lambda c: c != "\x00" and ord(c) < 0x3000)
     made = texts.random_texts(rng, groups, int(os.environ.get("ORCD_TEST_TEXTS", "1500")), 40)
     mixed = mixed_text(rng, 1 << 20, groups)

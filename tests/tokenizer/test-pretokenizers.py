@@ -49,7 +49,7 @@ COUNT = int(os.environ.get("ORCD_TEST_TEXTS", "100000"))
 
 
 def split(expressions, text):
-    """Each expression cuts what the one before left, matches and gaps alike."""
+    """Each expression cuts the parts that the one before left, both matches and gaps."""
     parts = [text]
     for e in expressions:
         finer = []
@@ -117,7 +117,7 @@ def main():
             ours[few],
             lambda t: lengths([p for p, _ in steps.pre_tokenize_str(t) if p]),
         )
-    # Letters assigned in the last years, so that stale tables are noticed.
+    # Letters that were assigned in recent years, so that outdated tables are noticed.
     ours = probe.run(["pre", "gpt-2"], ["\U00011f02\U00011f04".encode(), "\U0001e4d0\U0001e4d1".encode()])
     tap.ok(ours == [(8,), (8,)], "letters of Unicode 15 are letters", str(ours))
     tap.done()

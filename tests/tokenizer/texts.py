@@ -1,7 +1,7 @@
 """Random texts over all Unicode categories."""
 import unicodedata
 
-# What decides in pre-tokenizers comes up more often than chance would have it.
+# Characters that pre-tokenizers treat specially are more frequent than by chance.
 FREQUENT = (
     list("    \n\n\r\t''''/stremvldSTREMVLDaZ019.,!$+<=>^~|_-`")
     + ["\u017f", "\u0130", "\u0131", "\u212a", "\u00df", "\ufb06", "\u2019", "\u02bc"]  # near-misses of folding

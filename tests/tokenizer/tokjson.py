@@ -24,7 +24,7 @@ EXPRESSIONS = {"llama-bpe": LLAMA3, "qwen2": LLAMA3.replace("{1,3}", ""), "gpt-4
 
 
 def merges_by_score(pieces, types, scores):
-    """Every way to put a normal piece together of two others, the best pieces first."""
+    """All ways to build a normal piece from two others, the best pieces first."""
     ids = {p: i for i, p in enumerate(pieces) if types[i] in (NORMAL, UNUSED)}
     merges = []
     for piece, score in [(p, scores[i]) for p, i in ids.items()]:

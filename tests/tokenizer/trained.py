@@ -1,4 +1,4 @@
-"""A byte-level BPE vocabulary learnt from a text, as a GGUF file, for where no published one is."""
+"""A byte-level BPE vocabulary that is learnt from a text, as a GGUF file, for use without a published one."""
 import collections
 import re
 

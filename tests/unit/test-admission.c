@@ -1,5 +1,5 @@
-/* What is refused for its deadline, and what the refusal says: an engine whose rates were
- * taught, over a backend whose steps wait at a gate. */
+/* Which jobs are refused for their deadline, and what the refusal has: an engine that was taught its rates,
+ * over a backend whose steps wait at a gate. */
 #include "lib/engine-harness.h"
 
 #include <math.h>
@@ -74,13 +74,13 @@ static void nothing_is_refused_without_samples(void **state)
     start(&h, 1);
     fake_gate_close(h.backend);
     assert_int_equal(try(&h, due_in("a", 100, 1000, 5000), &why), API_OK);
-    /* Nor with steps alone: how long answers are is not known. */
+    /* Steps alone are not enough: the lengths of answers are not known. */
     teach(&h, 1);
     memset(&h.engine->rates.lengths, 0, sizeof(h.engine->rates.lengths));
     assert_int_equal(try(&h, due_in("b", 100, 1000, 5000), &why), API_OK);
     teach(&h, 1);
     assert_int_equal(try(&h, due_in("c", 400, 1000, 350), &why), API_DEADLINE_EXCEEDED);
-    /* Nor with samples of long ago. */
+    /* Old samples are not enough either. */
     atomic_store(&h.engine->rates.last_ns, clock_mono_ns() - 61 * NS_PER_S);
     assert_int_equal(try(&h, due_in("c", 400, 1000, 350), &why), API_OK);
     engine_abort_all(h.engine, ABORT_CANCEL);
@@ -102,20 +102,20 @@ static void the_whole_answer_or_its_first_token(void **state)
     assert_true(why.queue_ms == 0 && fabs(why.prefill_ms - 100) < 5 && fabs(why.decode_ms - 190) < 10);
     assert_non_null(strstr(why.message, "the answer is predicted to take 2"));
     assert_non_null(strstr(why.message, "prefill 1"));
-    assert_int_equal(why.retry_after_s, 0); /* not even alone */
+    assert_int_equal(why.retry_after_s, 0); /* it would be late even if it ran alone */
     assert_int_equal(metric_value(MC_DEADLINE_REJECTIONS, WHEN_PREDICTED) - before, 1);
-    /* Its limit is shorter than what is usual. */
+    /* max_tokens is shorter than the usual answer. */
     fake_gate_close(h.backend);
     assert_int_equal(try(&h, due_in("b", 100, 5, 250), &why), API_OK);
     cancel(&h, "b");
     assert_true(engine_wait_idle(h.engine, 10000));
     teach(&h, 1);
-    /* Nothing can end it before max_tokens. */
+    /* The answer cannot end before max_tokens. */
     struct request r = due_in("c", 10, 100, 500);
     r.ignore_eos = true;
     assert_int_equal(try(&h, r, &why), API_DEADLINE_EXCEEDED);
     assert_true(fabs(why.predicted_ms - 1000) < 60);
-    /* The first token only. */
+    /* Only the first token must be in time. */
     r = due_in("d", 100, 500, 250);
     r.deadline_partial = true;
     assert_int_equal(try(&h, r, &why), API_OK);
@@ -127,7 +127,7 @@ static void the_whole_answer_or_its_first_token(void **state)
     assert_int_equal(try(&h, r, &why), API_DEADLINE_EXCEEDED);
     assert_true(why.decode_ms == 0 && fabs(why.predicted_ms - 400) < 20);
     assert_non_null(strstr(why.message, "the first token is predicted to take"));
-    /* Asked not to look ahead. */
+    /* With predictions turned off. */
     h.engine->params.admission = ADMISSION_SIMPLE;
     assert_int_equal(try(&h, due_in("f", 100, 500, 250), &why), API_OK);
     fake_gate_open(h.backend);
@@ -150,13 +150,13 @@ static void waiting_helps_when_others_are_in_the_way(void **state)
         snprintf(id, sizeof(id), "q%d", i);
         queued[i] = harness_submit(&h, due_in(id, 20, 500, 60000));
     }
-    /* Behind them, and behind the one that runs: its own 210 ms come after 1000 ms. */
+    /* The new job comes behind them and behind the running one: its own 210 ms begin after 1000 ms. */
     struct request late = due_in("late", 20, 500, 500);
     late.deadline_ns = queued[3]->request.deadline_ns + 1;
     struct engine_refusal ignored;
     assert_int_equal(try(&h, late, &ignored), API_OK);
     cancel(&h, "late");
-    /* A more urgent one goes before them all: 400 ms, as the one that runs takes 20 steps. */
+    /* A more urgent job goes before all of them: 400 ms, because the running job takes 20 steps. */
     assert_int_equal(try(&h, due_in("first", 20, 500, 300), &why), API_DEADLINE_EXCEEDED);
     assert_true(fabs(why.queue_ms - 200) < 30 && fabs(why.predicted_ms - 410) < 40);
     assert_int_equal(why.retry_after_s, 1);
@@ -181,7 +181,7 @@ static void long_waits_say_for_how_long(void **state)
     fake_gate_reached(h.backend);
     teach(&h, 10); /* 2 s an answer */
     struct job *q = harness_submit(&h, due_in("q", 20, 500, 4500));
-    /* 2 s, 2.1 s, then its own 2.1 s; it has 4.6 s. */
+    /* The jobs before it take 2 s and 2.1 s, then it takes 2.1 s; its deadline is in 4.6 s. */
     assert_int_equal(try(&h, due_in("n", 20, 500, 4600), &why), API_DEADLINE_EXCEEDED);
     assert_in_range(why.retry_after_s, 1, 3);
     assert_true(fabs(why.predicted_ms - 6200) < 400);
@@ -192,7 +192,7 @@ static void long_waits_say_for_how_long(void **state)
     harness_stop(&h);
 }
 
-/* More wait than are looked at. */
+/* More jobs wait than are simulated. */
 static void a_queue_without_end(void **state)
 {
     (void)state;
@@ -217,7 +217,7 @@ static void a_queue_without_end(void **state)
     struct request r = due_in("late", 20, 500, 1000001);
     r.deadline_ns += NS_PER_S;
     r.deadline_partial = true;
-    assert_int_equal(try(&h, r, &why), API_OK); /* after 315 s it has 1000 */
+    assert_int_equal(try(&h, r, &why), API_OK); /* it ends after 315 s, and its deadline is in 1000 s */
     r = due_in("urgent", 20, 500, 100);
     assert_int_equal(try(&h, r, &why), API_DEADLINE_EXCEEDED);
     assert_true(fabs(why.queue_ms - 200) < 30);
@@ -231,7 +231,7 @@ static void a_queue_without_end(void **state)
     harness_stop(&h);
 }
 
-/* It was feasible when it came; then the device became slower. */
+/* The deadline was feasible when the job arrived; then the device became slower. */
 static void the_doomed_get_no_slot(void **state)
 {
     (void)state;
@@ -295,7 +295,7 @@ static void the_margin_learns(void **state)
         predict_ended(&e->predict, &j);
     double after = atomic_load(&e->predict.margin);
     assert_true(after > 0.4 && after < 0.5);
-    j.end.code = API_CANCELLED; /* tells nothing */
+    j.end.code = API_CANCELLED; /* the margin learns nothing from it */
     predict_ended(&e->predict, &j);
     assert_true(atomic_load(&e->predict.margin) == after);
     j.end.code = API_OK;
@@ -308,7 +308,7 @@ static void the_margin_learns(void **state)
     for (int i = 0; i < 10000; i++)
         predict_ended(&e->predict, &j);
     assert_true(atomic_load(&e->predict.margin) == 1);
-    /* And it counts. */
+    /* The margin is used. */
     teach(&h, 1);
     struct engine_refusal why;
     assert_int_equal(try(&h, due_in("a", 100, 500, 400), &why), API_DEADLINE_EXCEEDED);
@@ -317,7 +317,7 @@ static void the_margin_learns(void **state)
     harness_stop(&h);
 }
 
-/* By its own length, and by that against the others'. */
+/* The margin is proportional to the job's own length, and to its length relative to other jobs. */
 static void a_long_job_needs_more_room(void **state)
 {
     (void)state;
@@ -330,7 +330,7 @@ static void a_long_job_needs_more_room(void **state)
     for (int i = 0; i < 300; i++) /* 290 ms each; more than are remembered */
         predict_arrived(&h.engine->predict, &usual);
     request_release(&usual.request);
-    /* They are not expected again: that was long ago. */
+    /* They are not expected again soon, because they arrived long ago. */
     for (int i = 0; i < PREDICT_ARRIVALS; i++)
         h.engine->predict.arrivals[i].at_ns -= 100 * NS_PER_S;
     assert_int_equal(try(&h, due_in("a", 100, 500, 400), &why), API_DEADLINE_EXCEEDED);
@@ -339,7 +339,7 @@ static void a_long_job_needs_more_room(void **state)
     assert_true(fabs(why.predicted_ms - 200) < 20 && fabs(why.margin_ms - 69) < 10);
     assert_int_equal(try(&h, due_in("c", 490, 500, 1200), &why), API_DEADLINE_EXCEEDED);
     assert_true(fabs(why.predicted_ms - 680) < 70 && fabs(why.margin_ms - 680) < 70); /* not 2.3 times */
-    assert_int_equal(why.retry_after_s, 0); /* and not in time on an idle worker either */
+    assert_int_equal(why.retry_after_s, 0); /* it would be late on an idle worker, too */
     assert_int_equal(try(&h, due_in("d", 490, 500, 1600), &why), API_OK);
     harness_stop(&h);
 }
@@ -361,21 +361,21 @@ static void a_prefix_is_expected(void **state)
     assert_int_equal(try(&h, r, &why), API_DEADLINE_EXCEEDED);
     assert_true(fabs(why.prefill_ms - 400) < 20);
     r = due_in("c", 400, 500, 350);
-    r.tokens[100]++; /* 96 are the same */
+    r.tokens[100]++; /* the first 96 are the same, in strides of 16 */
     assert_int_equal(try(&h, r, &why), API_DEADLINE_EXCEEDED);
     assert_true(fabs(why.prefill_ms - 304) < 16);
     fake_gate_close(h.backend);
     assert_int_equal(try(&h, due_in("d", 400, 500, 300), &why), API_OK);
-    fake_gate_reached(h.backend); /* it has that slot; the other one has nothing */
+    fake_gate_reached(h.backend); /* the job has that slot; the other slot holds no prefix */
     teach(&h, 1);
     assert_int_equal(try(&h, due_in("e", 400, 500, 300), &why), API_DEADLINE_EXCEEDED);
-    assert_true(why.prefill_ms > 380); /* and more, beside the other's steps */
+    assert_true(why.prefill_ms > 380); /* it takes longer beside the other job's steps */
     engine_abort_all(h.engine, ABORT_CANCEL);
     fake_gate_open(h.backend);
     harness_stop(&h);
 }
 
-/* Many wait that are to come again: who can wait has to, who cannot goes first. */
+/* Many urgent jobs are expected to come again: a patient job must wait for them, an urgent one goes first. */
 static void what_came_will_come_again(void **state)
 {
     (void)state;
@@ -386,7 +386,7 @@ static void what_came_will_come_again(void **state)
     struct job *running = harness_submit(&h, harness_request("r", "x", 500));
     fake_gate_reached(h.backend);
     teach(&h, 1);
-    /* In the last 10 s came an answer of 390 ms every 200 ms, each wanted within 3 s. */
+    /* In the last 10 s a job of 390 ms arrived every 200 ms, each with a deadline after 3 s. */
     struct predictor *p = &h.engine->predict;
     uint64_t now = clock_mono_ns();
     for (uint32_t i = 0; i < 50; i++)

@@ -1,4 +1,4 @@
-/* The look at a running job: when it is due, and what it finds. */
+/* The check of a running job: when it is due, and what it finds. */
 #include "engine/check.h"
 
 #include <setjmp.h>
@@ -39,7 +39,7 @@ static void test_due_by_tokens(void **state)
     struct job j = {.request.deadline_ns = 1000};
     struct slot s = {.job = &j, .unchecked = 9, .checked_ns = 900};
     uint32_t looks = 0;
-    assert_false(slot_check(&s, &params, 1000, &looks)); /* late, but no look is due */
+    assert_false(slot_check(&s, &params, 1000, &looks)); /* the job is late, but no check is due */
     assert_int_equal(looks, 0);
     s.unchecked = 10;
     assert_true(slot_check(&s, &params, 1000, &looks));

@@ -1,5 +1,5 @@
-/* How jobs end before their time: cancel, disconnect, deadline, shutdown, in every
- * phase, each race made certain by the fake backend's gate. */
+/* Aborted jobs: cancel, disconnect, deadline and shutdown in every phase. The gate of the fake backend makes
+ * each race deterministic. */
 #include "lib/engine-harness.h"
 
 #include <pthread.h>
@@ -34,10 +34,10 @@ static void cancel_in_prefill_keeps_the_prefix(void **state)
     fake_gate_pass(h.backend);
     fake_gate_reached(h.backend); /* step 2 */
     assert_int_equal(engine_cancel(h.engine, "a"), CANCEL_CANCELLING);
-    harness_wait_end(j); /* the step still waits at the gate, or its doomed row let it go */
+    harness_wait_end(j); /* the step still waits at the gate, or has ended because its row was doomed */
     assert_int_equal(j->end.code, API_CANCELLED);
     assert_int_equal(j->end.phase, JOB_PREFILL);
-    assert_true(engine_wait_idle(h.engine, 10000)); /* its rows were all doomed: the gate let it go */
+    assert_true(engine_wait_idle(h.engine, 10000)); /* all its rows were doomed, so the gate let it pass */
     job_unref(j);
     fake_gate_open(h.backend);
     j = harness_submit(&h, harness_request("a", long_prompt, 10));
@@ -109,8 +109,8 @@ static void *canceller_main(void *arg)
     return NULL;
 }
 
-/* Two clients abort while the job is about to end by itself: one terminal event,
- * and the slot is free again. */
+/* Two clients abort the job while it is about to finish: there is one terminal event, and the slot is free
+ * again. */
 static void races_end_once(void **state)
 {
     (void)state;
@@ -151,8 +151,8 @@ static struct request due_in(const char *id, const char *prompt, uint64_t ms)
     return r;
 }
 
-/* Runs a job whose deadline falls into `phase`: the gate holds it there. On a busy
- * machine the deadline can come earlier; then again with more time. */
+/* Runs a job whose deadline is in `phase`: the gate holds it there. On a busy machine the deadline may come
+ * earlier; then the job is run again with more time. */
 static void deadline_in(struct harness *h, enum job_phase phase, const char *prompt, bool partial)
 {
     for (uint64_t ms = 20; ms < 60000; ms *= 2) {
@@ -171,7 +171,7 @@ static void deadline_in(struct harness *h, enum job_phase phase, const char *pro
         if (there && partial) {
             assert_int_equal(j->end.code, API_OK);
             assert_int_equal(j->end.finish, FINISH_DEADLINE);
-            assert_string_equal(harness_text(j), "\xef\xbf\xbd"); /* what was held comes out */
+            assert_string_equal(harness_text(j), "\xef\xbf\xbd"); /* the held text is flushed */
         } else if (there) {
             assert_int_equal(j->end.code, API_DEADLINE_EXCEEDED);
             assert_int_equal(j->end.tokens_out, phase == JOB_DECODE);
@@ -231,7 +231,7 @@ static void a_hung_device_keeps_nobody_waiting(void **state)
     r.deadline_partial = true;
     struct job *a = harness_submit(&h, r);
     fake_gate_reached(h.backend);
-    struct job *b = harness_submit(&h, harness_request("b", "y", 5)); /* no slot step for it either */
+    struct job *b = harness_submit(&h, harness_request("b", "y", 5)); /* it gets no step either */
     harness_wait_end(a);
     assert_int_equal(a->end.finish, FINISH_DEADLINE);
     engine_cancel(h.engine, "b");
@@ -239,7 +239,7 @@ static void a_hung_device_keeps_nobody_waiting(void **state)
     struct engine_state st;
     engine_state(h.engine, &st);
     assert_true(st.work_pending);
-    assert_int_equal(st.slots_busy, 1); /* a zombie, until the plugin answers */
+    assert_int_equal(st.slots_busy, 1); /* busy until the plugin returns */
     fake_hang(h.backend, false);
     fake_gate_open(h.backend);
     assert_true(engine_wait_idle(h.engine, 10000));

@@ -1,6 +1,5 @@
-/* Two steps in flight: what a plugin that samples on its device is given, and how jobs
- * end with a row still on its way. test-engine and test-engine-abort run over the same
- * pipeline as well. */
+/* Two steps in flight: which rows a plugin that samples on its device gets, and how jobs end with a row in
+ * flight. test-engine and test-engine-abort run with this pipeline, too. */
 #include "engine/engine-internal.h"
 #include "lib/engine-harness.h"
 
@@ -44,13 +43,13 @@ static void the_next_step_follows_at_once(void **state)
     harness_wait_end(j);
     assert_true(engine_wait_idle(h.engine, 10000));
     assert_string_equal(harness_text(j), expected);
-    /* The end was known beforehand: no row too many. */
+    /* The end was known beforehand, so no row too many was sent. */
     assert_int_equal(fake_tokens_computed(h.backend) - before, 5 + 19);
     job_unref(j);
     harness_stop(&h);
 }
 
-/* A row that is sampled on the host would run in every other step alone. */
+/* A slot that the host samples for would run in every other step only. */
 static void who_samples_here_is_waited_for(void **state)
 {
     (void)state;
@@ -98,8 +97,7 @@ static void news_of_six_jobs(uint32_t send_now_rows)
     harness_stop(&h);
 }
 
-/* The tokens of six jobs may be handed on by the engine thread only while the device has
- * a step to work on. */
+/* The engine thread may send the tokens of six jobs only while the device has a step to work on. */
 static void the_device_at_work_leaves_time_to_hand_on(void **state)
 {
     (void)state;
@@ -114,7 +112,7 @@ static void the_device_at_work_leaves_time_to_hand_on(void **state)
     assert_int_not_equal(harness_send_later, 0);
 }
 
-/* The slices of a prompt need nothing of each other's results. */
+/* The slices of a prompt do not need each other's results. */
 static void slices_follow_at_once(void **state)
 {
     (void)state;
@@ -136,7 +134,7 @@ static void slices_follow_at_once(void **state)
     harness_stop(&h);
 }
 
-/* The row behind the end is dropped; what was fed is a prefix like any other. */
+/* The row behind the end is dropped; the tokens that were fed are a prefix like any other. */
 static void an_end_drops_the_row_in_flight(void **state)
 {
     (void)state;
@@ -178,7 +176,7 @@ static void a_cancel_dooms_both_rows(void **state)
     assert_int_equal(fake_steps_in_flight(h.backend), 2);
     engine_cancel(h.engine, "a");
     assert_int_equal(j->end.code, API_CANCELLED);
-    /* The gate is closed: only doomed steps go through. */
+    /* The gate is closed: only doomed steps pass. */
     assert_true(engine_wait_idle(h.engine, 10000));
     assert_int_equal(fake_steps_in_flight(h.backend), 0);
     fake_gate_open(h.backend);
@@ -208,7 +206,7 @@ static void the_next_step_is_composed_late(void **state)
     assert_int_equal(pace_due_ns(&p), 1000 + PACE_MOST_NS);
 }
 
-/* While the engine waits to compose the next step, it sees what comes and goes. */
+/* While the engine waits to compose the next step, it notices jobs that arrive and stop. */
 static void news_come_before_the_next_step(void **state)
 {
     (void)state;
@@ -216,10 +214,10 @@ static void news_come_before_the_next_step(void **state)
     harness_start(&h, NULL);
     for (int i = 0; i < PACE_STEPS; i++)
         pace_learn(&h.engine->pace, 2 * NS_PER_MS);
-    fake_finish_ahead(h.backend, 3600 * NS_PER_S); /* the step behind is begun in an hour */
+    fake_finish_ahead(h.backend, 3600 * NS_PER_S); /* the step behind begins in an hour */
     fake_gate_close(h.backend);
     struct job *a = harness_submit(&h, harness_request("a", "first", 20));
-    fake_gate_reached(h.backend); /* the prefill, and the row behind it, which waits for no pace */
+    fake_gate_reached(h.backend); /* the prefill, and the row behind it, which is composed at once */
     fake_gate_pass(h.backend);
     harness_wait_tokens(a, 1);
     struct job *b = harness_submit(&h, harness_request("b", "alone", 20));
@@ -227,7 +225,7 @@ static void news_come_before_the_next_step(void **state)
     assert_false(job_ended(b));
     assert_int_equal(fake_steps_in_flight(h.backend), 1);
     fake_finish_ahead(h.backend, 0);
-    engine_cancel(h.engine, "a"); /* ... which nobody wants any more now */
+    engine_cancel(h.engine, "a"); /* ... whose only job is stopping now */
     fake_gate_reached(h.backend);
     fake_gate_open(h.backend);
     harness_wait_end(b);
@@ -237,7 +235,7 @@ static void news_come_before_the_next_step(void **state)
     harness_stop(&h);
 }
 
-/* A failed step ends its jobs; one that was only behind it in the pipeline goes on. */
+/* A failed step ends its jobs; a job that was only in the step behind it goes on. */
 static void the_step_behind_a_failure_runs_again(void **state)
 {
     (void)state;
@@ -275,7 +273,7 @@ static void a_lost_device_ends_all(void **state)
     harness_wait_end(a);
     assert_int_equal(a->end.code, API_DEVICE_LOST);
     assert_true(engine_wait_idle(h.engine, 10000));
-    assert_int_equal(fake_steps_in_flight(h.backend), 1); /* nothing is asked of it any more */
+    assert_int_equal(fake_steps_in_flight(h.backend), 1); /* the lost device gets no more calls */
     job_unref(a);
     harness_stop(&h);
 }

@@ -1,5 +1,5 @@
-/* Cancels at every place of a job's way, each made certain by a hook in the fake backend
- * or in the job's own news; who may cancel; and what is counted. */
+/* Cancels at every point of a job's life, each made deterministic by a hook in the fake backend or in the
+ * job's `ready`; who may cancel; and what is counted. */
 #include "lib/engine-harness.h"
 
 #include <pthread.h>
@@ -20,7 +20,7 @@
 static pthread_mutex_t struck_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t struck = PTHREAD_COND_INITIALIZER;
 
-/* A cancel from a hook: on the n-th call of it. */
+/* A cancel from a hook, on its n-th call. */
 struct strike {
     struct harness *h;
     const char *id;
@@ -41,7 +41,7 @@ static void strike(void *arg)
     pthread_mutex_unlock(&struck_lock);
 }
 
-/* Its job's end is told before the cancel returns. */
+/* The job's end is published before the cancel returns. */
 static void wait_struck(struct strike *s)
 {
     pthread_mutex_lock(&struck_lock);
@@ -59,7 +59,7 @@ static void assert_idle(struct harness *h)
     assert_int_equal(st.queue_depth, 0);
 }
 
-/* The next job is served as ever. */
+/* The next job is served as usual. */
 static void assert_serves(struct harness *h)
 {
     struct job *j = harness_submit(h, harness_request("after", "after", 3));
@@ -199,7 +199,7 @@ static void at_a_token_and_after_the_end(void **state)
     assert_int_equal(j->end.code, API_OK);
     assert_int_equal(j->end.tokens_out, 5);
     job_unref(j);
-    /* An abort that came too late changes nothing and is counted nowhere. */
+    /* An abort that comes too late changes nothing and is not counted. */
     j = harness_submit(&h, harness_request("c", "x", 2));
     harness_wait_end(j);
     engine_job_abort(h.engine, j, ABORT_CANCEL);
@@ -339,8 +339,8 @@ static double wasted_in_all(void)
     return sum;
 }
 
-/* Drops a job of which the client got so many tokens; how much was wasted, and that
- * nothing else was. */
+/* Drops a job of which the client got this many tokens. Returns how many tokens were wasted for this reason,
+ * and checks that none were wasted for others. */
 static double wasted_by(struct harness *h, struct job *j, uint32_t delivered, enum metric_wasted why)
 {
     assert_idle(h);
@@ -394,7 +394,7 @@ static void wasted_tokens_are_exact(void **state)
     j = harness_submit(&h, harness_request("a", "x", 7));
     harness_wait_end(j);
     assert_true(wasted_by(&h, j, 5, WASTED_DISCONNECTED) == 2);
-    fake_script(h.backend, "ab"); /* then end of generation, which is no waste */
+    fake_script(h.backend, "ab"); /* then end of generation, which is not wasted */
     j = harness_submit(&h, harness_request("a", "y|", 7));
     harness_wait_end(j);
     assert_int_equal(j->end.finish, FINISH_STOP);
@@ -408,10 +408,10 @@ static void wasted_tokens_are_exact(void **state)
     harness_wait_end(j);
     assert_int_equal(j->end.finish, FINISH_STOP_SEQUENCE);
     assert_int_equal(j->end.tokens_out, 4);
-    /* A row on its way when the stop string was found was doomed in time. */
+    /* A row that was in flight when the stop string was found was doomed in time. */
     assert_true(wasted_by(&h, j, 4, WASTED_STOP_SEQUENCE) == 0);
     assert_true(harness_metric("orcd_generation_tokens_total") - generated == 4);
-    /* A row that was through when the cancel came: computed, never an event. */
+    /* A row that was done when the cancel came: it was computed, but is not an event. */
     fake_script(h.backend, NULL);
     generated = harness_metric("orcd_generation_tokens_total");
     struct strike s = {.h = &h, .id = "w", .at = 4};

@@ -1,4 +1,4 @@
-/* What the engine answers: texts, batching, prefix reuse, limits, stop strings. */
+/* The engine's answers: texts, batching, prefix reuse, limits, stop strings. */
 #include "lib/engine-harness.h"
 
 #include <setjmp.h>
@@ -120,7 +120,7 @@ static void prefix_is_reused(void **state)
     /* 10 of the prompt, then 4 generated tokens were fed. */
     assert_true(fake_tokens_computed(h.backend) - before <= 11 + 4);
     job_unref(j);
-    /* The very same prompt: only its last token. */
+    /* The same prompt again: only its last token is computed. */
     assert_true(engine_wait_idle(h.engine, 10000));
     j = harness_submit(&h, harness_request("c", prompt, 5));
     harness_wait_end(j);
@@ -173,7 +173,7 @@ static void stop_strings_are_never_shown(void **state)
         {"one twx three", {"two", NULL}, "one twx three", FINISH_STOP},
         {"aaab", {"aab", NULL}, "a", FINISH_STOP_SEQUENCE},
         {"abcabd", {"abd", "zz"}, "abc", FINISH_STOP_SEQUENCE},
-        {"ends in a sto", {"stop", NULL}, "ends in a sto", FINISH_STOP}, /* what was held comes out */
+        {"ends in a sto", {"stop", NULL}, "ends in a sto", FINISH_STOP}, /* held-back text is flushed */
         {"\xc3\xa9t\xc3\xa9!", {"t\xc3\xa9", NULL}, "\xc3\xa9", FINISH_STOP_SEQUENCE},
         {"now", {"now", NULL}, "", FINISH_STOP_SEQUENCE},
     };
@@ -290,7 +290,7 @@ static void out_of_kv(void **state)
     harness_wait_end(j);
     assert_int_equal(j->end.code, API_OK);
     job_unref(j);
-    /* More than the pool has: an answer, not a wait. */
+    /* More than the KV can hold: an error at once, not a wait. */
     char big[401];
     memset(big, 'b', 400);
     big[400] = 0;
@@ -298,7 +298,7 @@ static void out_of_kv(void **state)
     harness_wait_end(j);
     assert_int_equal(j->end.code, API_VRAM_OOM);
     job_unref(j);
-    /* Two that don't fit together run one after the other. */
+    /* Two jobs that do not fit together run one after the other. */
     struct job *p = harness_submit(&h, harness_request("p", prompt, 50));
     struct job *q = harness_submit(&h, harness_request("q", prompt + 1, 60));
     harness_wait_end(p);
@@ -374,7 +374,7 @@ struct turns {
     uint32_t most_apart;
 };
 
-/* How far the jobs have come apart since all of them had a token. */
+/* The largest difference in tokens between two jobs since all of them had a token. */
 static void on_turn(struct job *j, void *arg)
 {
     struct turns *t = arg;
@@ -392,7 +392,7 @@ static void on_turn(struct job *j, void *arg)
     t->most_apart = most - least > t->most_apart ? most - least : t->most_apart;
 }
 
-/* Fewer rows a step than slots: they take turns, and a prompt is not held up. */
+/* Fewer rows per step than slots: the slots take turns, and a prompt is not delayed. */
 static void slots_take_turns(void **state)
 {
     (void)state;
@@ -410,7 +410,7 @@ static void slots_take_turns(void **state)
         assert_int_equal(t.jobs[i]->end.tokens_out, 60);
     }
     harness_on_news(NULL, NULL);
-    assert_in_range(fake_most_rows(h.backend), 1, 3); /* one that decodes, parts of two prompts */
+    assert_in_range(fake_most_rows(h.backend), 1, 3); /* one decode row, parts of two prompts */
     assert_in_range(t.most_apart, 1, 2);
     for (int i = 0; i < TURNS; i++)
         job_unref(t.jobs[i]);

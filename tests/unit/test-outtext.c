@@ -1,4 +1,4 @@
-/* Text on its way out: stop strings, and in conversations where they count. */
+/* Stop strings, and where they count in conversations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,7 +67,7 @@ static int32_t next_token(const struct tokenizer *t, const char **in, bool whole
 }
 
 struct row {
-    const char *family; /* NULL: no conversation */
+    const char *family; /* NULL: not a conversation */
     const char *stops[3];
     const char *in, *shown;
     bool stopped;
@@ -79,30 +79,30 @@ static const struct row rows[] = {
     {NULL, {"END"}, "<think>END</think>", "<think>", true, 0, false},
     {NULL, {"END"}, "never EN", "never EN", false, 0, false},
     {"llama3", {"END"}, "<think>END", "<think>", true, 0, false},
-    /* A thought is none of the answer. */
+    /* Reasoning is not content. */
     {"qwen3", {"END"}, "<think>a END b</think>\n\nc END d", "<think>a END b</think>\n\nc ", true, 0, false},
     {"qwen3", {"END"}, "<think>a EN</think>D b", "<think>a EN</think>D b", false, 0, false},
     {"qwen3", {"END"}, "<think>a END b", "<think>a END b", false, 0, false},
     {"qwen3", {"END"}, "said END no", "said ", true, 0, false},
     {"qwen3", {"END"}, "said EN", "said EN", false, 0, false},
     {"qwen3", {"END"}, "<think>END", "<think>", true, 0, true},
-    /* Marks and the line breaks about them are none either. */
+    /* Marks and the line breaks around them are not content either. */
     {"qwen3", {"\n"}, "<think>\na\n</think>\n\nb\nc", "<think>\na\n</think>\n\nb", true, 0, false},
     {"qwen3", {"think"}, "<think>x</think>ok thinking", "<think>x</think>ok ", true, 0, false},
     {"qwen3", {"</think>"}, "<think>a</think>b</think>c", "<think>a</think>b", true, 0, false},
     {"qwen3", {"k>b"}, "<think>a</think>bk>b", "<think>a</think>b", true, 0, false},
-    /* What may be a mark yet and was none. */
+    /* Text that might become a mark, but did not. */
     {"qwen3", {"<th"}, "<thing", "", true, 0, false},
     {"qwen3", {"<th"}, "<think>a<th</think>b", "<think>a<th</think>b", false, 0, false},
     {"qwen3", {"\n"}, "\n\nanswer", "", true, 0, false},
     {"qwen3", {"\n"}, "\n\n<think>a</think>b", "\n\n<think>a</think>b", false, 0, false},
-    {"qwen3", {"\n"}, "\n", "", false, 0, false}, /* nothing follows, so it is the answer */
+    {"qwen3", {"\n"}, "\n", "", false, 0, false}, /* nothing follows, so it is content */
     {"qwen3", {"ing", "<t"}, "<thing", "", true, 0, false},
     {"qwen3", {"thi"}, "<thi", "<", false, 0, false},
-    /* The template's own marks end it anywhere. */
+    /* The template's own marks end the answer anywhere. */
     {"qwen3", {"END", "<|im"}, "<think>a END<|im_end|>b", "<think>a END", true, 1, false},
     {"qwen3", {"<|im"}, "<think>a<|im_end|>b", "<think>a", true, 1, false},
-    /* Harmony: headers, thoughts, and the final channel. */
+    /* Harmony: headers, reasoning, and the final channel. */
     {"gpt-oss", {"END"}, "{channel}analysis{message}END{end}{start}assistant{channel}final{message}so END no",
         "analysisENDassistantfinalso ", true, 0, false},
     {"gpt-oss", {"final"}, "{channel}final{message}the final word", "finalthe ", true, 0, false},
@@ -141,7 +141,7 @@ static void run(const struct tokenizer *tok, const struct row *row, bool whole_w
         n += outtext_push(&o, next_token(tok, &in, whole_words), shown + n, &stopped);
     if (!stopped) {
         size_t n_last = outtext_peek(&o, last, most), flushed = outtext_flush(&o, shown + n);
-        assert_int_equal(n_last, flushed); /* what a partial answer ends with */
+        assert_int_equal(n_last, flushed); /* a partial answer ends with this text */
         assert_memory_equal(last, shown + n, flushed);
         n += flushed;
     }
@@ -164,7 +164,7 @@ static void test_stops(void **state)
     tokenizer_free(tok);
 }
 
-/* Of what is undecided for long, no more is held than a job has room for. */
+/* Of a long undecided text, no more is held back than a job has room for. */
 static void test_undecided_for_long(void **state)
 {
     (void)state;
@@ -196,7 +196,7 @@ static void test_undecided_for_long(void **state)
     tokenizer_free(tok);
 }
 
-/* Whatever comes: nothing is shown twice, nothing is lost but from a stop string on. */
+/* Random texts: nothing is shown twice, and nothing is lost but the text from a stop string on. */
 static void test_any(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* What the engine learns of its own speed, and what it foresees by it: learnt from made-up
- * steps, checked against a step-by-step simulation. */
+/* What the engine learns about its own speed, and what it predicts from it: it learns from made-up steps, and
+ * its predictions are compared with a step-by-step simulation. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +28,7 @@ static void assert_near(double got, double wanted, double part)
         fail_msg("%g is not within %g of %g", got, part, wanted);
 }
 
-/* A step of the made-up device, straight after the one before. */
+/* A step of the made-up device, directly after the step before. */
 static void learn(struct rates *r, uint32_t n_decode, uint32_t n_prefill, double ms)
 {
     uint64_t from = r->finished_ns ? r->finished_ns : NS_PER_S;
@@ -70,7 +70,7 @@ static void rates_converge(void **state)
     free(r);
 }
 
-/* Row numbers that never came lie on the line of those that did. */
+/* Row numbers without samples lie on the line of those with samples. */
 static void gaps_are_filled(void **state)
 {
     (void)state;
@@ -102,13 +102,13 @@ static void outliers_change_nothing(void **state)
     for (int i = 0; i < 20; i++)
         learn(r, 4, 0, 10);
     assert_near(decode_ms(r, 4), 10, 0.02);
-    /* Also one that is a count's first: its neighbours know better. */
+    /* The first sample of a count may be an outlier, too: it is limited by the neighbours. */
     learn(r, 3, 0, 1000);
     assert_true(decode_ms(r, 3) <= 40.5);
     for (int i = 0; i < 40; i++)
         learn(r, 3, 0, 9);
     assert_near(decode_ms(r, 3), 9, 0.05);
-    /* And the very first of all. */
+    /* So may the first sample of all. */
     struct rates *first = calloc(1, sizeof(*first));
     learn(first, 1, 0, 1000);
     for (int i = 0; i < 16; i++)
@@ -127,7 +127,7 @@ static void slower_is_learnt_in_sixteen_steps(void **state)
     for (int i = 0; i < CURVE_RING; i++)
         learn(r, 8, 0, 36);
     assert_near(decode_ms(r, 8), 36, 0.05);
-    assert_near(decode_ms(r, 1), 15, 0.25); /* not seen since */
+    assert_near(decode_ms(r, 1), 15, 0.25); /* it got no sample since */
     for (int i = 0; i < CURVE_RING; i++)
         learn(r, 8, 0, 12);
     assert_near(decode_ms(r, 8), 12, 0.05);
@@ -140,17 +140,17 @@ static void a_pause_is_no_work(void **state)
     (void)state;
     struct rates *r = calloc(1, sizeof(*r));
     uint64_t at = NS_PER_S;
-    for (int i = 0; i < 40; i++) { /* 10 ms, then 1 ms of the host's */
+    for (int i = 0; i < 40; i++) { /* 10 ms on the device, then 1 ms on the host */
         rates_learn_step(r, 1, 0, at, at + 10 * NS_PER_MS);
         at += 11 * NS_PER_MS;
     }
     assert_near(decode_ms(r, 1), 11, 0.02);
-    for (int i = 0; i < 40; i++) { /* nothing to do for a while */
+    for (int i = 0; i < 40; i++) { /* with pauses without work */
         rates_learn_step(r, 1, 0, at, at + 10 * NS_PER_MS);
         at += 60 * NS_PER_MS;
     }
     assert_near(decode_ms(r, 1), 10, 0.02);
-    rates_learn_step(r, 1, 0, at, at - 5); /* a plugin's clock that makes no sense */
+    rates_learn_step(r, 1, 0, at, at - 5); /* a step that ends before it starts is ignored */
     rates_learn_step(r, 0, 0, at, at + 5);
     assert_near(decode_ms(r, 1), 10, 0.02);
     free(r);
@@ -191,12 +191,12 @@ static void lengths_of_answers(void **state)
     assert_int_equal(lengths_median(&v, 55, 500), 70); /* of 60, 70, 80, 90 */
     assert_int_equal(lengths_median(&v, 90, 500), 180);
     assert_int_equal(lengths_median(&v, 499, 500), 500);
-    /* Cut at 20: longer than that, so they say nothing about 50. */
+    /* Answers cut at 20 are longer than 20, so nothing is learnt about 50. */
     for (uint32_t i = 0; i < 40; i++)
         lengths_learn(l, 20, false);
     lengths_read(l, &v);
     assert_int_equal(lengths_median(&v, 0, 500), 60);
-    /* All were cut: as long as the limit, as far as was seen. */
+    /* All answers were cut: the estimate is the limit, but not beyond the longest answer. */
     for (uint32_t i = 0; i < LENGTHS_RING; i++)
         lengths_learn(l, 20 + i, false);
     lengths_read(l, &v);
@@ -217,7 +217,7 @@ struct brute {
     bool in_slot, waits, over;
 };
 
-/* One step at a time, by the rules in simulate.h. */
+/* Simulates one step at a time, by the rules in simulate.h. */
 static void brute_force(const struct sim_params *p, const struct sim_job *jobs, struct sim_times *out)
 {
     struct brute b[JOBS];
@@ -425,7 +425,7 @@ static void alone_is_an_empty_machine(void **state)
     assert_near(got.end_ns, end, 1e-9);
     assert_near(end - first, 40 * 4.5 * MS, 0.05);
     assert_true(!sim_is_doomed(&v, 100, 0, 230, 41, end) && sim_is_doomed(&v, 100, 0, 230, 41, 0.94 * end));
-    /* Beside others, and their prompts: a step is longer. */
+    /* Beside other jobs and their prompts a step takes longer. */
     double crowded = first + 40 * rates_busy_step_ns(&v, 4);
     assert_true(crowded > 1.2 * end);
     assert_true(!sim_is_doomed(&v, 100, 4, 230, 41, 0.96 * crowded));
