@@ -17,15 +17,16 @@ static int set(
     struct config *c = (struct config *)head;
     const char *name = key + strlen(CONFIG_OPTIONS ".");
     if (!name_ok(name))
-        return error_set(err, ORCD_E_INVALID, "%s: %s: an option's name has a-z, 0-9 and _", origin, key);
+        return error_set(err, ORCD_E_INVALID,
+            "%s: %s: an option's name must begin with a-z and have only a-z, 0-9 and _", origin, key);
     if (!value || !config_is_text(value, 4096))
         return config_refuse(origin, key, value, "text of 1 to 4096 bytes without control characters", err);
     size_t i = 0;
     while (i < c->plugin.n_options && strcmp(c->plugin.options[i].key, name) != 0)
         i++;
     if (i == CONFIG_MAX_OPTIONS)
-        return error_set(
-            err, ORCD_E_INVALID, "%s: %s: more than %d plugin options", origin, key, CONFIG_MAX_OPTIONS);
+        return error_set(err, ORCD_E_INVALID, "%s: %s: at most %d plugin options are supported", origin, key,
+            CONFIG_MAX_OPTIONS);
     char *new_value = strdup(value), *new_origin = strdup(origin), *new_key = strdup(name);
     struct plugin_setting *grown = c->plugin.options;
     if (i == c->plugin.n_options)

@@ -148,7 +148,7 @@ static int validate(const struct config_head *head, struct orcd_error *err)
     const char *tls = c->http.tls_cert ? "http.tls.cert" : c->http.tls_key ? "http.tls.key" : NULL;
     if (tls)
         return error_set(err, ORCD_E_UNSUPPORTED,
-            "%s: %s: TLS is not in this version; must be null, with a proxy that speaks TLS in front",
+            "%s: %s: must be null: this version does not support TLS; put a proxy with TLS in front",
             config_origin(head, tls), tls);
     if (c->shutdown.drain_ms >= c->shutdown.grace_ms)
         return error_set(err, ORCD_E_INVALID,
@@ -172,7 +172,7 @@ static int validate(const struct config_head *head, struct orcd_error *err)
             (long long)c->model.slots);
     if (c->worker.callback_secret_file && !c->worker.callback_url)
         return error_set(err, ORCD_E_INVALID,
-            "%s: worker.callback_secret_file: '%s': means nothing without worker.callback_url",
+            "%s: worker.callback_secret_file: '%s': must be null without worker.callback_url",
             config_origin(head, "worker.callback_secret_file"), c->worker.callback_secret_file);
     if (c->worker.callback_url && strncmp(c->worker.callback_url, "http://", 7) != 0 &&
         strncmp(c->worker.callback_url, "https://", 8) != 0)

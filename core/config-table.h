@@ -1,7 +1,7 @@
 /*
- * The worker's configuration: the struct that its keys fill, and their table, one row a
+ * The worker's configuration: the struct that its keys fill, and their table, one row per
  * key. config/config.h says how the struct is filled, in which order, and by which thread;
- * &config.head is what its calls take.
+ * its calls get &config.head.
  */
 #ifndef ORCD_WORKER_CONFIG_TABLE_H
 #define ORCD_WORKER_CONFIG_TABLE_H

@@ -36,9 +36,9 @@ struct facts {
 };
 
 /*
- * The thread writes, anybody reads: plain atomics, each true by itself. `lock` guards
- * the thread's wake-up and the backend pointer, never a read of the cache; no device
- * call is made under it.
+ * The thread writes, any thread reads: separate atomics, each valid by itself. `lock` guards
+ * the thread's wake-up and the backend pointer, not the cache; it is not held during device
+ * calls.
  */
 struct health {
     struct health_params params;
@@ -59,10 +59,11 @@ struct health {
     bool stop, has_ended;
     struct backend *backend;
     uint64_t residency_due_ns;
-    uint64_t busy_ns, busy_at_ns; /* the plugin's device-busy time, and when it was asked; 0: not yet */
+    uint64_t busy_ns, busy_at_ns; /* the plugin's device-busy time, and when it was read; 0: not yet */
 };
 
-/* The plugin's own account of how long its device was busy since the last refresh. */
+/* The share of the time since the last refresh in which the device was busy, as the plugin
+ * reports it. */
 static void publish_utilization(struct health *h, struct backend *b)
 {
     struct orcd_stats stats = {.size = sizeof(stats)};
@@ -110,7 +111,7 @@ static void check_residency(struct health *h, struct backend *b)
     if (rc == ORCD_E_DEVICE_LOST || (!rc && r.device_lost))
         atomic_store(&h->device_lost, true);
     if (rc)
-        return; /* it has none, or cannot tell now */
+        return; /* the plugin has no such query, or cannot answer it now */
     bool lost = r.resident_bytes < r.expected_bytes || r.host_pointers;
     if (lost && !atomic_load(&h->lost_residency))
         log_error("weights are no longer resident: %llu of %llu bytes, %llu host pointers",
@@ -128,7 +129,7 @@ static void *health_main(void *arg)
         pthread_mutex_unlock(&h->lock);
         uint64_t now = clock_mono_ns();
         if (b) {
-            publish_utilization(h, b); /* first: the next may wait for the device */
+            publish_utilization(h, b); /* first, since the next call may wait for the device */
             publish_memory(h, b);
             if (now >= h->residency_due_ns) {
                 check_residency(h, b);
@@ -238,7 +239,7 @@ void health_free(struct health *h)
     if (!h)
         return;
     if (h->thread && !health_stop(h, 1000))
-        return; /* it hangs in the device: its memory has to outlive it */
+        return; /* the thread hangs in a device call: its memory must outlive it */
     facts_free(atomic_load(&h->facts));
     pthread_cond_destroy(&h->wake);
     pthread_cond_destroy(&h->ended);
@@ -257,8 +258,8 @@ uint64_t health_memory_used(const struct health *h)
     return atomic_load(&h->used_bytes);
 }
 
-/* A step that is in flight or due, and no step has ended for stall_ms: the device hangs
- * although the process lives. */
+/* A step is in flight or due, and no step has ended for stall_ms: the device hangs although
+ * the process is alive. */
 static bool is_stalled(const struct health *h, const struct engine_state *e, uint64_t now)
 {
     if (!e->work_pending || !h->params.stall_ms)

@@ -1,6 +1,10 @@
 /*
- * The health cache: refreshed by its own thread, read by anybody without a lock and
+ * The health cache: its own thread refreshes it; any thread reads it without a lock and
  * without a device call.
+ *
+ * Main thread: health_start(); health_set_draining() when the shutdown begins; health_stop()
+ * before the backend is closed; health_free(). In between the loader thread reports with the
+ * other health_set_ functions.
  */
 #ifndef ORCD_HEALTH_H
 #define ORCD_HEALTH_H
@@ -29,10 +33,11 @@ int health_start(
     struct health **out, const struct health_params *params, struct engine *engine, struct orcd_error *err);
 void health_set_progress(struct health *h, double fraction); /* any thread; 0..1 */
 void health_set_failed(struct health *h, const char *why);   /* load failed: unhealthy */
-/* The model is loaded: facts are known, backend may be asked. */
+/* The model is loaded: the facts are known, and the thread may call the backend from now on. */
 void health_set_ready(struct health *h, const struct health_facts *facts, struct backend *backend);
 void health_set_draining(struct health *h);
-/* No device call after it returns, or after timeout_ms when one hangs (false). */
+/* Ends the thread: after that it makes no device call. False: a device call hangs, so the
+ * thread has not ended within timeout_ms. */
 bool health_stop(struct health *h, uint64_t timeout_ms);
 void health_free(struct health *h);
 

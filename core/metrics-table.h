@@ -1,4 +1,5 @@
-/* Every metric that this version has: id, name, labels or buckets, help. */
+/* The worker's metrics: id, name, labels or buckets, help. Constant; metrics.h makes enums of
+ * these lists, metrics.c the table. */
 #ifndef ORCD_METRICS_TABLE_H
 #define ORCD_METRICS_TABLE_H
 

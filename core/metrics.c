@@ -21,7 +21,7 @@ static const struct metrics_buckets BUCKETS_ROWS = {11, {1, 2, 4, 8, 16, 32, 64,
 /* Label values, each in the order of its enum. */
 static const char *const outcomes[OUTCOME_COUNT] = {
     "stop", "length", "deadline_partial", "deadline", "cancelled", "disconnected", "error", "rejected"};
-/* Indexed by enum api_code; API_OK is no rejection. */
+/* Indexed by enum api_code; API_OK is not a rejection. */
 static const char *const codes[API_CODE_COUNT] = {NULL,
 #define CODE_NAME(code, status, retriable) #code,
     API_CODE_MAP(CODE_NAME)

@@ -58,7 +58,7 @@ static inline void metric_observe(enum metric_histogram id, double value)
 
 uint64_t metric_value(enum metric_counter id, unsigned label_value);
 
-/* Information labels of orcd_build_info; copied. The first call counts. */
+/* Information labels of orcd_build_info; copied. Later calls have no effect. */
 void metric_build_info(const char *version, unsigned abi, const char *plugin);
 
 /* The whole exposition as malloc'ed text; NULL: out of memory. */

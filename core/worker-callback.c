@@ -46,7 +46,7 @@ static int post(const struct callback *cb, struct orcd_error *err)
     rc = client_send(c, &r, &status, err);
     client_close(c);
     if (rc == 0 && (status < 200 || status > 299))
-        rc = error_set(err, ORCD_E_IO, "answered %d", status);
+        rc = error_set(err, ORCD_E_IO, "the receiver answered with status %d", status);
     return rc;
 }
 
@@ -60,14 +60,15 @@ static void *callback_main(void *arg)
         rc = post(cb, &err);
         if (rc == 0 || i + 1 == TRIES)
             break;
-        log_warn("worker.callback_url: %s; trying again in %ld ms", err.msg, pause_ms);
+        log_warn("worker.callback_url: %s; retrying in %ld ms", err.msg, pause_ms);
         nanosleep(&(struct timespec){pause_ms / 1000, pause_ms % 1000 * 1000000}, NULL);
         pause_ms *= 2;
     }
     if (rc)
-        log_error("worker.callback_url: %s; nobody was told that this worker is ready", err.msg);
+        log_error("worker.callback_url: %s; giving up: the receiver does not know that this worker is ready",
+            err.msg);
     else
-        log_debug("worker.callback_url was told");
+        log_debug("worker.callback_url was notified");
     callback_free(cb);
     return NULL;
 }
@@ -115,7 +116,7 @@ void worker_callback_start(struct worker *w)
         return;
     }
     if (pthread_create(&thread, NULL, callback_main, cb)) {
-        log_error("worker.callback_url: no thread");
+        log_error("worker.callback_url: cannot start a thread");
         callback_free(cb);
         return;
     }

@@ -1,4 +1,4 @@
-/* From a configuration to an engine that runs: preparation before we listen, the rest
+/* From a configuration to a running engine: preparation before the worker listens, the rest
  * on the loader thread. */
 #include <config.h>
 
@@ -33,7 +33,7 @@ static int open_plugin(struct worker *w, const char *name, struct orcd_error *er
     return plugin_open(&w->plugin, plugin_dir(w), name, false, err);
 }
 
-/* auto: a missing cuda plugin is the usual case; one that is there but broken is told. */
+/* auto: a missing cuda plugin is the usual case; a broken one is logged. */
 static int open_chosen_plugin(struct worker *w, struct orcd_error *err)
 {
     if (!name_is_auto(w))
@@ -64,7 +64,7 @@ static int open_model(struct worker *w, struct orcd_error *err)
     uint32_t own = model_source(w->model)->hparams->n_ctx_train;
     w->n_ctx = want == 0 || want > own ? own : (uint32_t)want;
     if (want > own)
-        log_info("model.context: %lld is more than the model's own; using %u", (long long)want, own);
+        log_info("model.context: %lld exceeds the model's context; using %u", (long long)want, own);
     return EX_OK;
 }
 
@@ -119,7 +119,7 @@ static int stopped(struct worker *w, struct orcd_error *err)
     return atomic_load(&w->load_stop) ? error_set(err, ORCD_E_STOPPED, "stopped while loading") : 0;
 }
 
-/* plugin.options.device, which is also what --gpu-device sets. */
+/* plugin.options.device, which --gpu-device sets too. */
 static int device_index(const struct worker *w, uint32_t *index, struct orcd_error *err)
 {
     *index = 0;
@@ -132,7 +132,7 @@ static int device_index(const struct worker *w, uint32_t *index, struct orcd_err
         unsigned long v = strtoul(s->value, &end, 10);
         if (errno || *end || *s->value < '0' || *s->value > '9' || v > 1024)
             return error_set(
-                err, ORCD_E_INVALID, "plugin.options.device: '%.40s': must be a device's number", s->value);
+                err, ORCD_E_INVALID, "plugin.options.device: '%.40s': must be a device number", s->value);
         *index = (uint32_t)v;
     }
     return 0;
@@ -143,8 +143,9 @@ static int start_plugin(struct worker *w, struct orcd_error *err)
     return plugin_start(w->plugin, w->config->plugin.options, w->config->plugin.n_options, err);
 }
 
-/* Plugin and device. auto: a cuda plugin that cannot start or finds no device makes
- * room for cpu. */
+/* Starts the plugin and opens the device. auto: if the cuda plugin cannot start or finds no
+ * device, the cpu plugin takes its place. *config_fault is set if a value of the
+ * configuration is at fault. */
 static int open_device(struct worker *w, bool *config_fault, struct orcd_error *err)
 {
     uint32_t index = 0;
@@ -247,7 +248,7 @@ static void publish(struct worker *w)
     health_set_ready(w->health, &facts, w->backend);
 }
 
-/* The vocabulary is made beside the load of the weights, on a thread of its own. */
+/* The vocabulary is built on a thread of its own while the weights are loaded. */
 struct vocabulary {
     pthread_t thread;
     struct worker *worker;
@@ -274,7 +275,7 @@ static void *vocabulary_main(void *arg)
     return NULL;
 }
 
-/* config_fault: what failed is a value of the configuration. */
+/* *config_fault is set if a value of the configuration is at fault. */
 static int load_weights(struct worker *w, bool *config_fault, struct orcd_error *err)
 {
     uint64_t began = clock_mono_ns();
@@ -344,7 +345,7 @@ int worker_load_start(struct worker *w, struct orcd_error *err)
     atomic_store(&w->load_moved_ns, w->load_started_ns);
     int rc = pthread_create(&w->loader, NULL, loader_main, w);
     if (rc)
-        return error_set_errno(err, ORCD_E_NOMEM, rc, "loader thread");
+        return error_set_errno(err, ORCD_E_NOMEM, rc, "cannot start the loader thread");
     w->loader_running = true;
     return 0;
 }

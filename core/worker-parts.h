@@ -1,4 +1,4 @@
-/* What the files of the worker share; nobody else includes this. */
+/* What the worker-*.c files share; no other file includes this. */
 #ifndef ORCD_WORKER_PARTS_H
 #define ORCD_WORKER_PARTS_H
 
@@ -16,8 +16,8 @@
 #include "worker.h"
 
 /*
- * Owned by the main thread; while `loader_running`, the loader thread owns plugin,
- * backend, tokenizer and load_error, and main reads only the atomics.
+ * The main thread owns it. While `loader_running`, the loader thread owns plugin, backend,
+ * tokenizer, chat and load_error, and the main thread reads only the atomics.
  */
 struct worker {
     const struct config *config;
@@ -29,7 +29,7 @@ struct worker {
     struct plugin *plugin;
     struct model *model; /* NULL: the plugin needs none */
     struct tokenizer *tokenizer;
-    struct chat_template *chat; /* beside the tokenizer */
+    struct chat_template *chat; /* made with the tokenizer */
     struct backend *backend;
     struct engine *engine;
     struct health *health;
@@ -39,11 +39,11 @@ struct worker {
 
     pthread_t loader;
     bool loader_running;
-    atomic_bool load_stop;              /* main -> loader: give up */
-    atomic_bool vocab_failed;           /* vocabulary thread -> loader: the load is in vain */
+    atomic_bool load_stop;              /* main -> loader: stop loading */
+    atomic_bool vocab_failed;           /* vocabulary thread -> loader: stop loading, it would be useless */
     atomic_bool load_done;              /* loader -> main: load_status and load_error may be read */
-    atomic_uint load_permille;          /* for the supervisor */
-    atomic_uint_fast64_t load_moved_ns; /* when a phase ended or progress was told last */
+    atomic_uint load_permille;          /* progress, for systemd's status line */
+    atomic_uint_fast64_t load_moved_ns; /* when the load last ended a phase or made progress */
     uint64_t load_started_ns, progress_told_ns;
     double http_ms;                        /* process start to listening */
     double device_ms, load_ms, warm_up_ms; /* valid when load_done */
@@ -56,14 +56,15 @@ struct worker {
     bool shutting_down;
 };
 
-/* Opens plugin and model file, reads keys, settles n_ctx: whatever can be refused
- * before anybody is told that we listen. Returns an exit status. */
+/* Opens the plugin and the model file, reads key files, determines n_ctx: finds every error
+ * that can be found before the worker listens. Returns an exit status. */
 int worker_prepare(struct worker *w, struct orcd_error *err);
 /* Starts the loader thread. */
 int worker_load_start(struct worker *w, struct orcd_error *err);
-/* Tells worker.callback_url that we are ready, on a thread of its own. */
+/* Notifies worker.callback_url that the worker is ready, on a thread of its own. */
 void worker_callback_start(struct worker *w);
-/* Drains, aborts, flushes, frees. Returns the exit status; may end the process. */
+/* Drains, aborts the remaining jobs, sends their last events, frees everything. Returns the
+ * exit status; may end the process. */
 int worker_shutdown(struct worker *w, int status);
 
 #endif

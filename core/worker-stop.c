@@ -1,4 +1,5 @@
-/* The end of a worker: drain, abort, flush, free, with somebody who watches the clock. */
+/* The shutdown of a worker: drain, abort, send the last events, free, while a thread watches
+ * the clock. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "process/shutdown-watch.h"
 #include "worker-parts.h"
 
-#define LOADER_MS 1000 /* for a load to notice that it is not wanted any more */
+#define LOADER_MS 1000 /* for a load to notice that it must stop */
 
 static void free_all(struct worker *w)
 {
@@ -32,7 +33,7 @@ static void free_all(struct worker *w)
     free(w->callback_secret);
 }
 
-/* False: it goes on. The loader's last act is to write to wake_fd. */
+/* False: the loader still runs. The last thing that it does is to write to wake_fd. */
 static bool loader_join(struct worker *w, uint64_t timeout_ms)
 {
     uint64_t until = clock_mono_ns() + timeout_ms * NS_PER_MS, now, count;
@@ -48,7 +49,7 @@ static bool loader_join(struct worker *w, uint64_t timeout_ms)
     return true;
 }
 
-/* Jobs, then connections, then memory. */
+/* Ends the jobs, then the connections, then frees the memory. */
 static void wind_down(struct worker *w, const struct shutdown_watch *watch)
 {
     uint64_t drain = (uint64_t)w->config->shutdown.drain_ms;
@@ -63,18 +64,18 @@ static void wind_down(struct worker *w, const struct shutdown_watch *watch)
         !loader_join(w, min_u64(LOADER_MS, shutdown_watch_left_ms(watch, watch->grace_ms) / 2))) {
         if (w->http)
             http_server_stop(w->http, shutdown_watch_left_ms(watch, watch->grace_ms) / 2);
-        shutdown_watch_leave(watch, WORKER_EXIT_HUNG, "the plugin is still loading; leaving");
+        shutdown_watch_leave(watch, WORKER_EXIT_HUNG, "the plugin is still loading; exiting now");
     }
     if (w->engine && !engine_wait_idle(w->engine, shutdown_watch_left_ms(watch, drain))) {
-        log_info("shutdown: aborting the jobs that are left");
+        log_info("shutdown: aborting the remaining jobs");
         engine_abort_all(w->engine, ABORT_SHUTDOWN);
-        /* Half of what is left for the plugin, the rest for sending the terminal events. */
+        /* Half of the remaining time is for the plugin, the rest for sending terminal events. */
         engine_wait_idle(w->engine, shutdown_watch_left_ms(watch, watch->grace_ms) / 2);
     }
     if (w->http)
         http_server_stop(w->http, shutdown_watch_left_ms(watch, watch->grace_ms) / 2);
     if (w->health && !health_stop(w->health, shutdown_watch_left_ms(watch, watch->grace_ms) / 2))
-        shutdown_watch_leave(watch, WORKER_EXIT_HUNG, "a memory query of the plugin hangs; leaving");
+        shutdown_watch_leave(watch, WORKER_EXIT_HUNG, "a memory query of the plugin hangs; exiting now");
     free_all(w);
 }
 
@@ -84,7 +85,7 @@ int worker_shutdown(struct worker *w, int status)
         .grace_ms = (uint64_t)w->config->shutdown.grace_ms,
         .signal_fd = w->signal_fd,
         .late_status = WORKER_EXIT_HUNG,
-        .late = "not over within shutdown.grace_ms (a hung plugin?); leaving",
+        .late = "not finished within shutdown.grace_ms (is the plugin hung?); exiting now",
     };
     shutdown_watch_start(&watch);
     notify("STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%llu",

@@ -21,7 +21,7 @@
 #include "worker-parts.h"
 
 #define TICK_MS 250
-#define EXTEND_EVERY_MS 5000 /* while loading, the supervisor gets this much three times */
+#define EXTEND_EVERY_MS 5000 /* while loading, systemd is asked for three times as much */
 
 static void wake(struct worker *w)
 {
@@ -43,10 +43,10 @@ static int setup_signals(struct worker *w, struct orcd_error *err)
     if (rc)
         return rc;
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return w->wake_fd < 0 ? error_set_errno(err, ORCD_E_IO, errno, "eventfd") : 0;
+    return w->wake_fd < 0 ? error_set_errno(err, ORCD_E_IO, errno, "cannot create an eventfd") : 0;
 }
 
-/* Connections, files and devices: as many descriptors as http.max_connections needs. */
+/* For http.max_connections connections, and for files and devices. */
 static void raise_descriptor_limit(const struct config *c)
 {
     struct rlimit limit;
@@ -62,7 +62,8 @@ static enum admission admission(const char *text)
     return *text == 'p' ? ADMISSION_PREDICTIVE : *text == 's' ? ADMISSION_SIMPLE : ADMISSION_OFF;
 }
 
-/* One loop sends tokens no sooner than the engine thread does, more loops do. */
+/* With one HTTP loop, the engine thread sends the tokens of steps of up to this many rows
+ * itself: one loop would not send them sooner. Several loops would. */
 #define SEND_NOW_ROWS_ONE_LOOP 64
 
 static int start_engine(struct worker *w, struct orcd_error *err)
@@ -134,7 +135,7 @@ static int start_http(struct worker *w, struct orcd_error *err)
     return 0;
 }
 
-/* True when steps are proven to go on: no work is pending, or one ended lately. */
+/* True if the engine is known to work: no work is pending, or a step ended recently. */
 static bool makes_progress(const struct worker *w, const struct engine_state *s)
 {
     if (s->device_lost)
@@ -173,17 +174,17 @@ static void keep_supervisor_patient(struct worker *w, uint64_t *next_ns)
     *next_ns = now + (every_ms ? min_u64(every_ms, EXTEND_EVERY_MS) : EXTEND_EVERY_MS) * NS_PER_MS;
 }
 
-/* True when a signal asks for the end. */
+/* True if a signal requests the shutdown. */
 static bool read_signals(struct worker *w)
 {
     int sig;
     pid_t from;
     while ((sig = signals_next(w->signal_fd, &from))) {
         if (sig == SIGHUP) {
-            log_info("SIGHUP ignored: a worker does not reload; restart it");
+            log_info("SIGHUP ignored: a worker does not reload its configuration; restart it");
             continue;
         }
-        log_info("%s from pid %u", strsignal(sig), (unsigned)from);
+        log_info("received %s from pid %u", strsignal(sig), (unsigned)from);
         return true;
     }
     return false;
@@ -218,7 +219,7 @@ static int serve(struct worker *w, struct orcd_error *err)
         struct engine_state state;
         engine_state(w->engine, &state);
         if (state.device_lost) {
-            error_set(err, ORCD_E_DEVICE_LOST, "the device is lost; a fresh worker is needed");
+            error_set(err, ORCD_E_DEVICE_LOST, "the device is lost; restart the worker");
             return error_exit_status(ORCD_E_DEVICE_LOST);
         }
         keep_supervisor_patient(w, &next_notify_ns);

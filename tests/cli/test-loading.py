@@ -170,7 +170,7 @@ def a_receiver_that_comes_later_is_told():
     s.close()  # nobody listens there now
     with Worker("--set", "worker.callback_url=http://127.0.0.1:%d/ready" % port) as w:
         contains(read_all(w.request("POST", "/v2/execute", JOB)).decode(), "event: end")
-        while "trying again" not in w.stderr():
+        while "retrying" not in w.stderr():
             pass
         with Receiver(200, port=port) as r:
             equal(r.wait(1)[0][2]["url"], w.url)
@@ -187,9 +187,9 @@ def a_receiver_that_is_never_content_is_given_up():
         env = {"LD_PRELOAD": seams, "SEAM_NO_PAUSES": "1", "ASAN_OPTIONS": "verify_asan_link_order=0"}
         with Worker("--set", "worker.callback_url=" + r.url, env=env) as w:
             r.wait(8)
-            while "nobody was told" not in w.stderr():
+            while "giving up" not in w.stderr():
                 pass
-            contains(w.stderr(), "answered 500")
+            contains(w.stderr(), "answered with status 500")
             contains(read_all(w.request("POST", "/v2/execute", JOB)).decode(), "event: end")
             equal(w.stop(), 0)
             equal(len(r.got), 8)

@@ -335,7 +335,7 @@ def the_supervisor_learns_of_a_hung_end():
             read_until(s, b"event: token")
             w.signal(signal.SIGTERM)
             sup.until("STOPPING=1")
-            contains(sup.until("STATUS=not over"), "ms")
+            contains(sup.until("STATUS=not finished"), "ms")
             equal(w.wait(), HUNG)
             s.close()
 

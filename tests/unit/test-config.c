@@ -143,7 +143,8 @@ static void test_bad_files(void **state)
     refused("model:\n  slots: 1\n bad\n", "invalid YAML");
     refused("model: {\n", "invalid YAML");
     refused("model:\n  path: \xff\n", "invalid YAML");
-    refused("http:\n  tls: {cert: /c.pem}\n", ":2: http.tls.cert: TLS is not in this version");
+    refused("http:\n  tls: {cert: /c.pem}\n",
+        ":2: http.tls.cert: must be null: this version does not support TLS");
     refused("shutdown:\n  drain_ms: 6000\n", ":2: shutdown.drain_ms: '6000': must be less than");
     refused("deadlines: {default_ms: 10, max_ms: 5}\n", "must be at most deadlines.max_ms");
     refused("worker: {callback_secret_file: /x}\n", "without worker.callback_url");
