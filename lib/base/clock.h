@@ -19,9 +19,10 @@ uint64_t clock_real_ns(void); /* since the epoch, UTC */
  * system's clock is set. */
 int64_t clock_real_offset_ns(void);
 
-/* The same moment, for calls that wait until one. */
+/* mono_ns as the struct that functions with an absolute timeout expect. */
 struct timespec clock_timespec(uint64_t mono_ns);
-/* A condition whose timed waits end at such a moment. 0, or an errno. */
+/* Initializes a condition variable whose timed waits use the monotonic clock. Returns 0 or an
+ * errno value. */
 int clock_cond_init(pthread_cond_t *cond);
 
 /* Since the process started. */

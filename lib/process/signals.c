@@ -16,7 +16,7 @@ int signals_open(int *fd, struct orcd_error *err)
     signal(SIGPIPE, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     *fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return *fd < 0 ? error_set_errno(err, ORCD_E_IO, errno, "signalfd") : 0;
+    return *fd < 0 ? error_set_errno(err, ORCD_E_IO, errno, "cannot create a signalfd") : 0;
 }
 
 int signals_next(int fd, pid_t *from)
