@@ -14,7 +14,7 @@
 #include "config.h"
 #include "metrics.h"
 
-enum health_phase { PHASE_LOADING, PHASE_READY, PHASE_FAILED };
+enum health_phase { PHASE_LOADING, PHASE_READY };
 
 enum fact {
     FACT_MODEL,
@@ -51,7 +51,6 @@ struct health {
     atomic_uint_fast64_t checked_ns; /* monotonic; 0: never */
     atomic_uint_fast64_t used_bytes, total_bytes;
     atomic_bool has_memory, lost_residency, device_lost;
-    char failed_why[160]; /* written before phase becomes FAILED */
 
     pthread_t thread;
     pthread_mutex_t lock;
@@ -173,12 +172,6 @@ void health_set_progress(struct health *h, double fraction)
     atomic_store(&h->progress, fraction < 0 ? 0 : fraction > 1 ? 1 : fraction);
 }
 
-void health_set_failed(struct health *h, const char *why)
-{
-    snprintf(h->failed_why, sizeof(h->failed_why), "%s", why);
-    atomic_store(&h->phase, PHASE_FAILED);
-}
-
 static void facts_free(struct facts *f)
 {
     if (!f)
@@ -273,9 +266,7 @@ static const char *status_of(
 {
     int phase = atomic_load(&h->phase);
     *why = NULL;
-    if (phase == PHASE_FAILED)
-        *why = h->failed_why;
-    else if (e->device_lost || atomic_load(&h->device_lost))
+    if (e->device_lost || atomic_load(&h->device_lost))
         *why = "the device is lost";
     else if (phase == PHASE_READY && atomic_load(&h->lost_residency))
         *why = "weights are no longer resident";

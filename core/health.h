@@ -32,7 +32,6 @@ struct health_facts {
 int health_start(
     struct health **out, const struct health_params *params, struct engine *engine, struct orcd_error *err);
 void health_set_progress(struct health *h, double fraction); /* any thread; 0..1 */
-void health_set_failed(struct health *h, const char *why);   /* load failed: unhealthy */
 /* The model is loaded: the facts are known, and the thread may call the backend from now on. */
 void health_set_ready(struct health *h, const struct health_facts *facts, struct backend *backend);
 void health_set_draining(struct health *h);
