@@ -1,5 +1,6 @@
 # scripts
-EXTRA_DIST += scripts/install-deps scripts/quickstart scripts/check scripts/update-generated \
+EXTRA_DIST += scripts/install-deps scripts/quickstart scripts/check scripts/check-part scripts/check.mk scripts/check-commits \
+	scripts/update-generated \
 	scripts/gpu-stage scripts/gpu-check .ci/run
 
 # A tree to copy to a machine with a GPU; run gpu-stage/gpu-check there.

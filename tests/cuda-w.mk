@@ -24,9 +24,9 @@ if !SANITIZED
 check_PROGRAMS += tests/cuda/test-w-races
 TESTS += tests/cuda/test-w-races
 CUDA_OBJECTS += $(W_RHO) tests/cuda/w-races.ho
-tests_cuda_test_w_races_SOURCES = plugins/cuda/simt/race.cc
-tests_cuda_test_w_races_CXXFLAGS = $(ORCD_CXXFLAGS)
-tests_cuda_test_w_races_LDADD = tests/cuda/w-races.ho $(W_RHO) $(SIMT_HOST_LIBS) libcore.a liborcd.a -lm
+nodist_EXTRA_tests_cuda_test_w_races_SOURCES = none.cc
+tests_cuda_test_w_races_SOURCES =
+tests_cuda_test_w_races_LDADD = tests/cuda/w-races.ho $(W_RHO) $(SIMT_RACE_LIBS) libcore.a liborcd.a -lm
 endif
 endif
 EXTRA_DIST += tests/cuda/w-races.cu

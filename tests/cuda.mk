@@ -44,21 +44,25 @@ tests_cuda_test_lt_SOURCES = tests/cuda/lt.cc tests/cuda/lt-fake.cc tests/cuda/l
 tests_cuda_test_lt_CPPFLAGS = -I$(srcdir)/tests/cuda/stub $(AM_CPPFLAGS)
 tests_cuda_test_lt_CXXFLAGS = $(ORCD_CXXFLAGS)
 
-# With the race detector: kernels as .rho, and race.cc in the program.
+# With the race detector: kernels as .rho, whose calls of it take it out of the library.
 if !SANITIZED
+check_LIBRARIES += libtestrace.a
+libtestrace_a_SOURCES = plugins/cuda/simt/race.cc
+libtestrace_a_CXXFLAGS = $(ORCD_CXXFLAGS)
+SIMT_RACE_LIBS = libtestrace.a $(SIMT_HOST_LIBS)
 SIMT_RACE_TESTS = tests/cuda/test-bugs-race tests/cuda/test-layer-race tests/cuda/test-layer-matrix-race
 check_PROGRAMS += $(SIMT_RACE_TESTS)
 TESTS += $(SIMT_RACE_TESTS)
 CUDA_OBJECTS += tests/cuda/bugs.rho tests/cuda/layer.rho tests/cuda/layer-matrix.rho
-tests_cuda_test_bugs_race_SOURCES = plugins/cuda/simt/race.cc
-tests_cuda_test_bugs_race_CXXFLAGS = $(ORCD_CXXFLAGS)
-tests_cuda_test_bugs_race_LDADD = tests/cuda/bugs.rho $(SIMT_HOST_LIBS)
-tests_cuda_test_layer_race_SOURCES = plugins/cuda/simt/race.cc
-tests_cuda_test_layer_race_CXXFLAGS = $(ORCD_CXXFLAGS)
-tests_cuda_test_layer_race_LDADD = tests/cuda/layer.rho $(SIMT_HOST_LIBS)
-tests_cuda_test_layer_matrix_race_SOURCES = plugins/cuda/simt/race.cc
-tests_cuda_test_layer_matrix_race_CXXFLAGS = $(ORCD_CXXFLAGS)
-tests_cuda_test_layer_matrix_race_LDADD = tests/cuda/layer-matrix.rho $(SIMT_HOST_LIBS)
+nodist_EXTRA_tests_cuda_test_bugs_race_SOURCES = none.cc
+tests_cuda_test_bugs_race_SOURCES =
+tests_cuda_test_bugs_race_LDADD = tests/cuda/bugs.rho $(SIMT_RACE_LIBS)
+nodist_EXTRA_tests_cuda_test_layer_race_SOURCES = none.cc
+tests_cuda_test_layer_race_SOURCES =
+tests_cuda_test_layer_race_LDADD = tests/cuda/layer.rho $(SIMT_RACE_LIBS)
+nodist_EXTRA_tests_cuda_test_layer_matrix_race_SOURCES = none.cc
+tests_cuda_test_layer_matrix_race_SOURCES =
+tests_cuda_test_layer_matrix_race_LDADD = tests/cuda/layer-matrix.rho $(SIMT_RACE_LIBS)
 endif
 endif
 

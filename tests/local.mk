@@ -36,9 +36,23 @@ include tests/process.mk
 include tests/cli.mk
 include tests/bench.mk
 
-# What scripts/check runs under ThreadSanitizer: tests with threads of ours.
-print-tsan-tests:
-	@for t in $(TESTS); do \
-		case $$t in *test-engine*|*test-http*|*test-health*|*test-job*|*/api/*|*/cli/*) printf '%s ' $$t ;; esac; \
-	done; echo
-.PHONY: print-tsan-tests
+# Some of the tests, with those programs alone that they need. build-... only compiles.
+#   check-quick    all but the slow ones, for scripts/check --quick
+#   check-threads  those with threads of ours, which scripts/check runs under ThreadSanitizer
+check-quick check-threads build-quick build-threads:
+	@tests= programs=; \
+	for t in $(TESTS); do \
+		case $@:$$t in \
+		*-quick:*) case " $(SLOW_TESTS) " in *" $$t "*) continue ;; esac ;; \
+		*:*test-engine* | *:*test-http* | *:*test-health* | *:*test-job* | *:*/api/* | *:*/cli/*) ;; \
+		*) continue ;; \
+		esac; \
+		tests="$$tests $$t"; \
+	done; \
+	for p in $(check_PROGRAMS); do \
+		case " $(TESTS) " in *" $$p "*) case "$$tests " in *" $$p "*) ;; *) continue ;; esac ;; esac; \
+		programs="$$programs $$p"; \
+	done; \
+	case $@ in build-*) tests= ;; esac; \
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$tests" check_PROGRAMS="$$programs" check_LIBRARIES=
+.PHONY: check-quick check-threads build-quick build-threads

@@ -32,20 +32,17 @@ CUDA_KERNEL_TESTS += tests/cuda/test-cuda-attention-race tests/cuda/test-cuda-ro
 	tests/cuda/test-cuda-sampling-race
 CUDA_OBJECTS += $(CUDA_ATTENTION_RACE) $(CUDA_SAMPLING_RACE)
 tests_cuda_test_cuda_attention_race_SOURCES = tests/cuda/test-cuda-attention.c
-nodist_tests_cuda_test_cuda_attention_race_SOURCES = plugins/cuda/simt/race.cc
-tests_cuda_test_cuda_attention_race_CXXFLAGS = $(ORCD_CXXFLAGS)
+nodist_EXTRA_tests_cuda_test_cuda_attention_race_SOURCES = none.cc
 tests_cuda_test_cuda_attention_race_CFLAGS = $(TEST_CFLAGS) -DCUDA_FEWER
-tests_cuda_test_cuda_attention_race_LDADD = $(CUDA_ATTENTION_RACE) $(SIMT_HOST_LIBS) $(CMOCKA_LIBS)
+tests_cuda_test_cuda_attention_race_LDADD = $(CUDA_ATTENTION_RACE) $(SIMT_RACE_LIBS) $(CMOCKA_LIBS)
 tests_cuda_test_cuda_rows_race_SOURCES = tests/cuda/test-cuda-rows.c
-nodist_tests_cuda_test_cuda_rows_race_SOURCES = plugins/cuda/simt/race.cc
-tests_cuda_test_cuda_rows_race_CXXFLAGS = $(ORCD_CXXFLAGS)
+nodist_EXTRA_tests_cuda_test_cuda_rows_race_SOURCES = none.cc
 tests_cuda_test_cuda_rows_race_CFLAGS = $(TEST_CFLAGS)
-tests_cuda_test_cuda_rows_race_LDADD = $(CUDA_ATTENTION_RACE) $(SIMT_HOST_LIBS) $(CMOCKA_LIBS)
+tests_cuda_test_cuda_rows_race_LDADD = $(CUDA_ATTENTION_RACE) $(SIMT_RACE_LIBS) $(CMOCKA_LIBS)
 tests_cuda_test_cuda_sampling_race_SOURCES = tests/cuda/test-cuda-sampling.c
-nodist_tests_cuda_test_cuda_sampling_race_SOURCES = plugins/cuda/simt/race.cc
-tests_cuda_test_cuda_sampling_race_CXXFLAGS = $(ORCD_CXXFLAGS)
+nodist_EXTRA_tests_cuda_test_cuda_sampling_race_SOURCES = none.cc
 tests_cuda_test_cuda_sampling_race_CFLAGS = $(TEST_CFLAGS) -DCUDA_FEWER
-tests_cuda_test_cuda_sampling_race_LDADD = $(CUDA_SAMPLING_RACE) $(SIMT_HOST_LIBS) $(TEST_LIBS)
+tests_cuda_test_cuda_sampling_race_LDADD = $(CUDA_SAMPLING_RACE) $(SIMT_RACE_LIBS) $(TEST_LIBS)
 endif
 check_PROGRAMS += $(CUDA_KERNEL_TESTS)
 TESTS += $(CUDA_KERNEL_TESTS)
