@@ -37,7 +37,7 @@ static int open_part(struct gguf *g, uint64_t no, const char *path, size_t stem,
         g->parts[no - 1] = part;
         if (part->split_count != g->split_count || part->split_no != no)
             rc = error_set(err, ORCD_E_INVALID,
-                "%s: says that it is part %" PRIu64 " of %" PRIu64 " and stands for part %" PRIu64
+                "%s: is part %" PRIu64 " of %" PRIu64 ", but its name is that of part %" PRIu64
                 " of %" PRIu64,
                 name, part->split_no + 1, part->split_count, no + 1, g->split_count);
     }
