@@ -18,7 +18,7 @@ static int stem_of(const char *path, uint64_t no, uint64_t count, size_t *stem, 
     if (n < SUFFIX_BYTES || strcmp(path + n - SUFFIX_BYTES, want) != 0)
         return error_set(err, ORCD_E_INVALID,
             "part %" PRIu64 " of %" PRIu64
-            " of a model; its name must end with %s, so that the others are found",
+            " of a model; its name must end with %s, so that the other parts can be found",
             no + 1, count, want);
     *stem = n - SUFFIX_BYTES;
     return 0;
@@ -29,7 +29,7 @@ static int open_part(struct gguf *g, uint64_t no, const char *path, size_t stem,
     size_t room = stem + 64;
     char *name = malloc(room);
     if (!name)
-        return error_set(err, ORCD_E_NOMEM, "%s: no memory for the name of a part", path);
+        return error_set(err, ORCD_E_NOMEM, "%s: out of memory for the name of a part", path);
     snprintf(name, room, "%.*s-%05" PRIu64 "-of-%05" PRIu64 ".gguf", (int)stem, path, no + 1, g->split_count);
     struct gguf *part;
     int rc = gguf_open_one(&part, name, err);
@@ -37,7 +37,7 @@ static int open_part(struct gguf *g, uint64_t no, const char *path, size_t stem,
         g->parts[no - 1] = part;
         if (part->split_count != g->split_count || part->split_no != no)
             rc = error_set(err, ORCD_E_INVALID,
-                "%s: is part %" PRIu64 " of %" PRIu64 ", but its name is that of part %" PRIu64
+                "%s: this is part %" PRIu64 " of %" PRIu64 ", but its name is that of part %" PRIu64
                 " of %" PRIu64,
                 name, part->split_no + 1, part->split_count, no + 1, g->split_count);
     }
@@ -92,17 +92,18 @@ int gguf_open_parts(struct gguf *g, const char *path, struct orcd_error *err)
     int rc = stem_of(path, g->split_no, g->split_count, &stem, err);
     if (rc == 0 && g->split_no != 0)
         rc = error_set(err, ORCD_E_UNSUPPORTED,
-            "part %" PRIu64 " of %" PRIu64 " of a model; name the first, %.*s-00001-of-%05" PRIu64 ".gguf",
+            "part %" PRIu64 " of %" PRIu64 " of a model; open the first part, %.*s-00001-of-%05" PRIu64
+            ".gguf",
             g->split_no + 1, g->split_count, (int)stem, path, g->split_count);
     if (rc == 0 && !(g->parts = calloc(g->split_count - 1, sizeof(struct gguf *))))
-        rc = error_set(err, ORCD_E_NOMEM, "no memory for the parts of a model");
+        rc = error_set(err, ORCD_E_NOMEM, "out of memory for the parts of a model");
     if (rc != 0) {
         error_prefix(err, "%s", path);
         return rc;
     }
     for (uint64_t no = 1; no < g->split_count && rc == 0; no++)
         rc = open_part(g, no, path, stem, err);
-    if (rc != 0) /* names the part */
+    if (rc != 0) /* the message names the part */
         return rc;
     rc = join(g, err);
     if (rc != 0)

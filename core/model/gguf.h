@@ -66,11 +66,11 @@ struct gguf_tensor {
 
 struct gguf;
 
-/* Opens, maps and checks a file. On success the caller owns *out. The first part of a split
- * model (NAME-00001-of-0000N.gguf) brings the others: keys are those of the first, tensors
- * those of all. Errors: NOT_FOUND, PERMISSION, IO, INVALID, UNSUPPORTED (version 1,
- * byte-swapped, a part that is not the first), NOMEM. Their messages begin with the path of
- * the file, or of the part, that is wrong; callers need not name it again. */
+/* Opens, maps and checks a file. On success the caller owns *out. If the file is the first part of a split
+ * model (NAME-00001-of-0000N.gguf), the other parts are opened, too: the keys are those of the first part,
+ * the tensors those of all parts. Errors: NOT_FOUND, PERMISSION, IO, INVALID, UNSUPPORTED (version 1,
+ * big-endian, a part that is not the first), NOMEM. Their messages begin with the path of the file, or of
+ * the part, that is wrong, so callers need not name it again. */
 int gguf_open(struct gguf **out, const char *path, struct orcd_error *err);
 /* The same over memory that outlives the reader (tests, fuzzing); one file only. */
 int gguf_open_memory(struct gguf **out, const void *data, size_t bytes, struct orcd_error *err);

@@ -16,9 +16,9 @@
 
 struct model;
 
-/* Errors: those of gguf_open; UNSUPPORTED names the architecture and lists what is
- * supported; INVALID names the key or tensor (absent, wrong type, shape against
- * metadata, out of range). Their messages begin with the path, as those of gguf_open do. */
+/* Errors: those of gguf_open(); UNSUPPORTED names the architecture and lists the supported ones; INVALID
+ * names the key or tensor (missing, wrong type, a shape that contradicts the metadata, out of range). Their
+ * messages begin with the path, like those of gguf_open(). */
 int model_open(struct model **out, const char *path, struct orcd_error *err);
 /* From an open reader, which the model then owns; after a failure it is closed, too. */
 int model_from_gguf(struct model **out, struct gguf *g, struct orcd_error *err);

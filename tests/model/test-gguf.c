@@ -643,7 +643,7 @@ static void test_files(void **state)
     snprintf(path, sizeof(path), "%s/f", dir);
     expect_named(path, ORCD_E_NOT_FOUND);
     assert_int_equal(mkfifo(path, 0600), 0);
-    expect_named(path, ORCD_E_INVALID); /* and doesn't wait for a writer */
+    expect_named(path, ORCD_E_INVALID); /* and does not wait for a writer */
     unlink(path);
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
