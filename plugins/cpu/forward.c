@@ -269,9 +269,7 @@ static bool layer_run(struct lane *lane)
     const uint64_t q = (uint64_t)l->n_heads * hp->head_dim_k, att = (uint64_t)l->n_heads * hp->head_dim_v;
     /* x = embedding, or x += the layer before; xn = norm(x) */
     lane->begins_layer = true;
-    const bool goes_on = each_cell(lane, hp->n_embd, cell_attn_in);
-    lane->begins_layer = false;
-    if (!goes_on)
+    if (!each_cell(lane, hp->n_embd, cell_attn_in))
         return false;
     /* QKV: q, k, v = Wq xn, Wk xn, Wv xn */
     product_qkv(lane);

@@ -33,6 +33,7 @@ uint32_t lane_next(struct lane *lane, uint32_t n)
 bool barrier(struct lane *lane, void (*serial)(void *lane))
 {
     pool_sync(lane->ctx->device->pool, serial, lane);
+    lane->begins_layer = false; /* from here on the layer's products have inputs, which no cell may leave */
     return !lane->ctx->fwd.ended && !lane->ctx->fwd.left_off;
 }
 

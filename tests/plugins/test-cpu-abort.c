@@ -42,6 +42,7 @@ static const struct tiny dense = {.arch = "llama",
     .type = "Q8_0"};
 
 static struct tiny model;
+static uint32_t sub_batch = SUB_BATCH;
 static char *path;
 static int32_t tokens[2][N_TOKENS];
 static float *expected[2];
@@ -70,7 +71,7 @@ static int32_t at_layer(const char *point)
 
 static void open_rig(struct rig *r, uint32_t threads)
 {
-    rig_open(r, path, &(struct rig_options){.threads = threads, .sub_batch = SUB_BATCH});
+    rig_open(r, path, &(struct rig_options){.threads = threads, .sub_batch = sub_batch});
     struct orcd_error err = ORCD_ERROR_INIT;
     for (uint32_t s = 0; s < 2; s++)
         assert_int_equal(r->p->seq_open(r->ctx, s, N_TOKENS, &err), 0);
@@ -163,6 +164,21 @@ static int with_shared(void **state)
     return with_experts(state);
 }
 
+/* Both rows in one sub-batch, so large that all threads take part in what is done with its cells. */
+static int in_one(void **state)
+{
+    (void)state;
+    sub_batch = 2 * N_TOKENS;
+    return 0;
+}
+
+static int in_several(void **state)
+{
+    (void)state;
+    sub_batch = SUB_BATCH;
+    return 0;
+}
+
 /* Two rope bases, norms behind each block. */
 static int with_windows(void **state)
 {
@@ -244,7 +260,7 @@ static void test_one_of_two(void **state)
             check_same(other, 0, N_TOKENS, out.logits[other]);
             assert_int_equal(out.kept[doomed], length(&r, doomed));
             /* Sub-batches are cut from the rows in their order. */
-            const uint32_t done = (uint32_t)(at - 1) / N_LAYERS * SUB_BATCH;
+            const uint32_t done = (uint32_t)(at - 1) / N_LAYERS * sub_batch;
             const uint32_t before = doomed ? N_TOKENS : 0;
             const uint32_t kept = done < before ? 0 : done - before > N_TOKENS ? N_TOKENS : done - before;
             assert_int_equal(out.kept[doomed], kept);
@@ -355,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_free_in_flight),
         cmocka_unit_test_setup_teardown(test_everywhere, with_experts, dense_again),
 #ifndef RIG_CUDA
+        cmocka_unit_test_setup_teardown(test_one_of_two, in_one, in_several),
         cmocka_unit_test_setup_teardown(test_one_of_two, with_experts, dense_again),
         cmocka_unit_test_setup_teardown(test_step_error, with_experts, dense_again),
         cmocka_unit_test_setup_teardown(test_everywhere, with_shared, dense_again),
