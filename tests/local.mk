@@ -36,6 +36,13 @@ include tests/process.mk
 include tests/cli.mk
 include tests/bench.mk
 
+# What scripts/check --quick leaves out: each takes 8 processor seconds or more, or minutes to compile.
+SLOW_TESTS = tests/tokenizer/test-hf-json.py tests/tokenizer/test-pretokenizers.py tests/tokenizer/test-merges.py \
+	tests/cli/test-bench-ci.py tests/cuda/test-configure.sh tests/cuda/test-gpu-check.sh \
+	tests/plugins/test-cpu-same tests/plugins/test-cpu-oracle \
+	tests/unit/test-cpu-kernels-avx512 tests/unit/test-cpu-kernels-vec-avx512 \
+	$(filter tests/cuda/test-cuda-% %-race tests/cuda/test-w-%,$(TESTS))
+
 # Some of the tests, with those programs alone that they need. build-... only compiles.
 #   check-quick    all but the slow ones, for scripts/check --quick
 #   check-threads  those with threads of ours, which scripts/check runs under ThreadSanitizer
