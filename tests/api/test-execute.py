@@ -39,6 +39,19 @@ def bad_json(body, why, at=None):
     check(why in message and (at is None or message.startswith("invalid JSON in request body at byte %d: " % at)), r.body)
 
 
+def fields_of_params():
+    """The fields of params that core/api reads."""
+    srcdir = os.environ.get("ORCD_SRCDIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+    def between(name, begin, end):
+        with open(os.path.join(srcdir, name)) as f:
+            return f.read().split(begin)[1].split(end)[0]
+    table = between("core/api/params-fields.c", "simple_params[] = {", "};")
+    code = between("core/api/params.c", "static void read_param(", "static void read_params(")
+    names = re.findall(r'\{"([a-z_]+)"', table) + re.findall(r'strcmp\(name, "([a-z_]+)"\)', code)
+    check(len(names) > 15, names)
+    return names
+
+
 @case("a stream: started, tokens, end, with ids that count")
 def _():
     s = w.stream(job_id="s1", params={"max_tokens": 7, "seed": 42}, headers={"X-Correlation-Id": "abc.1"}).open()
@@ -206,9 +219,11 @@ def _():
         check(e[2]["logprob"] <= 0)
 
 
-@case("every number, hostile")
+@case("every field of params, hostile")
 def _():
-    def many(name, values, **extra):
+    left = set(fields_of_params())
+    def many(name, values):
+        left.discard(name)
         for v in values:
             text = v if isinstance(v, str) else json.dumps(v)
             body = '{"job_id":"h","prompt":"a","stream":false,"params":{"%s":%s}}' % (name, text)
@@ -233,18 +248,22 @@ def _():
     many("on_deadline", ["1", '"never"', "null", '""', '"errors"'])
     many("stop", ['"x"', "[1]", '["a","b","c","d","e"]', '[""]', json.dumps(["x" * 257]), "null", "{}"])
     many("logit_bias", ['{"-1":1}', '{"258":1}', '{"a":1}', '{"01":1}', '{"1":101}', '{"1":-101}', '{"1":"1"}', '{"1":1e400}', '{"":1}', "[]", "null", '{"99999999999":1}', '{"1.0":1}'])
+    equal(left, set(), "no hostile value was sent for these fields")
 
 
 @case("bounds themselves are taken")
 def _():
+    left = set(fields_of_params()) - {"max_tokens"}
     for p in ({"temperature": 0}, {"temperature": 2}, {"top_p": 0}, {"top_p": 1}, {"min_p": 1}, {"typical_p": 1}, {"top_k": 258},
               {"repetition_penalty": 2}, {"repetition_penalty": 0.001}, {"frequency_penalty": -2}, {"presence_penalty": 2},
               {"seed": 18446744073709551615}, {"seed": 0}, {"logprobs": 20}, {"logit_bias": {}}, {"logit_bias": {"32": -100, "257": 100}},
               {"stop": []}, {"stop": ["x" * 256] * 4}, {"repeat_last_n": 512}, {"on_deadline": "partial"}, {"on_deadline": "error"},
-              {"ignore_eos": True, "add_special": False, "parse_special": True}):
+              {"ignore_eos": True, "timestamps": True, "add_special": False, "parse_special": True}):
+        left -= set(p)
         r = run(params=dict({"max_tokens": 2}, **p)).json
         if "seed" in p:
             equal(r["seed"], p["seed"])
+    equal(left, set(), "no valid value was sent for these fields")
 
 
 @case("fields that are unknown, missing or of the wrong type are named")

@@ -98,6 +98,15 @@ def every_field_of_a_job_is_in_its_page():
         contains(text, "B<%s>" % name)
 
 
+def every_type_of_weights_is_in_formats():
+    text = source("docs/formats.md")
+    types = re.findall(r'^    ROW\((\w+), "(\w+)", (?:QKK?|1), ', source("core/model/quant-types.c"), re.M)
+    check(len(types) > 20)
+    for constant, name in types:
+        number = re.search(r"ORCD_TYPE_%s = (\d+)" % constant, source("include/orcd/plugin.h")).group(1)
+        contains(text, "%s (%s)" % (name, number))
+
+
 def every_page_tells_status_and_examples():
     for name in os.listdir(os.path.join(SRCDIR, "man")):
         if not name.endswith(".pod"):
@@ -154,10 +163,15 @@ def completion_knows_verbs_options_and_keys():
     equal(complete("orcd", "serve", "--set", "http.lis"), ["http.listen="])
     equal(complete("orcd", "serve", "--plugin", "m"), ["mock"])
     check("--listen" not in complete("orcd", "run", "--"))
+    folder = os.path.join(SRCDIR, "plugins")
+    for name in os.listdir(folder):
+        if os.path.exists(os.path.join(folder, name, "plugin.map")):
+            equal(complete("orcd", "serve", "--plugin", name), [name])
 
 
 main([generated_files_are_the_programs, every_verb_has_a_page_with_its_options, every_page_belongs_to_a_verb,
       every_key_is_in_its_page, every_metric_is_in_its_page, every_error_code_is_in_its_page,
       every_route_is_in_its_page, every_field_of_a_job_is_in_its_page, every_page_tells_status_and_examples,
+      every_type_of_weights_is_in_formats,
       every_verb_answers_help, mistakes_point_to_the_help, version_tells_abi_and_options,
       completion_knows_verbs_options_and_keys])

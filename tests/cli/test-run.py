@@ -1,4 +1,4 @@
-"""orcd run, cancel, health and metrics against a mock worker."""
+"""orcd run, cancel, health and metrics against a mock worker; orcd plugins."""
 import os
 import pty
 import re
@@ -368,10 +368,22 @@ def unix_sockets():
             equal(w.stop(), 0)
 
 
+def every_plugin_of_the_tree_opens():
+    folder = os.path.join(SRCDIR, "plugins")
+    names = [n for n in os.listdir(folder) if os.path.exists(os.path.join(folder, n, "plugin.map"))]
+    names = [n for n in names if os.path.exists(os.path.join(PLUGINS, n + ".so"))]
+    check("mock" in names)
+    status, out, err = run("plugins", "--set", "plugin.dir=" + PLUGINS)
+    equal(status, 0, err)
+    for name in names:
+        check(re.search(r"^  %s +\S+ +ABI 1\.\d+ +\S" % re.escape(name), out, re.M), "not usable:", name, out)
+
+
 main([a_private_worker_answers_and_leaves_nothing, a_private_worker_that_cannot_start_says_why,
       errors_of_a_private_worker_name_the_verb_that_was_typed, a_private_worker_that_is_killed_while_it_loads,
       a_private_worker_ends_when_its_owner_is_killed, prompts_from_standard_input, options_reach_the_request,
       stop_strings_end_an_answer, deadlines, interrupt_cancels_the_job,
       an_interrupt_before_the_answer_cancels_by_name, an_interrupt_ends_a_job_in_the_queue, a_second_interrupt_leaves_at_once,
       cancel_by_id, health_tells_scripts, health_watches_until_the_end, metrics_are_those_of_the_list, keys,
-      a_terminal_is_safe_from_the_answer, strange_servers_are_answered_with_a_status, addresses, unix_sockets])
+      a_terminal_is_safe_from_the_answer, strange_servers_are_answered_with_a_status, addresses, unix_sockets,
+      every_plugin_of_the_tree_opens])

@@ -104,6 +104,12 @@ static void test_planes()
     }
     ok(right, "planes are where the host says, rows in their middle too");
     ck_layout l;
+    for (size_t i = 0; quant_type_at(i); i++) {
+        bool tested = false;
+        for (const type_form &t : all_types)
+            tested = tested || t.type == quant_type_at(i)->id;
+        refused = refused && tested == (ck_matrix_layout(quant_type_at(i)->id, 1, 512, &l) != 0);
+    }
     ok(refused && !ck_matrix_layout(ORCD_TYPE_Q8_K, 1, 256, &l) &&
             !ck_matrix_layout(ORCD_TYPE_F32, 1u << 31, 1u << 31, &l),
         "shapes and types that there are no planes for");

@@ -265,6 +265,11 @@ static void test_alive(void **state)
         spec.tied = i % 2;
         check_alive(&spec);
     }
+    for (size_t i = 0; quant_type_at(i); i++) { /* each type that is written, for every matrix */
+        struct model_spec spec = small("llama", quant_type_at(i)->name);
+        if (quant_type_at(i)->quantize)
+            check_alive(&spec);
+    }
     /* GQA 7:1, head size 80, rows that are not a multiple of 256, all optional tensors */
     struct model_spec odd = small("llama", "Q4_K_M");
     odd.embd = 224;

@@ -470,6 +470,18 @@ static void test_extreme_inputs(void **state)
     }
 }
 
+static void test_every_type_is_tested(void **state)
+{
+    (void)state;
+    for (size_t i = 0; quant_type_at(i); i++) {
+        bool tested = false;
+        for (size_t k = 0; k < ARRAY_LEN(types); k++)
+            tested = tested || types[k] == quant_type_at(i)->id;
+        if (tested != cpu_type_supported(quant_type_at(i)->id))
+            fail_msg("%s", quant_type_at(i)->name);
+    }
+}
+
 static void test_sizes(void **state)
 {
     (void)state;
@@ -491,6 +503,7 @@ static void test_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_type_is_tested),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_pack_ranges),
         cmocka_unit_test(test_row_get),

@@ -54,6 +54,9 @@ rooms = {os.path.dirname(p).split("/", 1)[1] for p in files("lib", "core") if "/
 the_map = text("docs/architecture.md").split("```")[1]
 check(sorted(r for r in rooms if not re.search(r"^ +%s/" % re.escape(r), the_map, re.M)),
       "each room is in the map")
+folders = {p.split("/")[1] for p in files("plugins")}
+check(sorted(f for f in folders if not re.search(r"^plugins/.*\b%s\b" % re.escape(f), the_map, re.M)),
+      "each plugin is in the map")
 
 for doc, folders in (("docs/http.md", ["lib/http", "core/api"]), ("docs/engine.md", ["core/engine"])):
     named = NAMED.findall(text(doc))
