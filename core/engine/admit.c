@@ -1,4 +1,3 @@
-
 #include "engine/admit.h"
 
 #include "base/clock.h"

@@ -1,4 +1,3 @@
-
 #include "engine/end.h"
 
 #include <stdarg.h>

@@ -1,4 +1,3 @@
-
 #include "engine/ids.h"
 
 #include <stdlib.h>

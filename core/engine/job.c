@@ -1,4 +1,3 @@
-
 #include "engine/job.h"
 
 #include <stdlib.h>

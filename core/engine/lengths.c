@@ -1,4 +1,3 @@
-
 #include "engine/lengths.h"
 
 #include <stdlib.h>

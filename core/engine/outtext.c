@@ -1,4 +1,3 @@
-
 #include "engine/outtext.h"
 
 #include <stdlib.h>

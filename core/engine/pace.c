@@ -1,4 +1,3 @@
-
 #include "engine/pace.h"
 
 #include "base/util.h"

@@ -1,4 +1,3 @@
-
 #include "engine/predict.h"
 
 #include <math.h>

@@ -1,4 +1,3 @@
-
 #include "engine/publish.h"
 
 #include <string.h>

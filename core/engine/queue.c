@@ -1,4 +1,3 @@
-
 #include "engine/queue.h"
 
 #include <stdlib.h>

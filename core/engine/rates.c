@@ -1,4 +1,3 @@
-
 #include "engine/rates.h"
 
 #include "base/clock.h"

@@ -1,4 +1,3 @@
-
 #include "engine/reap.h"
 
 #include "base/clock.h"

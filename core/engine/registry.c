@@ -1,4 +1,3 @@
-
 #include "engine/registry.h"
 
 #include <string.h>

@@ -1,4 +1,3 @@
-
 #include "engine/simulate.h"
 
 #include <math.h>

@@ -1,4 +1,3 @@
-
 #include "engine/slot.h"
 
 #include <stdlib.h>

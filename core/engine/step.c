@@ -1,4 +1,3 @@
-
 #include "engine/step.h"
 
 #include <stdlib.h>

@@ -1,4 +1,3 @@
-
 #include "engine/timer.h"
 
 #include "base/thread.h"

@@ -43,9 +43,9 @@ static int plan_matrix(struct plan *p, struct ck_matrix *out, const struct part 
     struct ck_layout layout;
     const struct orcd_tensor *t = &e->tensor;
     if (!ck_matrix_layout(t->type, e->n_rows, e->n_cols, &layout))
-        return plugin_error(err, ORCD_E_UNSUPPORTED, "tensor %s: %llu x %llu of type %s is not done here",
-            t->name, (unsigned long long)e->n_cols, (unsigned long long)e->n_rows,
-            quant_type_find(t->type)->name);
+        return plugin_error(err, ORCD_E_UNSUPPORTED,
+            "tensor %s: %llu x %llu of type %s is not supported by this plugin", t->name,
+            (unsigned long long)e->n_cols, (unsigned long long)e->n_rows, quant_type_find(t->type)->name);
     e->matrix = out;
     *out = (struct ck_matrix){.type = t->type, .n_rows = (uint32_t)e->n_rows, .n_cols = (uint32_t)e->n_cols};
     return plan_place(p, e, layout.bytes, err);
