@@ -8,7 +8,7 @@ dist_check_SCRIPTS += tests/tokenizer/test-pretokenizers.py tests/tokenizer/test
 EXTRA_DIST += tests/tokenizer/probe.py tests/tokenizer/tokjson.py tests/tokenizer/texts.py tests/tokenizer/gguf.py tests/tokenizer/trained.py \
 	tests/lib/vocab-writer.c tests/lib/vocab-writer.h
 if HAVE_PYTHON3
-TESTS += tests/tokenizer/test-pretokenizers.py tests/tokenizer/test-merges.py tests/tokenizer/test-hf-json.py
+TESTS += tests/tokenizer/test-hf-json.py tests/tokenizer/test-pretokenizers.py tests/tokenizer/test-merges.py
 endif
 
 if HAVE_CMOCKA
