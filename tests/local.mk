@@ -36,6 +36,7 @@ include tests/http.mk
 include tests/process.mk
 include tests/bench.mk
 include tests/walls.mk
+include tests/scripts.mk
 
 # What scripts/check --quick leaves out, as patterns of the shell: each takes 8 processor seconds or more, or minutes to
 # compile.
