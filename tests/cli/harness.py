@@ -70,8 +70,8 @@ class Worker:
                 break
 
     def stderr(self):
-        self.errors.seek(0)
-        return self.errors.read().decode("utf-8", "replace")
+        fd = self.errors.fileno()  # the worker writes at the same offset: reading must not move it
+        return os.pread(fd, os.fstat(fd).st_size, 0).decode("utf-8", "replace")
 
     def signal(self, sig):
         self.p.send_signal(sig)
