@@ -474,7 +474,7 @@ def a_certificate_that_nobody_signed_is_refused():
         equal((status, out), (2, ""))
         contains(err, "the server's certificate is not trusted")
         with Worker("--set", "worker.callback_url=%s/ready" % s.url) as w:
-            while "trying again" not in w.stderr():
+            while "retrying in" not in w.stderr():
                 pass
             contains(w.stderr(), "worker.callback_url: %s/ready: the server's certificate is not trusted" % s.url)
             equal(w.stop(), 0)
