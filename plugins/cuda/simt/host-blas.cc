@@ -1,7 +1,9 @@
 /* Matrix products of the host implementation: plain loops, sums in float32 in the order
  * of k. */
 #include "host-stream.h"
+#include "multiply.h"
 
+#include <algorithm>
 #include <atomic>
 
 using namespace simt::detail;
@@ -47,6 +49,14 @@ size_t bytes_of(enum simt_type type)
     return type == SIMT_F32 ? 4 : 2;
 }
 
+void put(const simt_gemm &g, void *c, size_t at, float sum)
+{
+    sum *= g.alpha;
+    if (g.beta != 0)
+        sum += g.beta * load(c, g.out, at);
+    store(c, g.out, at, sum);
+}
+
 void multiply(const simt_gemm &g, int64_t product)
 {
     size_t m = static_cast<size_t>(g.m), n = static_cast<size_t>(g.n), k = static_cast<size_t>(g.k);
@@ -54,23 +64,20 @@ void multiply(const simt_gemm &g, int64_t product)
     const char *a = static_cast<const char *>(g.a) + product * g.stride_a * static_cast<int64_t>(in);
     const char *b = static_cast<const char *>(g.b) + product * g.stride_b * static_cast<int64_t>(in);
     char *c = static_cast<char *>(g.c) + product * g.stride_c * static_cast<int64_t>(bytes_of(g.out));
-    std::vector<float> rows(m * k), column(k);
+    std::vector<float> rows(m * k), columns(k * 8), sums(m * 8);
     for (size_t i = 0; i < m; i++)
         for (size_t x = 0; x < k; x++)
             rows[i * k + x] = load(a, g.in, g.trans_a ? x * ld_a + i : i * ld_a + x);
-    for (size_t j = 0; j < n; j++) {
+    for (size_t first = 0; first < n; first += 8) {
+        size_t some = n - first < 8 ? n - first : 8;
         for (size_t x = 0; x < k; x++)
-            column[x] = load(b, g.in, g.trans_b ? j * ld_b + x : x * ld_b + j);
-        for (size_t i = 0; i < m; i++) {
-            float sum = 0;
-            for (size_t x = 0; x < k; x++)
-                sum += rows[i * k + x] * column[x];
-            size_t at = i * static_cast<size_t>(g.ld_c) + j;
-            sum *= g.alpha;
-            if (g.beta != 0)
-                sum += g.beta * load(c, g.out, at);
-            store(c, g.out, at, sum);
-        }
+            for (size_t j = 0; j < some; j++)
+                columns[8 * x + j] = load(b, g.in, g.trans_b ? (first + j) * ld_b + x : x * ld_b + first + j);
+        std::fill(sums.begin(), sums.end(), 0.0f);
+        multiply_8(sums.data(), rows.data(), columns.data(), m, k);
+        for (size_t i = 0; i < m; i++)
+            for (size_t j = 0; j < some; j++)
+                put(g, c, i * static_cast<size_t>(g.ld_c) + first + j, sums[8 * i + j]);
     }
 }
 

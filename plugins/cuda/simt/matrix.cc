@@ -2,6 +2,7 @@
  * taken apart again. Sums run over k in order, in float32 (a tensor core's order and
  * rounding differ a little). */
 #include "host.h"
+#include "multiply.h"
 
 #include <string.h>
 
@@ -29,6 +30,20 @@ const mma_in &input(const lanes &all, int i)
     return *static_cast<const mma_in *>(all.in[i]);
 }
 
+/* d = a x b + d, of 16 x K and K x 8: each lane holds four elements of d. */
+template <class number, class element, int K>
+void multiply(const lanes &all, const element (&a)[16][K], const element (&b)[K][8])
+{
+    number d[16][8];
+    for (int i = 0; i < warp_size; i++)
+        for (int j = 0; j < 4; j++)
+            d[i / 4 + 8 * (j / 2)][2 * (i % 4) + j % 2] = static_cast<const number *>(all.out[i])[j];
+    multiply_8(d[0], a[0], b[0], 16, K);
+    for (int i = 0; i < warp_size; i++)
+        for (int j = 0; j < 4; j++)
+            static_cast<number *>(all.out[i])[j] = d[i / 4 + 8 * (j / 2)][2 * (i % 4) + j % 2];
+}
+
 template <float convert(uint16_t)> void mma_16bit(const lanes &all, const char *what)
 {
     if (!whole_warp(all, what))
@@ -45,16 +60,7 @@ template <float convert(uint16_t)> void mma_16bit(const lanes &all, const char *
             for (int j = 0; j < 2; j++)
                 b[c + 8 * reg + j][r] = convert(static_cast<uint16_t>(in.b[reg] >> (16 * j)));
     }
-    for (int i = 0; i < warp_size; i++) {
-        float *d = static_cast<float *>(all.out[i]);
-        for (int j = 0; j < 4; j++) {
-            int row = i / 4 + 8 * (j / 2), column = 2 * (i % 4) + j % 2;
-            float sum = d[j];
-            for (int k = 0; k < 16; k++)
-                sum += a[row][k] * b[k][column];
-            d[j] = sum;
-        }
-    }
+    multiply<float>(all, a, b);
 }
 
 float bf16_to_float(uint16_t bits)
@@ -89,16 +95,7 @@ void mma_s8_end(const lanes &all)
             for (int j = 0; j < 4; j++)
                 b[c + 16 * reg + j][r] = static_cast<int8_t>(in.b[reg] >> (8 * j));
     }
-    for (int i = 0; i < warp_size; i++) {
-        int *d = static_cast<int *>(all.out[i]);
-        for (int j = 0; j < 4; j++) {
-            int row = i / 4 + 8 * (j / 2), column = 2 * (i % 4) + j % 2;
-            unsigned sum = static_cast<unsigned>(d[j]);
-            for (int k = 0; k < 32; k++)
-                sum += static_cast<unsigned>(a[row][k] * b[k][column]);
-            d[j] = static_cast<int>(sum);
-        }
-    }
+    multiply<int>(all, a, b);
 }
 
 void ldmatrix_end(const lanes &all)

@@ -11,7 +11,7 @@ EXTRA_DIST += plugins/cuda/simt/device-cuda.h plugins/cuda/simt/device-host.h \
 	plugins/cuda/simt/race.cc
 
 SIMT_COMMON = plugins/cuda/simt/rt-common.cc plugins/cuda/simt/rt-common.h
-SIMT_HOST_LIBS = libsimthost.a -lm
+SIMT_HOST_LIBS = libsimthost.a libsimtmultiply.a -lm
 SIMT_CUDA_LIBS = libsimtcuda.a $(CUDA_LIBS)
 SIMT_CUDA_TEST_LIBS = libsimtcuda.a $(CUDA_TEST_LIBS)
 CUDA_OBJECTS =
@@ -26,6 +26,10 @@ libsimthost_a_SOURCES = $(SIMT_COMMON) \
 	plugins/cuda/simt/meet.cc plugins/cuda/simt/shared.cc \
 	plugins/cuda/simt/switch.cc plugins/cuda/simt/switch.h
 libsimthost_a_CXXFLAGS = $(ORCD_CXXFLAGS) -fPIC
+# Vectors, and no instrumentation, with every CXXFLAGS.
+noinst_LIBRARIES += libsimtmultiply.a
+libsimtmultiply_a_SOURCES = plugins/cuda/simt/multiply.cc plugins/cuda/simt/multiply.h
+libsimtmultiply_a_CXXFLAGS = $(ORCD_CXXFLAGS) -fPIC -fno-sanitize=all -O3 -ftree-vectorize
 endif
 
 if CUDA
