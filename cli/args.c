@@ -4,11 +4,14 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/util.h"
 #include "cli.h"
 
 static const char *verb_name = "";
+
+#define ERROR_WAIT_MS 1000 /* nobody may read standard error; the end does not wait for it */
 
 int cli_fail(int status, const char *fmt, ...)
 {
@@ -17,6 +20,8 @@ int cli_fail(int status, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
+    if (!cli_can_print(STDERR_FILENO, ERROR_WAIT_MS))
+        return status;
     fprintf(stderr, "orcd%s%s: ", *verb_name ? " " : "", verb_name);
     cli_print_text(stderr, text, strlen(text));
     fputc('\n', stderr);

@@ -129,6 +129,8 @@ void cli_print_text(FILE *out, const char *text, size_t n);
 bool progress_wanted(void); /* standard error is a terminal */
 void progress_show(const char *what, double fraction);
 void progress_clear(void);
+/* Whether a line can be printed without waiting for whoever reads it; waits timeout_ms for that. */
+bool cli_can_print(int fd, int timeout_ms);
 
 /* orcd bench --ci; returns the exit status. */
 int cli_bench_ci(const struct cli_args *a);

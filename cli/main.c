@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "process/standard-streams.h"
 
 static int version(void)
 {
@@ -16,6 +17,7 @@ static int version(void)
 
 int main(int argc, char **argv)
 {
+    standard_streams_open();
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
         return version();

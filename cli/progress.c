@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,9 +11,17 @@ bool progress_wanted(void)
     return isatty(STDERR_FILENO);
 }
 
+bool cli_can_print(int fd, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    return poll(&p, 1, timeout_ms) == 1;
+}
+
 void progress_show(const char *what, double fraction)
 {
     char bar[BAR + 1];
+    if (!cli_can_print(STDERR_FILENO, 0)) /* a terminal that was stopped must not stop us */
+        return;
     int full = (int)(fraction * BAR);
     memset(bar, ' ', BAR);
     memset(bar, '#', (size_t)(full < 0 ? 0 : full > BAR ? BAR : full));
@@ -23,6 +32,8 @@ void progress_show(const char *what, double fraction)
 
 void progress_clear(void)
 {
+    if (!cli_can_print(STDERR_FILENO, 0))
+        return;
     fputs("\r\033[K", stderr);
     fflush(stderr);
 }

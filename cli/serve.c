@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "worker.h"
@@ -8,6 +9,8 @@
 static void on_listening(const char *url, void *arg)
 {
     (void)arg;
+    if (!cli_can_print(STDOUT_FILENO, 0)) /* nobody reads it: serving matters more */
+        return;
     printf("orcd: listening on %s\n", url);
     fflush(stdout);
 }
@@ -24,6 +27,8 @@ static void on_ready(const char *url, double seconds, void *arg)
     (void)seconds;
     if (*(bool *)arg)
         progress_clear();
+    if (!cli_can_print(STDOUT_FILENO, 0))
+        return;
     printf("orcd: ready\n");
     fflush(stdout);
 }

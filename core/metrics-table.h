@@ -41,7 +41,9 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
     X(DEADLINE_REJECTIONS, "orcd_deadline_rejections_total", LABEL("when", whens),                           \
         "Requests refused for their deadline")                                                               \
     X(PREDICTION_PROBES, "orcd_prediction_probes_total", LABEL("result", probes),                            \
-        "Requests accepted though they were predicted late")
+        "Requests accepted though they were predicted late")                                                 \
+    X(LOG_LINES_DROPPED, "orcd_log_lines_dropped_total", NO_LABEL,                                           \
+        "Log lines that were dropped because standard error was not read or was full")
 
 #define METRIC_GAUGES(X)                                                                                     \
     X(REQUESTS_RUNNING, "orcd_requests_running", "Jobs in a slot")                                           \

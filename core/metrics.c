@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "http/codes.h"
 
@@ -76,6 +77,7 @@ void metric_build_info(const char *version, unsigned abi, const char *plugin)
 
 char *metric_render(size_t *n)
 {
+    atomic_store(&metric_counters[MC_LOG_LINES_DROPPED].n[0], log_lines_dropped());
     metric_set(MG_UPTIME, (double)clock_process_ns() / (double)NS_PER_S);
     return metrics_render(&metric_table, n);
 }

@@ -21,6 +21,7 @@
 #include "worker-parts.h"
 
 #define TICK_MS 250
+#define LAST_LINES_MS 100    /* for the log to be read when the worker ends */
 #define EXTEND_EVERY_MS 5000 /* while loading, systemd is asked for three times as much */
 
 static void wake(struct worker *w)
@@ -43,7 +44,9 @@ static int setup_signals(struct worker *w, struct orcd_error *err)
     if (rc)
         return rc;
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return w->wake_fd < 0 ? error_set_errno(err, ORCD_E_IO, errno, "cannot create an eventfd") : 0;
+    if (w->wake_fd < 0)
+        return error_set_errno(err, ORCD_E_IO, errno, "cannot create an eventfd");
+    return log_start(err); /* its thread inherits which signals are blocked */
 }
 
 /* For http.max_connections connections, and for files and devices. */
@@ -135,13 +138,15 @@ static int start_http(struct worker *w, struct orcd_error *err)
     return 0;
 }
 
-/* True if the engine is known to work: no work is pending, or a step ended recently. */
-static bool makes_progress(const struct worker *w, const struct engine_state *s)
+/* True if each HTTP loop has turned since the last call, and the engine too or, while the device works, a
+ * step has ended recently. */
+static bool makes_progress(struct worker *w, const struct engine_state *s)
 {
-    if (s->device_lost)
+    const bool loops_turned = http_server_turned(w->http), engine = engine_turned(w->engine);
+    if (s->device_lost || !loops_turned)
         return false;
     if (!s->work_pending)
-        return true;
+        return engine;
     uint64_t since = max_u64(s->last_step_ns, s->pending_since_ns);
     return clock_mono_ns() - since < (uint64_t)w->config->health.stall_ms * NS_PER_MS;
 }
@@ -249,5 +254,6 @@ int worker_run(const struct config *config, const struct worker_hooks *hooks, st
     status = worker_shutdown(w, status);
     close(w->signal_fd);
     close(w->wake_fd);
+    log_stop(LAST_LINES_MS);
     return status;
 }

@@ -17,7 +17,7 @@ tests_lib_client_probe_LDADD = $(LIB_LIBS)
 
 EXTRA_DIST += tests/cli/harness.py
 cli_py_tests = tests/cli/test-docs.py tests/cli/test-config.py tests/cli/test-client.py tests/cli/test-start.py \
-	tests/cli/test-run.py tests/cli/test-chat.py tests/cli/test-shutdown.py tests/cli/test-loading.py \
+	tests/cli/test-run.py tests/cli/test-chat.py tests/cli/test-shutdown.py tests/cli/test-log.py tests/cli/test-loading.py \
 	tests/cli/test-models.py tests/cli/test-bench-ci.py tests/cli/test-bench.py \
 	tests/cli/test-soak.py tests/cli/test-tokenizer.py
 EXTRA_DIST += $(cli_py_tests)

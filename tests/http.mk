@@ -9,8 +9,11 @@ TESTS += $(http_api_tests)
 endif
 EXTRA_DIST += docs/http.md tests/api/lib/orcd_api.py tests/api/lib/script_model.py $(http_api_tests)
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test-json-scan
-TESTS += tests/unit/test-json-scan
+check_PROGRAMS += tests/unit/test-json-scan tests/unit/test-http-turns
+TESTS += tests/unit/test-json-scan tests/unit/test-http-turns
+tests_unit_test_http_turns_SOURCES = tests/unit/test-http-turns.c
+tests_unit_test_http_turns_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_http_turns_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_json_scan_SOURCES = tests/unit/test-json-scan.c
 tests_unit_test_json_scan_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_json_scan_LDADD = $(TEST_LIBS)

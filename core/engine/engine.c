@@ -58,6 +58,11 @@ bool engine_turn(struct engine *e)
     return true;
 }
 
+bool engine_turned(struct engine *e)
+{
+    return registry_turned(&e->registry);
+}
+
 static void *engine_main(void *arg)
 {
     struct engine *e = arg;

@@ -96,5 +96,8 @@ struct engine_state {
     uint32_t n_ctx;
 };
 void engine_state(const struct engine *e, struct engine_state *out);
+/* True if the engine thread has gone round its loop since the last call; also wakes it, so that an idle one
+ * can. One thread calls it. While a step runs, last_step_ns and pending_since_ns say more. */
+bool engine_turned(struct engine *e);
 
 #endif

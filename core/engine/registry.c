@@ -200,8 +200,19 @@ uint64_t registry_wakes(struct registry *r)
 {
     pthread_mutex_lock(&r->lock);
     uint64_t n = r->n_wakes;
+    r->n_turns++;
     pthread_mutex_unlock(&r->lock);
     return n;
+}
+
+bool registry_turned(struct registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool turned = r->n_turns != r->n_turns_seen;
+    r->n_turns_seen = r->n_turns;
+    wake_engine(r);
+    pthread_mutex_unlock(&r->lock);
+    return turned;
 }
 
 void registry_listen(struct registry *r, uint64_t due_ns, uint64_t n_wakes)
@@ -220,7 +231,7 @@ static bool has_work(const struct registry *r)
 bool registry_wait_work(struct registry *r)
 {
     pthread_mutex_lock(&r->lock);
-    while (!r->stop && !has_work(r))
+    for (; !r->stop && !has_work(r); r->n_turns++)
         pthread_cond_wait(&r->work, &r->lock);
     bool work = has_work(r) || !r->stop;
     pthread_mutex_unlock(&r->lock);

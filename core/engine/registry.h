@@ -37,6 +37,7 @@ struct registry {
 
     /* Guarded by the lock. predict.c copies the queue under it. */
     uint64_t n_wakes;
+    uint64_t n_turns, n_turns_seen; /* of the engine thread's loop; registry_turned() */
     struct queue queue;
     struct ids *ids;
     struct job *live; /* all listed jobs */
@@ -78,8 +79,10 @@ void registry_stop(struct registry *r);
 
 /* A job was aborted: wakes the engine thread and the timer. */
 void registry_wake(struct registry *r);
-/* How often the engine thread was woken so far. */
+/* How often the engine thread was woken so far. Only that thread calls it, once a turn. */
 uint64_t registry_wakes(struct registry *r);
+/* True if the engine thread has turned since the last call. Wakes it, so that it can before the next one. */
+bool registry_turned(struct registry *r);
 /* Waits until due_ns, or until the engine thread was woken more than n_wakes times. */
 void registry_listen(struct registry *r, uint64_t due_ns, uint64_t n_wakes);
 /* Waits until a job is queued or a slot is busy. False: the registry was stopped, and there is no work. */

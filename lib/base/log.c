@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/error.h"
+#include "base/log-writer.h"
 #include "base/util.h"
 
 #define LINE_BYTES 4096
@@ -154,8 +156,6 @@ static void line_end(struct line *l, bool json)
     if (json)
         l->text[l->n++] = '}';
     l->text[l->n++] = '\n';
-    if (write(STDERR_FILENO, l->text, l->n) < 0)
-        return; /* there is no other place to report it */
 }
 
 void log_event(int level, const char *message, ...)
@@ -171,6 +171,44 @@ void log_event(int level, const char *message, ...)
         line_field(&l, f, json);
     va_end(args);
     line_end(&l, json);
+    log_writer_put(l.text, l.n);
+}
+
+static size_t dropped_line(char *out, size_t room, uint64_t n)
+{
+    struct line l;
+    bool json = atomic_load(&log_format) == LOG_FORMAT_JSON;
+    if (!log_enabled(ORCD_LOG_WARN))
+        return 0;
+    line_start(&l, ORCD_LOG_WARN, "log lines were dropped: standard error was not read, or was full", json);
+    line_field(&l, LOG_I("lines", n), json);
+    line_end(&l, json);
+    if (l.n > room)
+        return 0;
+    memcpy(out, l.text, l.n);
+    return l.n;
+}
+
+int log_start(struct orcd_error *err)
+{
+    if (!log_writer_start(dropped_line))
+        return error_set(err, ORCD_E_INTERNAL, "cannot start the thread that writes the log");
+    return 0;
+}
+
+void log_flush(uint64_t timeout_ms)
+{
+    log_writer_flush(timeout_ms);
+}
+
+void log_stop(uint64_t timeout_ms)
+{
+    log_writer_stop(timeout_ms);
+}
+
+uint64_t log_lines_dropped(void)
+{
+    return log_writer_dropped();
 }
 
 static void log_line(int level, const char *fmt, va_list args)

@@ -1,8 +1,12 @@
 /*
- * One structured line per event to standard error. log_setup() once, before other threads
- * start; without it, lines are text, from level info up. Then any thread may log at any
- * time: a line is written with one write(2), so lines never mix. Code in lib/ logs at debug,
- * and at warn where an administrator should act.
+ * One structured line per event to standard error. Any thread may log at any time; lines never mix. Code in
+ * lib/ logs at debug, and at warn where an administrator should act.
+ *
+ * 1. log_setup() once, before other threads start. Without it, lines are text, from level info up.
+ * 2. log_start(), in a daemon: from here on no thread waits for whoever reads standard error. Lines go into a
+ *    ring that a thread writes out; what finds no room is dropped, counted, and reported by a line. A small
+ *    program leaves this out: each line is written at once.
+ * 3. log_stop(), on the main thread, when the daemon has ended.
  */
 #ifndef ORCD_BASE_LOG_H
 #define ORCD_BASE_LOG_H
@@ -17,6 +21,16 @@ enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 /* AUTO: text on a terminal, with "<N>" priorities under journald, JSON lines otherwise. */
 void log_setup(int level, enum log_format format);
 int log_enabled(int level);
+
+/* The main thread, after signals have been blocked: the writer's thread inherits that. Without the thread
+ * (errors: INTERNAL) lines are written at once. */
+int log_start(struct orcd_error *err);
+/* Returns when all lines so far are written, after timeout_ms at the latest. Any thread. */
+void log_flush(uint64_t timeout_ms);
+/* Flushes and ends the writer. Later lines are written at once, or dropped where that would block. */
+void log_stop(uint64_t timeout_ms);
+/* Lines that nobody will read: there was no room, or they could not be written. */
+uint64_t log_lines_dropped(void);
 
 /* A field of a line. Values are escaped; text may hold any bytes. */
 struct log_field {

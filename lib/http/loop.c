@@ -206,6 +206,7 @@ static void *loop_main(void *arg)
             else if (p != &l->wake)
                 conn_on_epoll(p, events[i].events, now);
         }
+        atomic_store_explicit(&l->turns, l->turns + 1, memory_order_relaxed);
         wake_take(l); /* before anything is read that a kick may announce */
         if (!l->draining && atomic_load(&l->server->stopping))
             drain_begin(l);

@@ -9,6 +9,7 @@
 #define ORCD_HTTP_LOOP_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -35,6 +36,8 @@ struct loop {
     bool draining;          /* the server is stopping: suspend no connection any more */
     uint64_t stop_by_ns;
     uint64_t mhd_ran_ns;
+    atomic_uint turns;   /* of the loop; only its thread writes */
+    unsigned turns_seen; /* http_server_turned() */
 };
 
 int loop_start(struct loop *l, struct orcd_error *err);

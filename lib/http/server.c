@@ -186,6 +186,19 @@ const char *http_server_url(const struct http_server *s)
     return s->url;
 }
 
+bool http_server_turned(struct http_server *s)
+{
+    bool all = true;
+    for (unsigned i = 0; i < s->n_loops; i++) {
+        struct loop *l = &s->loops[i];
+        unsigned turns = atomic_load_explicit(&l->turns, memory_order_relaxed);
+        all = all && turns != l->turns_seen;
+        l->turns_seen = turns;
+        wake_kick(l->wake);
+    }
+    return all;
+}
+
 void http_server_drain(struct http_server *s)
 {
     atomic_store(&s->draining, true);

@@ -37,6 +37,10 @@ const char *http_server_url(const struct http_server *s);
 void http_kick(void *hub);
 void *http_server_hub(const struct http_server *s);
 
+/* True if each loop has gone round since the last call; also wakes them, so that idle ones can before the
+ * next one. One thread calls it. */
+bool http_server_turned(struct http_server *s);
+
 /* From now on new work is refused with SHUTTING_DOWN; everything else goes on. */
 void http_server_drain(struct http_server *s);
 /* Sends pending terminal events and closes all connections, within timeout_ms. Frees s. */

@@ -13,6 +13,7 @@
 /* The watch ends the process this long before the grace is over (a tenth of the grace, if
  * that is less): waking up, the last log line and the end of the process take time too. */
 #define LEAVE_MS 50
+#define LAST_LINE_MS 20 /* nobody may read the log */
 
 double shutdown_watch_elapsed_ms(const struct shutdown_watch *w)
 {
@@ -31,6 +32,7 @@ _Noreturn void shutdown_watch_leave(const struct shutdown_watch *w, int status, 
     log_event(ORCD_LOG_ERROR, "shutdown", LOG_T("reason", why), LOG_F("graceful_shutdown_duration_ms", ms),
         LOG_I("status", status), (struct log_field *)NULL);
     notify("STATUS=%s after %.1f ms", why, ms);
+    log_flush(LAST_LINE_MS);
     _exit(status);
 }
 

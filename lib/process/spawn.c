@@ -2,12 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "process/signals.h"
 
 extern char **environ;
 
@@ -34,17 +35,12 @@ static bool place(const int *fds, size_t n)
  * written to tell_fd, which the parent reads. */
 static _Noreturn void become(const struct spawn_params *p, pid_t parent, int tell_fd)
 {
-    sigset_t none;
-    sigemptyset(&none);
     setpgid(0, 0);
     if (p->dies_with_thread)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (p->dies_with_thread && getppid() != parent) /* the parent has ended already */
         _exit(127);
-    signal(SIGPIPE, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    signals_default();
     tell_fd = fcntl(tell_fd, F_DUPFD_CLOEXEC, SPAWN_MAX_FDS);
     if (tell_fd >= 0 && place(p->fds, p->n_fds))
         execvpe(p->path, (char *const *)(uintptr_t)p->words, p->environment ? p->environment : environ);

@@ -1,7 +1,7 @@
 /*
  * Starts another program as a child: in its own process group (so Ctrl-C in the terminal
  * reaches the parent only), with no signal blocked, with the default actions of SIGINT,
- * SIGTERM and SIGPIPE, and with the descriptors that the caller chooses.
+ * SIGTERM and all that signals_open ignores, and with the descriptors that the caller chooses.
  *
  * The child also inherits every other descriptor of the parent that has no O_CLOEXEC.
  *

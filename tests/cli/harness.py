@@ -50,11 +50,12 @@ def run(*args, stdin=b"", env=None, timeout=TIMEOUT):
 class Worker:
     """orcd serve; a context manager. Waits for `until` on its standard output."""
 
-    def __init__(self, *args, plugin="mock", listen="127.0.0.1:0", until="orcd: ready", env=None, **popen):
+    def __init__(self, *args, plugin="mock", listen="127.0.0.1:0", until="orcd: ready", env=None, stderr=None,
+                 **popen):
         self.errors = tempfile.TemporaryFile()
         words = [ORCD, "serve", "--listen", listen] + (["--plugin", plugin] if plugin else [])
         self.p = subprocess.Popen(words + list(map(str, args)), stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=self.errors, env=dict(ENV, **(env or {})),
+                                  stdout=subprocess.PIPE, stderr=stderr or self.errors, env=dict(ENV, **(env or {})),
                                   **popen)
         self.lines = []
         self.url = None

@@ -42,6 +42,16 @@ static void answers_to_the_length(void **state)
     harness_stop(&h);
 }
 
+static void an_idle_engine_turns_when_asked(void **state)
+{
+    (void)state;
+    struct harness h;
+    harness_start(&h, NULL);
+    for (int i = 0; i < 3; i++)
+        while (!engine_turned(h.engine)) {} /* each call wakes it for the next */
+    harness_stop(&h);
+}
+
 static void ends_at_eos_unless_ignored(void **state)
 {
     (void)state;
@@ -421,6 +431,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_to_the_length),
+        cmocka_unit_test(an_idle_engine_turns_when_asked),
         cmocka_unit_test(ends_at_eos_unless_ignored),
         cmocka_unit_test(together_as_alone),
         cmocka_unit_test(prefix_is_reused),
