@@ -1,7 +1,7 @@
 # libcore.a: everything that the worker is made of.
 noinst_LIBRARIES += libcore.a
 libcore_a_SOURCES =
-CORE_LIBS = libcore.a $(LIB_LIBS)
+CORE_LIBS = libcore.a $(LIB_LIBS) $(PCRE2_LIBS)
 
 include core/model/local.mk
 include core/chat/local.mk

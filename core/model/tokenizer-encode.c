@@ -4,6 +4,7 @@
 #include "model/tokenizer-internal.h"
 
 #include "base/util.h"
+#include "model/tokenizer-regex.h"
 #include "model/unicode-nfc.h"
 #include "model/unicode.h"
 
@@ -19,6 +20,9 @@ struct encoder {
     const struct tokenizer *t;
     struct id_list out;
     struct merge_room room;
+    struct regex_room *regex_room;
+    struct orcd_error *err; /* of the caller */
+    int rc;                 /* what was set in err; 0 after a failure: out of memory */
     struct seen_word *seen; /* direct-mapped; NULL for a short text */
     size_t seen_mask;
     const char *base; /* seen_word.at is relative to this */
@@ -51,10 +55,29 @@ static bool encode_word(struct encoder *e, const char *word, size_t n)
     return ok;
 }
 
+/* Cuts by expressions. */
+static bool encode_cut(struct encoder *e, const char *p, size_t n)
+{
+    struct pre_cut cut;
+    size_t k;
+    pre_cut_init(&cut, e->t->pre, &e->regex_room, p, n);
+    while ((e->rc = pre_cut_next(&cut, &k, e->err)) > 0) {
+        if (!encode_word(e, p, k)) {
+            e->rc = 0;
+            return false;
+        }
+        p += k;
+    }
+    return !e->rc;
+}
+
 static bool encode_bpe(struct encoder *e, const char *p, size_t n)
 {
+    pre_scanner *scan = pretokenizer_scanner(e->t->pre);
+    if (!scan)
+        return encode_cut(e, p, n);
     while (n) {
-        size_t k = pretokenizer_next(e->t->pre, p, n);
+        size_t k = scan(p, n);
         if (!encode_word(e, p, k))
             return false;
         p += k;
@@ -211,9 +234,10 @@ static bool encode_text(
     return encode_plain(e, text + start, n - start, start == 0);
 }
 
-static bool encoder_init(struct encoder *e, const struct tokenizer *t, const char *text, size_t n)
+static bool encoder_init(
+    struct encoder *e, const struct tokenizer *t, const char *text, size_t n, struct orcd_error *err)
 {
-    *e = (struct encoder){.t = t, .base = text};
+    *e = (struct encoder){.t = t, .base = text, .err = err};
     if (t->kind == KIND_SPM) {
         /* A space may be added before each fragment; there are at most n + 1 of them. */
         e->spaced = malloc(2 * n + 1);
@@ -236,6 +260,7 @@ static bool encoder_init(struct encoder *e, const struct tokenizer *t, const cha
 static void encoder_clear(struct encoder *e)
 {
     merge_room_clear(&e->room);
+    regex_room_free(e->regex_room);
     free(e->seen);
     free(e->spaced);
     free(e->out.v);
@@ -251,7 +276,7 @@ static int encode_parts(const struct tokenizer *t, const char *text, size_t n, u
     bool bos = special && t->add_bos && t->bos >= 0;
     bool eos = special && t->add_eos && t->eos >= 0 && !(flags & TOKENIZE_NO_EOS);
     struct encoder e;
-    bool ok = encoder_init(&e, t, text, n) && (!bos || id_list_push(&e.out, t->bos)) &&
+    bool ok = encoder_init(&e, t, text, n, err) && (!bos || id_list_push(&e.out, t->bos)) &&
               encode_text(&e, text, n, flags & TOKENIZE_PARSE_SPECIAL, parts) &&
               (!eos || id_list_push(&e.out, t->eos));
     size_t n_out = ok ? e.out.n : 0;
@@ -259,7 +284,7 @@ static int encode_parts(const struct tokenizer *t, const char *text, size_t n, u
         ok = id_list_push(&e.out, 0);
     if (!ok) {
         encoder_clear(&e);
-        return error_set(err, ORCD_E_NOMEM, "out of memory to tokenize %zu bytes", n);
+        return e.rc ? e.rc : error_set(err, ORCD_E_NOMEM, "out of memory to tokenize %zu bytes", n);
     }
     if (bos && n_out > 1 && e.out.v[1] == t->bos)
         memmove(e.out.v, e.out.v + 1, --n_out * sizeof(*e.out.v));

@@ -45,7 +45,7 @@ enum token_flag {
 
 struct tokenizer {
     enum tokenizer_kind kind;
-    enum pretokenizer pre;
+    struct pretokenizer *pre; /* BPE */
     const char *pre_name;
     int32_t n_vocab;
 

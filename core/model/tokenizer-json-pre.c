@@ -13,30 +13,12 @@
 #define NESTED_MAX 4
 #define SHOWN 160 /* bytes of an unknown expression in a message */
 
-/* The expressions that tokenizer-pre.c implements, as they are spelt in files. */
-#define FOLDED "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define TAIL "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define O200K_LEAD "[^\\r\\n\\p{L}\\p{N}]?"
-#define O200K_UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
-#define O200K_LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-static const struct {
-    const char *text;
-    enum pretokenizer pre;
-} expressions[] = {
-    {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", PRE_GPT2},
-    {FOLDED "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" TAIL, PRE_LLAMA3},
-    {FOLDED "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" TAIL, PRE_QWEN2},
-    {O200K_LEAD O200K_UPPER "*" O200K_LOWER "+" FOLDED "?|" O200K_LEAD O200K_UPPER "+" O200K_LOWER "*" FOLDED
-                            "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" TAIL,
-        PRE_GPT4O},
-};
-
 /* One object of the pipeline, with the members of all types. */
 struct part {
     struct json_text type, prepend, content, behavior, replacement, prepend_scheme;
     struct json_text pattern;
     bool is_regex, has_scheme;
-    bool add_prefix_space, use_regex, invert, split;
+    bool add_prefix_space, use_regex, invert, split, individual_digits;
     char *list, *single; /* the parts of a sequence; the elements of a template */
 };
 
@@ -83,6 +65,7 @@ static bool read_member(struct json_reader *r, struct part *p, struct json_text 
         {"use_regex", &p->use_regex},
         {"invert", &p->invert},
         {"split", &p->split},
+        {"individual_digits", &p->individual_digits},
     };
     if (json_peek(r) == 'n')
         return json_null(r);
@@ -180,42 +163,71 @@ static int load_normalizer(struct tokenizer *t, struct json_file *f, bool *marks
     return rc;
 }
 
-static int load_expression(struct tokenizer *t, const struct part *p, struct orcd_error *err)
+/* A Split by an expression of the table. alone: there is no other. */
+static int split_expression(const struct part *p, bool alone, const char **expression, struct orcd_error *err)
 {
-    /* Each of these expressions matches every character, so there is no text between matches. */
-    bool cuts = (json_text_is(p->behavior, "Isolated") && !p->invert) ||
-                (json_text_is(p->behavior, "Removed") && p->invert);
-    if (!cuts)
+    const char *known = p->is_regex ? pre_expression_find(p->pattern.p, p->pattern.n) : NULL;
+    const struct pre_list list = {{known}};
+    bool isolated = json_text_is(p->behavior, "Isolated") && !p->invert;
+    /* What has a scanner matches every character, so there is no text between matches. */
+    bool kept = json_text_is(p->behavior, "Removed") && p->invert && alone && pre_list_scanner(&list);
+    if (!known) {
+        char names[PRE_ROW_NAMES_BYTES];
         return error_set(err, ORCD_E_UNSUPPORTED,
-            "pre-tokenizer \"Split\" with behavior \"%.*s\"%s is not supported",
-            (int)min_u64(p->behavior.n, 32), p->behavior.p ? p->behavior.p : "",
-            p->invert ? ", inverted," : "");
-    for (size_t i = 0; p->is_regex && i < ARRAY_LEN(expressions); i++)
-        if (json_text_is(p->pattern, expressions[i].text)) {
-            t->pre = expressions[i].pre;
-            return 0;
-        }
+            "the pre-tokenizer's expression %.*s%s is not supported (known: those of %s)",
+            (int)min_u64(p->pattern.n, SHOWN), p->pattern.p ? p->pattern.p : "",
+            p->pattern.n > SHOWN ? "..." : "", pre_row_names(names, sizeof(names)));
+    }
+    *expression = known;
+    if (isolated || kept)
+        return 0;
     return error_set(err, ORCD_E_UNSUPPORTED,
-        "the pre-tokenizer's expression is not supported (known: those of %s): %.*s%s", pretokenizer_names(),
-        (int)min_u64(p->pattern.n, SHOWN), p->pattern.p ? p->pattern.p : "",
-        p->pattern.n > SHOWN ? "..." : "");
+        "pre-tokenizer \"Split\" with behavior \"%.*s\"%s is not supported", (int)min_u64(p->behavior.n, 32),
+        p->behavior.p ? p->behavior.p : "", p->invert ? ", inverted," : "");
+}
+
+/* The expression that part i cuts by; NULL: it cuts nothing. */
+static int part_expression(
+    const struct parts *parts, size_t i, const char **expression, struct orcd_error *err)
+{
+    const struct part *p = &parts->v[i];
+    const char *text = NULL;
+    bool last = i + 1 == parts->n;
+    if (json_text_is(p->type, "Split"))
+        return split_expression(p, parts->n == 2, expression, err);
+    if (json_text_is(p->type, "Digits"))
+        text = p->individual_digits ? "\\p{N}" : "\\p{N}+";
+    else if (!last)
+        return unknown_part("pre-tokenizer", p, "in a sequence", err);
+    else if (p->use_regex)
+        text = PRE_GPT2_EXPRESSION;
+    *expression = text ? pre_expression_find(text, strlen(text)) : NULL;
+    return 0;
 }
 
 static int load_byte_level(struct tokenizer *t, const struct parts *parts, struct orcd_error *err)
 {
     const struct part *last = &parts->v[parts->n - 1];
+    struct pre_list list = {{NULL}};
+    size_t n = 0;
     t->kind = KIND_BPE;
-    t->pre = PRE_GPT2;
     if (last->add_prefix_space)
         return unknown_part("pre-tokenizer", last, "with add_prefix_space", err);
-    if (parts->n == 1)
-        return last->use_regex ? 0 : unknown_part("pre-tokenizer", last, "without an expression", err);
-    if (parts->n > 2 || !json_text_is(parts->v[0].type, "Split"))
-        return unknown_part("pre-tokenizer",
-            &parts->v[parts->n > 2 && json_text_is(parts->v[0].type, "Split")], "in a sequence", err);
-    if (last->use_regex)
-        return unknown_part("pre-tokenizer", last, "with use_regex after a Split", err);
-    return load_expression(t, &parts->v[0], err);
+    for (size_t i = 0; i < parts->n; i++) {
+        const char *expression = NULL;
+        int rc = part_expression(parts, i, &expression, err);
+        if (rc)
+            return rc;
+        if (expression && n == PRE_EXPRESSIONS)
+            return unknown_part("pre-tokenizer", &parts->v[i], "after so many others", err);
+        if (expression)
+            list.expression[n++] = expression;
+    }
+    if (!n)
+        return unknown_part("pre-tokenizer", last, "without an expression", err);
+    const struct pre_row *row = pre_row_of(&list);
+    t->pre_name = row ? row->names[0] : "";
+    return pretokenizer_new(&t->pre, &list, true, err);
 }
 
 static int load_metaspace(struct tokenizer *t, const struct part *p, bool marks, struct orcd_error *err)
@@ -247,6 +259,7 @@ static int load_pre_tokenizer(struct tokenizer *t, struct json_file *f, bool mar
         return marks ? unknown_part("pre-tokenizer", last, "with this normalizer", err)
                      : load_byte_level(t, &parts, err);
     t->kind = KIND_SPM;
+    t->pre_name = "";
     if (parts.n == 1 && json_text_is(last->type, "Metaspace"))
         return load_metaspace(t, last, marks, err);
     /* This Split never finds a space, because the normalizer has replaced them all. */
@@ -327,7 +340,6 @@ int json_load_pipeline(struct tokenizer *t, struct json_file *f, struct orcd_err
             err, ORCD_E_UNSUPPORTED, "ignore_merges without a byte-level pre-tokenizer is not supported");
     if (!rc)
         rc = load_post_processor(f, err);
-    t->pre_name = t->kind == KIND_BPE ? pretokenizer_name(t->pre) : "";
     t->ignore_merges = f->ignore_merges;
     return rc;
 }

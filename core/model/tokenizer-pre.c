@@ -1,300 +1,145 @@
 #include "model/tokenizer-pre.h"
 
-#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "model/unicode.h"
+#include "base/util.h"
+#include "model/tokenizer-regex.h"
 
-typedef const unsigned char *text_ptr;
-
-static const struct {
-    const char *name;
-    enum pretokenizer pre;
-} names[] = {
-    {"default", PRE_DEFAULT},
-    {"gpt-2", PRE_GPT2},
-    {"phi-2", PRE_GPT2},
-    {"llama-bpe", PRE_LLAMA3},
-    {"llama3", PRE_LLAMA3},
-    {"llama-v3", PRE_LLAMA3},
-    {"falcon3", PRE_LLAMA3},
-    {"qwen2", PRE_QWEN2},
-    {"deepseek-r1-qwen", PRE_QWEN2},
-    {"gpt-4o", PRE_GPT4O},
-    {"o200k", PRE_GPT4O},
-    {"o200k_base", PRE_GPT4O},
-    {"o200k_harmony", PRE_GPT4O},
-    {"llama4", PRE_GPT4O},
+struct pretokenizer {
+    pre_scanner *scan; /* of the whole list; NULL: the stages are used */
+    size_t n;
+    struct stage {
+        pre_scanner *scan; /* or regex */
+        struct regex *regex;
+    } stage[PRE_EXPRESSIONS];
 };
 
-int pretokenizer_find(const char *name, size_t n)
+static int stage_init(struct stage *s, const char *expression, bool with_scanners, struct orcd_error *err)
 {
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (strlen(names[i].name) == n && !memcmp(names[i].name, name, n))
-            return (int)names[i].pre;
-    return -1;
+    const struct pre_list alone = {{expression}};
+    if (with_scanners)
+        s->scan = pre_list_scanner(&alone);
+    return s->scan ? 0 : regex_new(&s->regex, pre_expression_linear(expression), err);
 }
 
-const char *pretokenizer_names(void)
+int pretokenizer_new(
+    struct pretokenizer **out, const struct pre_list *list, bool with_scanners, struct orcd_error *err)
 {
-    return "default, gpt-2, llama-bpe, qwen2, gpt-4o";
-}
-
-const char *pretokenizer_name(enum pretokenizer pre)
-{
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (names[i].pre == pre)
-            return names[i].name;
-    return "";
-}
-
-static unsigned class_at(text_ptr p, text_ptr end)
-{
-    size_t n;
-    return p < end ? unicode_class_at(p, end, &n) : 0;
-}
-
-static text_ptr skip(text_ptr p, text_ptr end, unsigned classes)
-{
-    size_t n;
-    while (p < end && (unicode_class_at(p, end, &n) & classes))
-        p += n;
-    return p;
-}
-
-/* The end of 's 't 're 've 'm 'll 'd at p, or p. fold: as (?i:...) in Unicode mode, where the long s U+017F
- * is the only other character that equals one of these letters. */
-static text_ptr contraction(text_ptr p, text_ptr end, bool fold)
-{
-    if (end - p < 2 || p[0] != '\'')
-        return p;
-    unsigned a = p[1], b = end - p > 2 ? p[2] : 0;
-    if (fold) {
-        if (a == 0xc5 && b == 0xbf)
-            return p + 3;
-        if (a >= 'A' && a <= 'Z')
-            a += 'a' - 'A';
-        if (b >= 'A' && b <= 'Z')
-            b += 'a' - 'A';
+    struct pretokenizer *p = calloc(1, sizeof(*p));
+    if (!p)
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the pre-tokenizer");
+    if (with_scanners)
+        p->scan = pre_list_scanner(list);
+    int rc = 0;
+    while (!rc && !p->scan && p->n < PRE_EXPRESSIONS && list->expression[p->n]) {
+        rc = stage_init(&p->stage[p->n], list->expression[p->n], with_scanners, err);
+        p->n++;
     }
-    if (a == 's' || a == 't' || a == 'm' || a == 'd')
-        return p + 2;
-    if ((a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l'))
-        return p + 3;
-    return p;
-}
-
-/* The end of \s+(?!\S)|\s+ at a white space; lines: of \s*[\r\n]+|\s+(?!\S)|\s+. */
-static text_ptr space_run(text_ptr p, text_ptr end, bool lines)
-{
-    text_ptr q = p, last = p, after_newline = NULL;
-    size_t n;
-    while (q < end && (unicode_class_at(q, end, &n) & UC_SPACE)) {
-        if (*q == '\r' || *q == '\n')
-            after_newline = q + 1;
-        last = q;
-        q += n;
+    if (rc) {
+        pretokenizer_free(p);
+        return rc;
     }
-    if (lines && after_newline)
-        return after_newline;
-    /* The lookahead leaves the last white space to the next word, if it is not the only one. */
-    return q == end || last == p ? q : last;
+    *out = p;
+    return 0;
 }
 
-static text_ptr digits(text_ptr p, text_ptr end, unsigned limit)
+void pretokenizer_free(struct pretokenizer *p)
 {
-    size_t n;
-    while (limit-- && p < end && (unicode_class_at(p, end, &n) & UC_N))
-        p += n;
-    return p;
+    for (size_t i = 0; p && i < p->n; i++)
+        regex_free(p->stage[i].regex);
+    free(p);
 }
 
-/*
- * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
- */
-static text_ptr next_gpt2(text_ptr p, text_ptr end)
+pre_scanner *pretokenizer_scanner(const struct pretokenizer *p)
 {
-    text_ptr q = contraction(p, end, false);
-    if (q != p)
-        return q;
-    q = p + (*p == ' ');
-    unsigned c = class_at(q, end);
-    if (c & UC_L)
-        return skip(q, end, UC_L);
-    if (c & UC_N)
-        return skip(q, end, UC_N);
-    if (c && !(c & UC_SPACE))
-        return skip(q, end, ~(unsigned)(UC_SPACE | UC_L | UC_N));
-    return space_run(p, end, false);
+    return p->scan;
 }
 
-/*
- * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
- * ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
- * (the space before the ? is part of it); Qwen2 has \p{N} in place of \p{N}{1,3}.
- */
-static text_ptr next_llama3(text_ptr p, text_ptr end, unsigned max_digits)
+/* The bytes of valid UTF-8 at the start of a text. */
+static size_t valid_bytes(const char *p, size_t n)
 {
-    text_ptr q = contraction(p, end, true);
-    if (q != p)
-        return q;
-    size_t n;
-    unsigned c = unicode_class_at(p, end, &n);
-    if (c & UC_L)
-        return skip(p, end, UC_L);
-    if (c & UC_N)
-        return digits(p, end, max_digits);
-    if (*p != '\r' && *p != '\n' && (class_at(p + n, end) & UC_L))
-        return skip(p + n, end, UC_L);
-    q = p + (*p == ' ');
-    c = class_at(q, end);
-    if (c && !(c & (UC_SPACE | UC_L | UC_N))) {
-        q = skip(q, end, ~(unsigned)(UC_SPACE | UC_L | UC_N));
-        while (q < end && (*q == '\r' || *q == '\n'))
-            q++;
-        return q;
-    }
-    return space_run(p, end, true);
-}
-
-#define UPPER (UC_LU | UC_LT | UC_LM | UC_LO | UC_M)
-#define LOWER (UC_LL | UC_LM | UC_LO | UC_M)
-
-/* The end of UPPER*LOWER+ at p, or NULL. The classes overlap: if no lower-case letter follows the first run,
- * the run is shortened to its last character that is in LOWER. */
-static text_ptr upper_lower(text_ptr p, text_ptr end)
-{
-    text_ptr after_both = NULL;
-    size_t n;
-    for (; p < end; p += n) {
-        unsigned c = unicode_class_at(p, end, &n);
-        if (!(c & UPPER)) {
-            if (c & LOWER)
-                return skip(p, end, LOWER);
-            break;
+    size_t i = 0, k = 1;
+    while (k) {
+        uint64_t w;
+        while (n - i >= sizeof(w)) {
+            memcpy(&w, p + i, sizeof(w));
+            if (w & UINT64_C(0x8080808080808080))
+                break;
+            i += sizeof(w);
         }
-        if (c & LOWER)
-            after_both = p + n;
+        k = utf8_char_len(p + i, n - i);
+        i += k;
     }
-    return after_both;
+    return i;
 }
 
-/*
- * [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|
- * [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|
- * \p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
- */
-static text_ptr next_gpt4o(text_ptr p, text_ptr end)
+static size_t invalid_bytes(const char *p, size_t n)
 {
-    size_t n;
-    unsigned c = unicode_class_at(p, end, &n);
-    if (c & UC_N)
-        return digits(p, end, 3);
-    /* A mark may be the optional first character as well as a part of the word. */
-    bool may_prefix = !(c & UC_L) && *p != '\r' && *p != '\n';
-    text_ptr q = may_prefix ? upper_lower(p + n, end) : NULL;
-    if (!q && (c & (UC_L | UC_M)))
-        q = upper_lower(p, end);
-    if (q)
-        return contraction(q, end, true);
-    /* There was no LOWER, so LOWER* in the second line matches nothing. */
-    if (may_prefix && (class_at(p + n, end) & UPPER))
-        return contraction(skip(p + n, end, UPPER), end, true);
-    if (c & UPPER)
-        return contraction(skip(p, end, UPPER), end, true);
-    q = p + (*p == ' ');
-    c = class_at(q, end);
-    if (c && !(c & (UC_SPACE | UC_L | UC_N))) {
-        q = skip(q, end, ~(unsigned)(UC_SPACE | UC_L | UC_N));
-        while (q < end && (*q == '\r' || *q == '\n' || *q == '/'))
-            q++;
-        return q;
-    }
-    return space_run(p, end, true);
+    size_t i = 0;
+    while (i < n && !utf8_char_len(p + i, n - i))
+        i++;
+    return i;
 }
 
-/* [\p{P}\$\+<=>\^~\|] */
-static bool is_mark(text_ptr p, unsigned c)
+void pre_cut_init(
+    struct pre_cut *c, const struct pretokenizer *pre, struct regex_room **room, const char *text, size_t n)
 {
-    return (c & UC_P) || (*p < 0x80 && *p && strchr("$+<=>^~|", *p));
+    *c = (struct pre_cut){.pre = pre, .room = room, .text = text, .n = n};
 }
 
-static text_ptr skip_unmarked(text_ptr p, text_ptr end, unsigned classes)
+static struct pre_part part_of(size_t from, size_t to)
 {
-    size_t n;
-    while (p < end) {
-        unsigned c = unicode_class_at(p, end, &n);
-        if (!(c & classes) || is_mark(p, c))
-            break;
-        p += n;
-    }
-    return p;
+    return (struct pre_part){from, to, from, from};
 }
 
-/* In a run of numbers: the end of [0-9][0-9][0-9] at p, or of the numbers before the next such group. */
-static text_ptr number_part(text_ptr p, text_ptr end)
+/* The end of the piece at c->at that expression i makes of part[i]. */
+static int next_piece(struct pre_cut *c, size_t i, size_t *end, struct orcd_error *err)
 {
-    text_ptr start = p;
-    size_t n;
-    while (p < end && (unicode_class_at(p, end, &n) & UC_N)) {
-        if (end - p >= 3 && p[0] >= '0' && p[0] <= '9' && p[1] >= '0' && p[1] <= '9' && p[2] >= '0' &&
-            p[2] <= '9')
-            return p == start ? p + 3 : p;
-        p += n;
+    const struct stage *s = &c->pre->stage[i];
+    struct pre_part *p = &c->part[i];
+    if (s->scan) {
+        *end = c->at + s->scan(c->text + c->at, p->to - c->at);
+        return 0;
     }
-    return p;
+    if (p->match_end <= c->at) {
+        struct regex_match m;
+        int rc = regex_find(s->regex, c->room, c->text + p->from, p->to - p->from, c->at - p->from, &m, err);
+        if (rc < 0)
+            return rc;
+        p->match = rc ? p->from + m.start : p->to;
+        p->match_end = rc ? p->from + m.end : p->to;
+    }
+    *end = c->at < p->match ? p->match : p->match_end;
+    return 0;
 }
 
-/*
- * Successive splits: by [\p{P}\$\+<=>\^~\|]+, by the expression of gpt-2, by \p{N}+, by [0-9][0-9][0-9].
- * Each one splits the parts that the splits before it left, so for a lookahead the end of a part is the end
- * of the text.
- */
-static text_ptr next_default(text_ptr p, text_ptr end)
+int pre_cut_next(struct pre_cut *c, size_t *n_word, struct orcd_error *err)
 {
-    size_t n;
-    unsigned c = unicode_class_at(p, end, &n);
-    if (is_mark(p, c)) {
-        do
-            p += n;
-        while (p < end && is_mark(p, unicode_class_at(p, end, &n)));
-        return p;
+    size_t i = c->pre->n, end;
+    if (c->at == c->n)
+        return 0;
+    while (i && c->part[i].to <= c->at)
+        i--;
+    if (c->part[i].to <= c->at) {
+        const char *rest = c->text + c->at;
+        size_t valid = valid_bytes(rest, c->n - c->at);
+        if (!valid) {
+            *n_word = invalid_bytes(rest, c->n - c->at);
+            c->at += *n_word;
+            return 1;
+        }
+        c->part[0] = part_of(c->at, c->at + valid);
     }
-    if (c & UC_N)
-        return number_part(p, end);
-    text_ptr q = p + (*p == ' ');
-    c = class_at(q, end);
-    if (c && !is_mark(q, c)) {
-        if (c & UC_L)
-            return skip(q, end, UC_L);
-        if (c & UC_N)
-            return q;
-        if (!(c & UC_SPACE))
-            return skip_unmarked(q, end, ~(unsigned)(UC_SPACE | UC_L | UC_N));
+    for (; i < c->pre->n; i++) {
+        int rc = next_piece(c, i, &end, err);
+        if (rc)
+            return rc;
+        c->part[i + 1] = part_of(c->at, end);
     }
-    q = skip(p, end, UC_SPACE);
-    return q < end && is_mark(q, class_at(q, end)) ? q : space_run(p, end, false);
-}
-
-size_t pretokenizer_next(enum pretokenizer pre, const char *text, size_t n)
-{
-    text_ptr p = (text_ptr)text, end = p + n, q;
-    switch (pre) {
-    case PRE_GPT2:
-        q = next_gpt2(p, end);
-        break;
-    case PRE_LLAMA3:
-        q = next_llama3(p, end, 3);
-        break;
-    case PRE_QWEN2:
-        q = next_llama3(p, end, 1);
-        break;
-    case PRE_GPT4O:
-        q = next_gpt4o(p, end);
-        break;
-    default:
-        q = next_default(p, end);
-        break;
-    }
-    return (size_t)(q - p);
+    end = c->part[i].to;
+    *n_word = end - c->at;
+    c->at = end;
+    return 1;
 }

@@ -42,14 +42,14 @@ static void mark_end(struct tokenizer *t, int32_t id)
         t->flags[id] |= TOKEN_EOG;
 }
 
-/* The defaults for keys that a model file does not have. */
-static void default_special_ids(struct tokenizer *t)
+/* The defaults for keys that a model file does not have. row: of a BPE vocabulary. */
+static void default_special_ids(struct tokenizer *t, const struct pre_row *row)
 {
     bool spm = t->kind == KIND_SPM;
     t->unk = spm ? 0 : -1;
     t->bos = spm && t->n_vocab > 1 ? 1 : -1;
     t->eos = spm && t->n_vocab > 2 ? 2 : -1;
-    t->add_bos = spm || t->pre == PRE_LLAMA3;
+    t->add_bos = spm || row->add_bos;
     t->add_space_prefix = spm;
 }
 
@@ -101,7 +101,31 @@ int tokenizer_load_special_ids(struct tokenizer *t, const struct gguf *g, struct
     return 0;
 }
 
-static int load_kind(struct tokenizer *t, const struct gguf *g, struct orcd_error *err)
+/* The row that tokenizer.ggml.pre names. */
+static int find_pre(
+    struct tokenizer *t, const struct gguf *g, const struct pre_row **row, struct orcd_error *err)
+{
+    struct gguf_str s, arch;
+    int rc = gguf_get_str(g, "tokenizer.ggml.pre", &s, err);
+    if (rc && rc != ORCD_E_NOT_FOUND)
+        return rc;
+    if (rc == ORCD_E_NOT_FOUND) {
+        log_warn("tokenizer.ggml.pre is missing; the default pre-tokenizer may differ from the model's own");
+        s = (struct gguf_str){"default", 7};
+    }
+    /* Files with this spelling of gpt-oss name a wrong pre-tokenizer. */
+    if (!gguf_get_str(g, "general.architecture", &arch, NULL) && arch.n == 6 && !memcmp(arch.p, "gptoss", 6))
+        s = (struct gguf_str){"gpt-4o", 6};
+    *row = pre_row_find(s.p, s.n, &t->pre_name);
+    char known[PRE_ROW_NAMES_BYTES];
+    return *row ? 0
+                : error_set(err, ORCD_E_UNSUPPORTED, "pre-tokenizer \"%.*s\" is not supported (known: %s)",
+                      (int)min_u64(s.n, 64), s.p, pre_row_names(known, sizeof(known)));
+}
+
+/* *row is set for a BPE vocabulary. */
+static int load_kind(
+    struct tokenizer *t, const struct gguf *g, const struct pre_row **row, struct orcd_error *err)
 {
     struct gguf_str s;
     int rc = gguf_get_str(g, "tokenizer.ggml.model", &s, err);
@@ -119,27 +143,12 @@ static int load_kind(struct tokenizer *t, const struct gguf *g, struct orcd_erro
             "tokenizer model \"%.*s\" is not supported (known: llama, gpt2)", (int)min_u64(s.n, 64), s.p);
     t->kind = KIND_BPE;
     t->by_merges = true;
-
-    struct gguf_str arch;
-    int pre = PRE_DEFAULT;
-    rc = gguf_get_str(g, "tokenizer.ggml.pre", &s, err);
-    if (rc && rc != ORCD_E_NOT_FOUND)
-        return rc;
-    if (rc == ORCD_E_NOT_FOUND)
-        log_warn("tokenizer.ggml.pre is missing; the default pre-tokenizer may differ from the model's own");
-    else
-        pre = pretokenizer_find(s.p, s.n);
-    /* Files with this spelling of gpt-oss name a wrong pre-tokenizer. */
-    if (!gguf_get_str(g, "general.architecture", &arch, NULL) && arch.n == 6 && !memcmp(arch.p, "gptoss", 6))
-        pre = PRE_GPT4O;
-    if (pre < 0)
-        return error_set(err, ORCD_E_UNSUPPORTED, "pre-tokenizer \"%.*s\" is not supported (known: %s)",
-            (int)min_u64(s.n, 64), s.p, pretokenizer_names());
-    t->pre = (enum pretokenizer)pre;
-    t->pre_name = pretokenizer_name(t->pre);
-    /* The encoder that was published with the o200k vocabulary also looks up whole words first. */
-    t->ignore_merges = pre == PRE_LLAMA3 || pre == PRE_GPT4O;
-    return 0;
+    rc = find_pre(t, g, row, err);
+    if (!rc)
+        rc = pretokenizer_new(&t->pre, &(*row)->list, true, err);
+    if (!rc)
+        t->ignore_merges = (*row)->whole_words;
+    return rc;
 }
 
 int tokenizer_from_gguf(struct tokenizer **out, const struct gguf *g, struct orcd_error *err)
@@ -147,13 +156,14 @@ int tokenizer_from_gguf(struct tokenizer **out, const struct gguf *g, struct orc
     struct tokenizer *t = calloc(1, sizeof(*t));
     if (!t)
         return error_set(err, ORCD_E_NOMEM, "out of memory for the vocabulary");
-    int rc = load_kind(t, g, err);
+    const struct pre_row *row = NULL;
+    int rc = load_kind(t, g, &row, err);
     if (!rc)
         rc = tokenizer_load_vocab(t, g, err);
     if (!rc && t->kind == KIND_BPE)
         rc = tokenizer_load_merges(t, g, err);
     if (!rc) {
-        default_special_ids(t);
+        default_special_ids(t, row);
         rc = tokenizer_load_special_ids(t, g, err);
     }
     if (!rc && !tokenizer_special_init(t))
@@ -214,6 +224,7 @@ void tokenizer_free(struct tokenizer *t)
 {
     if (!t)
         return;
+    pretokenizer_free(t->pre);
     word_map_clear(&t->words);
     pair_map_clear(&t->merges);
     pair_map_clear(&t->trie);

@@ -53,7 +53,7 @@ enum tokenizer_flags {
 
 /* Encodes text[0..n), valid UTF-8 (other bytes are safe, but give arbitrary ids). On success *ids is
  * malloc'ed, also if *n_ids is 0, and the caller frees it. Time is O(n log n) at worst, for any text.
- * Errors: NOMEM; INVALID for texts of more than 1 GiB.
+ * Errors: NOMEM; INVALID for texts of more than 1 GiB, or where the search for words exceeds its limits.
  *
  * tokenizer_decode() returns the same text, byte by byte, with two exceptions: in gguf-spm vocabularies
  * U+2581 becomes a space, and the special tokens of Phi-3 remove the white space that follows them. */

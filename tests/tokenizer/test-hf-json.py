@@ -21,6 +21,7 @@ except ImportError:
 FOLDER = os.path.join(probe.SHARED, "data")
 DEMO = os.path.join(os.environ.get("ORCD_SRCDIR", "."), "share", "demo", "orcd-demo.gguf")
 TRAINED = ("qwen2", "llama-bpe", "gpt-4o", "gpt-2")  # pre-tokenizers of vocabularies learnt on the spot
+COMPILED = ("tekken", "starcoder", "deepseek-v3", "deepseek-llm", "qwen35", "bloom", "kimi-k2")
 PUBLISHED = ("gpt-2", "llama-bpe", "llama-spm", "phi-3")
 FILES = ["tokenizers/" + name for name in PUBLISHED]
 FILES += ["models/qwen2-tiny-f16", "models/gpt-oss-tiny-mxfp4", "models/phi3-tiny-f16"]
@@ -222,6 +223,10 @@ def main():
             model = os.path.join(folder, pre + ".gguf")
             trained.write(model, mixed[:60000], pre)
             same_ids(tap, folder, "trained-" + pre, model, made)
+        for pre in COMPILED:
+            model = os.path.join(folder, pre + ".gguf")
+            trained.write(model, mixed[:60000], pre)
+            same_ids(tap, folder, "trained-" + pre, model, made[:150] + [mixed[:20000]])
         if not published_too:
             tap.ok(True, "published vocabularies # SKIP needs the shared ones")
             tap.done()

@@ -1,26 +1,13 @@
 """Writes the tokenizer.json that a model with the vocabulary of a GGUF file has."""
 import json
 
+import expressions
 import gguf
 
 MARK = "\u2581"
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 1, 2, 3, 4, 5
-FOLDED = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-TAIL = r"\s*[\r\n]+|\s+(?!\S)|\s+"
-LLAMA3 = FOLDED + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + TAIL
-LEAD = r"[^\r\n\p{L}\p{N}]?"
-UPPER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
-LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-O200K = "|".join(
-    [
-        LEAD + UPPER + "*" + LOWER + "+" + FOLDED + "?",
-        LEAD + UPPER + "+" + LOWER + "*" + FOLDED + "?",
-        r"\p{N}{1,3}",
-        r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
-        TAIL,
-    ]
-)
-EXPRESSIONS = {"llama-bpe": LLAMA3, "qwen2": LLAMA3.replace("{1,3}", ""), "gpt-4o": O200K}
+WHOLE_WORDS = ("llama-bpe", "gpt-4o", "tekken", "youtu", "kimi-k2", "minicpm5")
+ADD_BOS = ("llama-bpe", "tekken", "chameleon")
 
 
 def merges_by_score(pieces, types, scores):
@@ -39,6 +26,20 @@ def merges_by_score(pieces, types, scores):
 
 def byte_level(use_regex):
     return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": use_regex}
+
+
+def pre_tokenizer_of(pre):
+    """As publishers write it: some have other parts than Split, some have line ends as they are."""
+    if pre == "gpt-2":
+        return byte_level(True)
+    if pre == "starcoder":
+        return {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level(True)]}
+    parts = []
+    for e in expressions.EXPRESSIONS[pre]:
+        if pre.startswith("deepseek"):
+            e = e.replace("\\r\\n", "\r\n")
+        parts.append({"type": "Split", "pattern": {"Regex": e}, "behavior": "Isolated", "invert": False})
+    return {"type": "Sequence", "pretokenizers": parts + [byte_level(False)]}
 
 
 def make(path, merge_pairs=True):
@@ -71,14 +72,10 @@ def make(path, merge_pairs=True):
             merges.append((merge[:space], merge[space + 1 :]))
         unknown = None
         normalizer = {"type": "NFC"} if pre == "qwen2" else None
-        if pre in EXPRESSIONS:
-            split = {"type": "Split", "pattern": {"Regex": EXPRESSIONS[pre]}, "behavior": "Isolated", "invert": False}
-            pre_tokenizer = {"type": "Sequence", "pretokenizers": [split, byte_level(False)]}
-        else:
-            pre_tokenizer = byte_level(True)
+        pre_tokenizer = pre_tokenizer_of(pre)
     bos = keys.get("tokenizer.ggml.bos_token_id", 1)
     text = {"Sequence": {"id": "A", "type_id": 0}}
-    if spm or pre == "llama-bpe":
+    if spm or pre in ADD_BOS:
         name = pieces[bos]
         post = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": name, "type_id": 0}}, text],
                 "pair": [text, {"Sequence": {"id": "B", "type_id": 1}}],
@@ -94,7 +91,7 @@ def make(path, merge_pairs=True):
         "model": {
             "type": "BPE", "dropout": None, "unk_token": unknown, "continuing_subword_prefix": None,
             "end_of_word_suffix": None, "fuse_unk": spm, "byte_fallback": spm,
-            "ignore_merges": pre in ("llama-bpe", "gpt-4o"), "vocab": vocab,
+            "ignore_merges": pre in WHOLE_WORDS, "vocab": vocab,
             "merges": [list(m) for m in merges] if merge_pairs else [" ".join(m) for m in merges],
         },
     }

@@ -1,5 +1,6 @@
 """A byte-level BPE vocabulary that is learnt from a text, as a GGUF file, for use without a published one."""
 import collections
+import functools
 import re
 
 import gguf
@@ -16,6 +17,7 @@ def alphabet():
     return table
 
 
+@functools.lru_cache(maxsize=1)
 def learn(text, n_merges):
     """The merges, most frequent pairs first."""
     letters = alphabet()

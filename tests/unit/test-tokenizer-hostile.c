@@ -57,9 +57,10 @@ static void unknown_kinds_are_named(void **state)
     vw_init(&w, "rwkv", NULL);
     vw_token(&w, "a", 1, 0);
     assert_refused(&w, ORCD_E_UNSUPPORTED, "rwkv");
-    vw_init(&w, "gpt2", "tekken");
+    vw_init(&w, "gpt2", "superbpe");
     vw_alphabet(&w);
-    assert_refused(&w, ORCD_E_UNSUPPORTED, "tekken");
+    assert_refused(
+        &w, ORCD_E_UNSUPPORTED, "pre-tokenizer \"superbpe\" is not supported (known: default, gpt-2, ");
 
     /* No key at all. */
     struct gguf_writer f;

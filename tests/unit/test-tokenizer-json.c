@@ -174,9 +174,12 @@ static void what_is_unknown_is_named(void **state)
     assert_refused(
         "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"use_regex\":false}," MODEL "}", no, "ByteLevel");
     assert_refused("{" SPACES "," BYTES "," MODEL "}", no, "normalizer");
-    assert_refused("{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{"
+    assert_refused("{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Punctuation\"},{"
                    "\"type\":\"ByteLevel\"}]}," MODEL "}",
-        no, "Digits");
+        no, "Punctuation");
+    assert_refused("{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},{"
+                   "\"type\":\"Digits\"},{\"type\":\"ByteLevel\"}]}," MODEL "}",
+        no, "ByteLevel");
     assert_refused("{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\","
                    "\"pattern\":{\"Regex\":\"[a-z]+\"},"
                    "\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]}," MODEL "}",

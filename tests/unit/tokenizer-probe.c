@@ -1,7 +1,8 @@
 /*
  * Runs the tokenizer, for tests in other languages; not installed.
  *
- *   tokenizer-probe pre NAME          words of each text
+ *   tokenizer-probe pre NAME [regex]  words of each text; regex: without a scanner
+ *   tokenizer-probe names             the names of all pre-tokenizers, a list a line
  *   tokenizer-probe encode MODEL [special] [parse]
  *                                     ids of each text
  *   tokenizer-probe encode-json FILE MODEL [special] [parse]
@@ -17,6 +18,7 @@
 #include <string.h>
 
 #include "model/tokenizer-pre.h"
+#include "model/tokenizer-regex.h"
 #include "model/tokenizer.h"
 #include "model/unicode-nfc.h"
 #include "model/unicode.h"
@@ -26,17 +28,62 @@ static void put_u32(uint32_t v)
     fwrite(&v, sizeof(v), 1, stdout);
 }
 
-static void words(enum pretokenizer pre, const char *text, uint32_t n)
+struct cutter {
+    struct pretokenizer *pre;
+    struct regex_room *room;
+};
+
+static int cutter_init(struct cutter *c, int argc, char **argv)
 {
-    uint32_t count = 0;
-    for (uint32_t at = 0; at < n; count++)
-        at += (uint32_t)pretokenizer_next(pre, text + at, n - at);
-    put_u32(count);
-    for (uint32_t at = 0; at < n;) {
-        uint32_t k = (uint32_t)pretokenizer_next(pre, text + at, n - at);
-        put_u32(k);
-        at += k;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    const char *own;
+    const struct pre_row *row = pre_row_find(argv[2], strlen(argv[2]), &own);
+    if (!row)
+        return 2;
+    if (!pretokenizer_new(&c->pre, &row->list, argc < 4, &err))
+        return 0;
+    fprintf(stderr, "%s\n", err.msg);
+    return 1;
+}
+
+/* The bytes of the next word at text + at; 0: an error. */
+static size_t next_word(struct pre_cut *cut, pre_scanner *scan, const char *text, size_t left)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    size_t n = 0;
+    if (scan)
+        return scan(text, left);
+    if (pre_cut_next(cut, &n, &err) < 0)
+        fprintf(stderr, "%s\n", err.msg);
+    return n;
+}
+
+static int words(struct cutter *c, const char *text, uint32_t n)
+{
+    struct pre_cut cut;
+    uint32_t count = 0, *v = malloc(n * sizeof(*v) + 1);
+    pre_scanner *scan = pretokenizer_scanner(c->pre);
+    pre_cut_init(&cut, c->pre, &c->room, text, n);
+    for (size_t at = 0, k; v && at < n; at += k) {
+        if (!(k = next_word(&cut, scan, text + at, n - at))) {
+            free(v);
+            return 1;
+        }
+        v[count++] = (uint32_t)k;
     }
+    put_u32(count);
+    fwrite(v, sizeof(*v), count, stdout);
+    free(v);
+    return 0;
+}
+
+static int names(void)
+{
+    const struct pre_row *row;
+    for (size_t i = 0; (row = pre_row_at(i)); i++)
+        for (const char *const *name = row->names; *name; name++)
+            printf("%s%c", *name, name[1] ? ' ' : '\n');
+    return 0;
 }
 
 static int encode(const struct tokenizer *t, const char *text, uint32_t n, unsigned flags)
@@ -88,17 +135,19 @@ int main(int argc, char **argv)
 {
     struct tokenizer *t = NULL;
     unsigned flags = 0;
-    int pre = -1;
+    struct cutter cutter = {NULL, NULL};
     bool form = argc == 2 && !strcmp(argv[1], "nfc");
     if (argc == 2 && !strcmp(argv[1], "unicode"))
         return puts(unicode_version) < 0;
+    if (argc == 2 && !strcmp(argv[1], "names"))
+        return names();
     bool json = argc > 3 && !strcmp(argv[1], "encode-json");
     if (argc < 3 && !form)
         return 2;
     if (!form && !strcmp(argv[1], "pre")) {
-        pre = pretokenizer_find(argv[2], strlen(argv[2]));
-        if (pre < 0)
-            return 2;
+        int failed = cutter_init(&cutter, argc, argv);
+        if (failed)
+            return failed;
     } else if (!form) {
         if (!(t = load(argv, json)))
             return 1;
@@ -116,9 +165,11 @@ int main(int argc, char **argv)
         else if (t)
             rc = encode(t, text, n, flags);
         else
-            words((enum pretokenizer)pre, text, n);
+            rc = words(&cutter, text, n);
         free(text);
     }
+    regex_room_free(cutter.room);
+    pretokenizer_free(cutter.pre);
     tokenizer_free(t);
     return rc;
 }
