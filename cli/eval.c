@@ -135,6 +135,18 @@ static int open_context(struct eval *e)
     return rc ? failed(rc, &err) : 0;
 }
 
+/* Whether the logits have a softmax: no NaN or infinity among them, but for tokens that are never sampled. */
+static bool are_numbers(const float *logits, uint32_t n)
+{
+    bool some = false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (isnan(logits[i]) || logits[i] == INFINITY)
+            return false;
+        some |= logits[i] != -INFINITY;
+    }
+    return some;
+}
+
 /* -log softmax(logits)[id], in double. */
 static double nll_of(const float *logits, uint32_t n, int32_t id)
 {
@@ -184,6 +196,10 @@ static int step(struct eval *e, size_t base, uint32_t at, uint32_t n, size_t win
         const float *row = logits + (size_t)i * e->n_vocab;
         if (e->logits && fwrite(row, sizeof(*row), e->n_vocab, e->logits) != e->n_vocab)
             return cli_fail(EX_IOERR, "--logits: %s", strerror(errno));
+        if (!are_numbers(row, e->n_vocab))
+            return cli_fail(EX_SOFTWARE,
+                "the logits after token %zu are not numbers: the model or the plugin is faulty",
+                base + at + i);
         if (at + i + 1 < window_n) {
             e->nll += nll_of(row, e->n_vocab, e->ids[base + at + i + 1]);
             e->scored++;

@@ -78,6 +78,14 @@ def perplexity_of_a_text():
     equal(run("eval", DEMO, "-p", "cpu", "--tokens", "1,99999")[0], 65)
 
 
+def logits_that_are_not_numbers():
+    """They have no perplexity: an error, also where nothing is scored, and nothing on standard output."""
+    for tokens in ("1,2,3", "1"):
+        status, out, err = run("eval", "-p", "mock", "--tokens", tokens, "--set", "plugin.options.fault=logits.nan")
+        equal((status, out), (70, ""), err)
+        contains(err, "are not numbers")
+
+
 def nmse(have, want):
     return sum((a - b) ** 2 for a, b in zip(have, want)) / sum(b * b for b in want)
 
@@ -116,4 +124,4 @@ def logits_of_every_shared_model():
 
 
 main([the_demo_model_says_what_it_said, run_finds_the_demo_model, inspect_tells_what_it_needs,
-      an_error_names_the_file_once, perplexity_of_a_text, logits_of_every_shared_model])
+      an_error_names_the_file_once, perplexity_of_a_text, logits_that_are_not_numbers, logits_of_every_shared_model])
