@@ -241,16 +241,24 @@ static void print_answer(struct query *q, const char *text)
         keep(q, text);
 }
 
+/* One event as a line. On a terminal control characters of the server are replaced. */
+static void print_json(const char *name, const char *id, const char *data)
+{
+    fputs("{\"event\":\"", stdout);
+    cli_print_text(stdout, name, strlen(name));
+    fputs(*id ? "\",\"id\":" : "\"", stdout);
+    cli_print_text(stdout, id, strlen(id));
+    fputs(",\"data\":", stdout);
+    cli_print_text(stdout, data, strlen(data));
+    fputs("}\n", stdout);
+    fflush(stdout);
+}
+
 static int on_event(const char *name, const char *id, const char *data, void *arg)
 {
     struct query *q = arg;
-    if (q->json) {
-        printf("{\"event\":\"%s\"", name);
-        if (*id)
-            printf(",\"id\":%s", id);
-        printf(",\"data\":%s}\n", data);
-        fflush(stdout);
-    }
+    if (q->json)
+        print_json(name, id, data);
     struct json_object *o = json_tokener_parse(data);
     if (strcmp(name, "token") == 0 && !q->json && o) {
         print_thought(q, text_of(o, "r"));
@@ -349,8 +357,10 @@ static int send_body(struct query *q, const char *body)
         size_t n;
         rc = client_read_all(c, 1 << 20, &answer, &n, &err);
         if (rc == 0) {
-            if (q->json)
-                printf("%s%s", answer, n && answer[n - 1] == '\n' ? "" : "\n");
+            if (q->json) {
+                cli_print_text(stdout, answer, strlen(answer));
+                fputs(n && answer[n - 1] == '\n' ? "" : "\n", stdout);
+            }
             rc = cli_api_error(status, answer);
             free(answer);
         } else {

@@ -306,6 +306,38 @@ def a_terminal_is_safe_from_the_answer():
     s.close()
 
 
+def a_terminal_is_safe_from_events_as_json():
+    """So it is with --json, from answers that are no JSON too: events with such names, and error answers."""
+    s = socket.create_server(("127.0.0.1", 0))
+    url = "http://127.0.0.1:%d" % s.getsockname()[1]
+    head = "HTTP/1.1 %s\r\nContent-Type: %s\r\nConnection: close\r\n\r\n"
+    answers = [(head % ("200 OK", "text/event-stream") + "event: token\nid: 1\ndata: {\"t\":\"\x1b[2J\u009b\"}\n\n").encode(),
+               (head % ("200 OK", "text/event-stream") + "event: \x1b[2J\nid: \x1b[2J\ndata: x\n\n").encode(),
+               (head % ("500 No", "application/json") + "{\"error\":\x1b[2J\u009b").encode()]
+
+    def serve():
+        for answer in answers:
+            c, _ = s.accept()
+            read_until(c, b"hi")
+            c.sendall(answer)
+            c.close()
+
+    t = threading.Thread(target=serve)
+    t.start()
+    for answer in answers:
+        master, slave = pty.openpty()
+        p = subprocess.Popen([ORCD, "run", "--json", "-u", url, "hi"], stdout=slave, stderr=slave,
+                             stdin=subprocess.DEVNULL, env=ENV)
+        os.close(slave)
+        p.wait(TIMEOUT)
+        shown = os.read(master, 10000)
+        os.close(master)
+        contains(shown, b"?[2J")
+        check(b"\x1b" not in shown and b"\xc2\x9b" not in shown, shown)
+    t.join()
+    s.close()
+
+
 def strange_servers_are_answered_with_a_status():
     """Nothing that a server sends may crash or hang a client."""
     ok = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -385,5 +417,5 @@ main([a_private_worker_answers_and_leaves_nothing, a_private_worker_that_cannot_
       stop_strings_end_an_answer, deadlines, interrupt_cancels_the_job,
       an_interrupt_before_the_answer_cancels_by_name, an_interrupt_ends_a_job_in_the_queue, a_second_interrupt_leaves_at_once,
       cancel_by_id, health_tells_scripts, health_watches_until_the_end, metrics_are_those_of_the_list, keys,
-      a_terminal_is_safe_from_the_answer, strange_servers_are_answered_with_a_status, addresses, unix_sockets,
-      every_plugin_of_the_tree_opens])
+      a_terminal_is_safe_from_the_answer, a_terminal_is_safe_from_events_as_json,
+      strange_servers_are_answered_with_a_status, addresses, unix_sockets, every_plugin_of_the_tree_opens])
