@@ -118,7 +118,8 @@ static void quota_of(const char *dir, bool v2, void *arg)
     }
     if (quota == 0 || period == 0)
         return;
-    uint64_t cpus = quota / period + (quota % period != 0);
+    /* Down: a thread that has a part of a processor is throttled, and the others of a step wait for it. */
+    uint64_t cpus = quota < period ? 1 : quota / period;
     if (cpus <= UINT32_MAX && (*least == 0 || cpus < *least))
         *least = (uint32_t)cpus;
 }

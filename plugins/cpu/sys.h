@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 /* Threads worth starting: the processors of the affinity mask, cut to the quota of
- * our control groups (v1 and v2) rounded up; at least 1. */
+ * our control groups (v1 and v2) rounded down; at least 1. */
 uint32_t sys_cpu_count(void);
 
-/* The least quota on the way from our group to the root, in processors, rounded up; 0:
+/* The least quota on the way from our group to the root, in processors, rounded down but at least 1; 0:
  * none. proc_cgroup is /proc/self/cgroup, fs_root /sys/fs/cgroup (tests pass others). */
 uint32_t sys_cpu_quota(const char *proc_cgroup, const char *fs_root);
 

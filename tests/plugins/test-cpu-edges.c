@@ -469,11 +469,13 @@ static void test_quota(void **state)
     put(b, "cpu.max", "max 100000\n");
     assert_int_equal(sys_cpu_quota(self, root), 0);
     put(a, "cpu.max", "250000 100000\n"); /* the parent's counts too */
-    assert_int_equal(sys_cpu_quota(self, root), 3);
+    assert_int_equal(sys_cpu_quota(self, root), 2);
+    put(a, "cpu.max", "765000 100000\n"); /* 7.65 processors are enough for 7 threads */
+    assert_int_equal(sys_cpu_quota(self, root), 7);
     put(b, "cpu.max", "50000 100000\n");
     assert_int_equal(sys_cpu_quota(self, root), 1);
     put(b, "cpu.max", "garbage\n");
-    assert_int_equal(sys_cpu_quota(self, root), 3);
+    assert_int_equal(sys_cpu_quota(self, root), 7);
     put(root, "self", "4:memory:/x\n3:cpu,cpuacct:/a\n");
     snprintf(a, sizeof(a), "%s/cpu,cpuacct/a", root);
     put(a, "cpu.cfs_quota_us", "-1\n");
