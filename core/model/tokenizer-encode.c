@@ -274,11 +274,9 @@ static int encode_parts(const struct tokenizer *t, const char *text, size_t n, u
             "a text of %zu bytes is too long to tokenize; at most %zu are allowed", n, TOKENIZER_MAX_TEXT);
     bool special = flags & TOKENIZE_ADD_SPECIAL;
     bool bos = special && t->add_bos && t->bos >= 0;
-    bool eos = special && t->add_eos && t->eos >= 0 && !(flags & TOKENIZE_NO_EOS);
     struct encoder e;
     bool ok = encoder_init(&e, t, text, n, err) && (!bos || id_list_push(&e.out, t->bos)) &&
-              encode_text(&e, text, n, flags & TOKENIZE_PARSE_SPECIAL, parts) &&
-              (!eos || id_list_push(&e.out, t->eos));
+              encode_text(&e, text, n, flags & TOKENIZE_PARSE_SPECIAL, parts);
     size_t n_out = ok ? e.out.n : 0;
     if (ok && !e.out.v) /* an empty list must be an allocation, too */
         ok = id_list_push(&e.out, 0);
@@ -304,6 +302,6 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, unsi
 int tokenizer_encode_marked(const struct tokenizer *t, const char *text, size_t n,
     const struct tokenizer_range *plain, size_t n_plain, int32_t **ids, size_t *n_ids, struct orcd_error *err)
 {
-    unsigned flags = TOKENIZE_ADD_SPECIAL | TOKENIZE_PARSE_SPECIAL | TOKENIZE_NO_EOS;
+    unsigned flags = TOKENIZE_ADD_SPECIAL | TOKENIZE_PARSE_SPECIAL;
     return encode_parts(t, text, n, flags, (struct plain_parts){plain, n_plain}, ids, n_ids, err);
 }

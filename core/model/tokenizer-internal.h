@@ -68,7 +68,7 @@ struct tokenizer {
     bool has_special[2];
 
     int32_t bos, eos, unk; /* -1: none */
-    bool add_bos, add_eos, add_space_prefix;
+    bool add_bos, add_space_prefix;
     bool ignore_merges; /* a word that is in the vocabulary becomes its token without merging */
     bool split_words;   /* SPM: no token has a space after another character */
     bool by_merges;     /* merging follows the list of merges, else the scores */

@@ -134,7 +134,6 @@ static int load_special_ids(
     if (rc)
         return rc;
     t->add_bos = t->bos >= 0;
-    t->add_eos = t->eos >= 0;
     if (t->kind == KIND_SPM && t->bos < 0)
         t->bos = tokenizer_find_raw(t, "<s>");
     if (t->kind == KIND_SPM && t->eos < 0)

@@ -64,8 +64,6 @@ int tokenizer_load_special_ids(struct tokenizer *t, const struct gguf *g, struct
     };
     int32_t eot = -1, eom = -1, unused = -1;
     int rc = get_flag(g, "tokenizer.ggml.add_bos_token", &t->add_bos, err);
-    if (!rc)
-        rc = get_flag(g, "tokenizer.ggml.add_eos_token", &t->add_eos, err);
     if (!rc && !t->from_json)
         rc = get_flag(g, "tokenizer.ggml.add_space_prefix", &t->add_space_prefix, err);
     if (!rc)

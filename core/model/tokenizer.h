@@ -46,14 +46,15 @@ int tokenizer_new_bytes(struct tokenizer **out, struct orcd_error *err);
 void tokenizer_free(struct tokenizer *t);
 
 enum tokenizer_flags {
-    TOKENIZE_ADD_SPECIAL = 1,   /* adds BOS and EOS if the vocabulary requires them, never a second BOS */
+    TOKENIZE_ADD_SPECIAL = 1,   /* adds a BOS if the vocabulary requires one, never a second one */
     TOKENIZE_PARSE_SPECIAL = 2, /* control tokens in the text become tokens, not text */
-    TOKENIZE_NO_EOS = 4,        /* never adds an EOS at the end */
 };
 
-/* Encodes text[0..n), valid UTF-8 (other bytes are safe, but give arbitrary ids). On success *ids is
- * malloc'ed, also if *n_ids is 0, and the caller frees it. Time is O(n log n) at worst, for any text.
- * Errors: NOMEM; INVALID for texts of more than 1 GiB, or where the search for words exceeds its limits.
+/* Encodes text[0..n), valid UTF-8 (other bytes are safe, but give arbitrary ids). An EOS is never added, even
+ * if the vocabulary requires one: texts are prompts, and a model goes on after its end with another text. On
+ * success *ids is malloc'ed, also if *n_ids is 0, and the caller frees it. Time is O(n log n) at worst, for
+ * any text. Errors: NOMEM; INVALID for texts of more than 1 GiB, or where the search for words exceeds its
+ * limits.
  *
  * tokenizer_decode() returns the same text, byte by byte, with two exceptions: in gguf-spm vocabularies
  * U+2581 becomes a space, and the special tokens of Phi-3 remove the white space that follows them. */

@@ -113,7 +113,7 @@ static void assert_ids(const struct chat_template *t, const struct tokenizer *to
     char *back;
     if (chat_render(t, talk->m, talk->n, o, &ids, &n, &err))
         fail_msg("%s", err.msg);
-    unsigned flags = TOKENIZE_ADD_SPECIAL | TOKENIZE_PARSE_SPECIAL | TOKENIZE_NO_EOS;
+    unsigned flags = TOKENIZE_ADD_SPECIAL | TOKENIZE_PARSE_SPECIAL;
     if (!has_mark(talk)) {
         assert_int_equal(tokenizer_encode(tok, text, n_text, flags, &want, &n_want, &err), 0);
         assert_int_equal(n, n_want);
