@@ -167,6 +167,15 @@ static void write_piece(
     }
 }
 
+/* U+2581 alone, once or more. */
+static bool only_marks(struct gguf_str raw)
+{
+    for (size_t i = 0; i < raw.n; i++)
+        if (raw.p[i] != "\xe2\x96\x81"[i % 3])
+            return false;
+    return raw.n && raw.n % 3 == 0;
+}
+
 static bool source_next(struct token_source *s, struct gguf_str *out)
 {
     if (!s->list)
@@ -204,6 +213,9 @@ int tokenizer_load_pieces(
         if (!source_next(&s, &raw))
             return error_set(err, ORCD_E_INVALID, "the list of tokens ends early");
         t->piece_off[i] = used;
+        /* Gemma's runs of spaces are user-defined, but written as in all other tokens. */
+        if (t->kind == KIND_SPM && t->type[i] == TOKEN_USER_DEFINED && only_marks(raw))
+            t->type[i] = TOKEN_NORMAL;
         if (t->type[i] == TOKEN_CONTROL || t->type[i] == TOKEN_UNKNOWN || t->type[i] == TOKEN_USER_DEFINED) {
             memcpy(t->piece_bytes + used, raw.p, raw.n);
             n = raw.n;

@@ -132,6 +132,25 @@ static void flags_of_the_file_count(void **state)
     tokenizer_free(t);
 }
 
+/* In Gemma's vocabulary runs of spaces are user-defined tokens, with better scores than all words. */
+static void user_defined_marks_are_spaces(void **state)
+{
+    (void)state;
+    struct vocab_writer w;
+    spm_tokens(&w);
+    int32_t two = vw_token(&w, "\xe2\x96\x81\xe2\x96\x81", 4, 0);
+    int32_t three = vw_token(&w, "\xe2\x96\x81\xe2\x96\x81\xe2\x96\x81", 4, 0);
+    int32_t literal = vw_token(&w, "<\xe2\x96\x81>", 4, 0); /* no run */
+    gw_bool(&w.file, "tokenizer.ggml.add_space_prefix", 0);
+    struct tokenizer *t = finish(&w);
+    char want[64];
+    snprintf(want, sizeof(want), "260 %d 261 %d", (int)three, (int)two);
+    assert_string_equal(encode(t, "a   b  ", 0), want);
+    assert_decoded(t, (int32_t[]){260, three, 261, two}, 4, false, "a   b  ");
+    assert_decoded(t, (int32_t[]){literal}, 1, false, "<\xe2\x96\x81>");
+    tokenizer_free(t);
+}
+
 static void decoding_takes_the_added_space_away(void **state)
 {
     (void)state;
@@ -411,6 +430,7 @@ int main(void)
         cmocka_unit_test(spm_merges_by_score),
         cmocka_unit_test(special_tokens_are_text_unless_asked_for),
         cmocka_unit_test(flags_of_the_file_count),
+        cmocka_unit_test(user_defined_marks_are_spaces),
         cmocka_unit_test(decoding_takes_the_added_space_away),
         cmocka_unit_test(phi3_strips_behind_special_tokens),
         cmocka_unit_test(ends_of_generation),
