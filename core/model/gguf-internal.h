@@ -1,10 +1,10 @@
 /*
  * What the files of the GGUF reader share; all other code includes gguf.h.
  *
- * Life cycle: gguf_open_one() allocates a struct gguf, gguf_parse() fills it in, gguf_open_parts() adds
- * the other parts of a split model, gguf_close() frees all of it, also after a failure of the others.
- * Threads: the thread that opens a file writes the reader; afterwards it is immutable.
- * Order of calls: gguf_index_init(), then gguf_index_add() for each name, then gguf_index_find();
+ * Life cycle: gguf_open_one() allocates a struct gguf, gguf_parse() fills it in from the head,
+ * gguf_open_parts() adds the other parts of a split model, gguf_close() frees all of it, also after a failure
+ * of the others. Threads: the thread that opens a file writes the reader; afterwards it is immutable. Order
+ * of calls: gguf_index_init(), then gguf_index_add() for each name, then gguf_index_find();
  * gguf_index_free().
  */
 #ifndef ORCD_MODEL_GGUF_INTERNAL_H
@@ -34,7 +34,11 @@ struct gguf {
     int fd;
     bool mapped;
     const unsigned char *data;
-    uint64_t bytes;
+    uint64_t bytes; /* of the file */
+    /* The first bytes of the file in memory of ours, from the magic to the tensor directory: names, strings
+     * and arrays point into it, and a file that is cut later cannot take it away. For memory: data itself. */
+    const unsigned char *head;
+    uint64_t head_bytes; /* at least those that were read; at most `bytes` */
     uint32_t version;
     uint32_t alignment;
     uint64_t data_offset;
@@ -60,8 +64,11 @@ int64_t gguf_index_add(struct gguf_index *x, const struct gguf *g, gguf_name_at 
 struct gguf_str gguf_key_at(const struct gguf *g, uint64_t i);
 struct gguf_str gguf_tensor_name_at(const struct gguf *g, uint64_t i);
 
-/* Fills in all fields but fd, mapped, data and bytes. */
-int gguf_parse(struct gguf *g, struct orcd_error *err);
+/* Fills in all fields but fd, mapped, data, bytes, head and head_bytes. *more is set after a failure for
+ * which only more bytes of the head are the remedy; then gguf_forget() and another call with those. */
+int gguf_parse(struct gguf *g, bool *more, struct orcd_error *err);
+/* Frees what gguf_parse() has allocated. */
+void gguf_forget(struct gguf *g);
 
 /* g is the first part of a split model, opened from path: opens the other parts. After a failure g owns the
  * parts that were opened, and gguf_close() closes them. */

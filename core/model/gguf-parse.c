@@ -13,16 +13,25 @@
 
 struct reader {
     const unsigned char *p;
-    uint64_t left;
+    uint64_t ready;  /* bytes from p on that are in memory */
+    uint64_t beyond; /* bytes of the file after those */
+    bool more;       /* a failure, because fewer were ready than were left */
 };
+
+static uint64_t left(const struct reader *r)
+{
+    return r->ready + r->beyond;
+}
 
 static int take(struct reader *r, uint64_t n, const unsigned char **at)
 {
-    if (n > r->left)
+    if (n > r->ready) {
+        r->more = n - r->ready <= r->beyond;
         return -1;
+    }
     *at = r->p;
     r->p += n;
-    r->left -= n;
+    r->ready -= n;
     return 0;
 }
 
@@ -44,7 +53,7 @@ static int take_u64(struct reader *r, uint64_t *v)
     return 0;
 }
 
-static int take_str(struct reader *r, struct gguf_str *s)
+static inline __attribute__((always_inline)) int take_str(struct reader *r, struct gguf_str *s)
 {
     uint64_t n;
     const unsigned char *at;
@@ -75,9 +84,9 @@ static int parse_header(struct gguf *g, struct reader *r, struct orcd_error *err
             "unknown GGUF version %" PRIu32 "; versions 2 and 3 are supported", g->version);
     if (take_u64(r, &g->n_tensors) != 0 || take_u64(r, &g->n_kv) != 0)
         return error_set(err, ORCD_E_INVALID, "the file ends inside its header");
-    if (g->n_kv > r->left / MIN_KV_BYTES || g->n_kv > INT32_MAX)
+    if (g->n_kv > left(r) / MIN_KV_BYTES || g->n_kv > INT32_MAX)
         return error_set(err, ORCD_E_INVALID, "%" PRIu64 " keys cannot fit in the file", g->n_kv);
-    if (g->n_tensors > r->left / MIN_TENSOR_BYTES || g->n_tensors > INT32_MAX)
+    if (g->n_tensors > left(r) / MIN_TENSOR_BYTES || g->n_tensors > INT32_MAX)
         return error_set(err, ORCD_E_INVALID, "%" PRIu64 " tensors cannot fit in the file", g->n_tensors);
     return 0;
 }
@@ -92,7 +101,7 @@ static int skip_array(struct reader *r, struct gguf_label key, struct orcd_error
     if (type == GGUF_ARRAY)
         return error_set(err, ORCD_E_INVALID, "key '%s': an array of arrays is not allowed", key.text);
     if (type == GGUF_STRING) {
-        if (n > r->left / 8)
+        if (n > left(r) / 8)
             return error_set(
                 err, ORCD_E_INVALID, "key '%s': %" PRIu64 " strings cannot fit in the file", key.text, n);
         for (uint64_t i = 0; i < n; i++) {
@@ -285,27 +294,43 @@ static int place_tensors(struct gguf *g, struct orcd_error *err)
     return 0;
 }
 
-int gguf_parse(struct gguf *g, struct orcd_error *err)
+static int parse_tensors(struct gguf *g, struct reader *r, struct orcd_error *err)
 {
-    struct reader r = {g->data, g->bytes};
+    if (g->n_tensors > left(r) / MIN_TENSOR_BYTES)
+        return error_set(err, ORCD_E_INVALID, "%" PRIu64 " tensors cannot fit in the file", g->n_tensors);
+    g->tensors = calloc(g->n_tensors ? g->n_tensors : 1, sizeof(*g->tensors));
+    if (!g->tensors)
+        return error_set(err, ORCD_E_NOMEM, "out of memory for %" PRIu64 " tensors", g->n_tensors);
+    int rc = gguf_index_init(&g->tensor_index, g->n_tensors, err);
+    for (uint64_t i = 0; i < g->n_tensors && rc == 0; i++)
+        rc = parse_tensor(g, i, r, err);
+    if (rc != 0)
+        return rc;
+    if (align_up(g, g->bytes - left(r), &g->data_offset) != 0)
+        return error_set(err, ORCD_E_INVALID, "the header ends beyond the file");
+    return place_tensors(g, err);
+}
+
+int gguf_parse(struct gguf *g, bool *more, struct orcd_error *err)
+{
+    struct reader r = {g->head, g->head_bytes, g->bytes - g->head_bytes, false};
     int rc = parse_header(g, &r, err);
     if (rc == 0)
         rc = parse_kvs(g, &r, err);
     if (rc == 0)
         rc = parse_general(g, err);
-    if (rc != 0)
-        return rc;
-    if (g->n_tensors > r.left / MIN_TENSOR_BYTES)
-        return error_set(err, ORCD_E_INVALID, "%" PRIu64 " tensors cannot fit in the file", g->n_tensors);
-    g->tensors = calloc(g->n_tensors ? g->n_tensors : 1, sizeof(*g->tensors));
-    if (!g->tensors)
-        return error_set(err, ORCD_E_NOMEM, "out of memory for %" PRIu64 " tensors", g->n_tensors);
-    rc = gguf_index_init(&g->tensor_index, g->n_tensors, err);
-    for (uint64_t i = 0; i < g->n_tensors && rc == 0; i++)
-        rc = parse_tensor(g, i, &r, err);
-    if (rc != 0)
-        return rc;
-    if (align_up(g, g->bytes - r.left, &g->data_offset) != 0)
-        return error_set(err, ORCD_E_INVALID, "the header ends beyond the file");
-    return place_tensors(g, err);
+    if (rc == 0)
+        rc = parse_tensors(g, &r, err);
+    *more = r.more;
+    return rc;
+}
+
+void gguf_forget(struct gguf *g)
+{
+    gguf_index_free(&g->kv_index);
+    gguf_index_free(&g->tensor_index);
+    free(g->kvs);
+    free(g->tensors);
+    g->kvs = NULL;
+    g->tensors = NULL;
 }

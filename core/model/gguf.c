@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "model/gguf-internal.h"
 
 static int open_error(struct orcd_error *err)
@@ -14,6 +15,10 @@ static int open_error(struct orcd_error *err)
                                                    : ORCD_E_IO;
     return error_set_errno(err, code, errno, "cannot open the model file");
 }
+
+/* What is read of a head at first; then four times as much, until it is whole. */
+#define HEAD_FIRST ((uint64_t)1 << 20)
+#define HEAD_MAX ((uint64_t)1 << 30)
 
 /* Opens and maps a file. After a failure g->fd may be open; gguf_close() closes it. */
 static int map_file(struct gguf *g, const char *path, struct orcd_error *err)
@@ -39,6 +44,68 @@ static int map_file(struct gguf *g, const char *path, struct orcd_error *err)
     return 0;
 }
 
+int gguf_read(const struct gguf *g, uint64_t at, void *to, uint64_t n, struct orcd_error *err)
+{
+    if (g->fd < 0) {
+        memcpy(to, g->data + at, n);
+        return 0;
+    }
+    for (uint64_t have = 0; have < n;) {
+        ssize_t got = pread(g->fd, (char *)to + have, n - have, (off_t)(at + have));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_set_errno(err, ORCD_E_IO, errno, "cannot read the model file");
+        if (got == 0)
+            return error_set(err, ORCD_E_IO, "the file was cut short while it was read");
+        have += (uint64_t)got;
+    }
+    return 0;
+}
+
+/* Reads the head up to `bytes`. */
+static int grow_head(struct gguf *g, uint64_t bytes, struct orcd_error *err)
+{
+    void *p = g->head ? mremap((void *)(uintptr_t)g->head, g->head_bytes, bytes, MREMAP_MAYMOVE)
+                      : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return error_set(err, ORCD_E_NOMEM, "out of memory for the head of the model file");
+    uint64_t had = g->head_bytes;
+    g->head = p;
+    g->head_bytes = bytes;
+    return gguf_read(g, had, (char *)p + had, bytes - had, err);
+}
+
+/* Returns what lies behind the tensor directory. */
+static void shrink_head(struct gguf *g)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t keep = (min_u64(g->data_offset, g->head_bytes) + page - 1) / page * page;
+    if (keep >= g->head_bytes)
+        return;
+    munmap((void *)(uintptr_t)(g->head + keep), g->head_bytes - keep);
+    g->head_bytes = keep;
+}
+
+static int read_head(struct gguf *g, struct orcd_error *err)
+{
+    struct orcd_error said = ORCD_ERROR_INIT;
+    for (uint64_t bytes = HEAD_FIRST;; bytes *= 4) {
+        bool more = false;
+        int rc = grow_head(g, min_u64(bytes, g->bytes), err);
+        if (rc != 0)
+            return rc;
+        rc = gguf_parse(g, &more, &said);
+        if (rc == 0)
+            shrink_head(g);
+        if (!more)
+            return rc == 0 ? 0 : error_set(err, rc, "%s", said.msg);
+        if (bytes >= HEAD_MAX)
+            return error_set(err, ORCD_E_INVALID, "the keys and tensor names of the file exceed 1 GiB");
+        gguf_forget(g);
+    }
+}
+
 static struct gguf *reader_new(struct orcd_error *err)
 {
     struct gguf *g = calloc(1, sizeof(*g));
@@ -54,7 +121,7 @@ int gguf_open_one(struct gguf **out, const char *path, struct orcd_error *err)
     struct gguf *g = reader_new(err);
     int rc = g ? map_file(g, path, err) : ORCD_E_NOMEM;
     if (rc == 0)
-        rc = gguf_parse(g, err);
+        rc = read_head(g, err);
     if (rc != 0) {
         error_prefix(err, "%s", path);
         gguf_close(g);
@@ -87,7 +154,10 @@ int gguf_open_memory(struct gguf **out, const void *data, size_t bytes, struct o
         return ORCD_E_NOMEM;
     g->data = data;
     g->bytes = bytes;
-    int rc = gguf_parse(g, err);
+    g->head = data;
+    g->head_bytes = bytes;
+    bool more;
+    int rc = gguf_parse(g, &more, err);
     if (rc == 0 && g->split_count > 1)
         rc = error_set(err, ORCD_E_UNSUPPORTED,
             "one part of a model that is split into %llu files is not supported in memory",
@@ -107,14 +177,13 @@ void gguf_close(struct gguf *g)
     for (uint64_t i = 1; g->parts && i < g->split_count; i++)
         gguf_close(g->parts[i - 1]);
     free(g->parts);
+    if (g->head && g->head != g->data)
+        munmap((void *)(uintptr_t)g->head, g->head_bytes);
     if (g->mapped)
         munmap((void *)(uintptr_t)g->data, g->bytes);
     if (g->fd >= 0)
         close(g->fd);
-    gguf_index_free(&g->kv_index);
-    gguf_index_free(&g->tensor_index);
-    free(g->kvs);
-    free(g->tensors);
+    gguf_forget(g);
     free(g);
 }
 

@@ -1,10 +1,11 @@
 /*
- * GGUF v2/v3 reader over a read-only mapping. It trusts nothing in a file: every count, length, type,
- * offset and product is checked before use, in time and memory linear in the size of the file. For a
- * malformed file the error is ORCD_E_INVALID, with a message that names the key or tensor.
+ * GGUF v2/v3 reader. The head of a file, all but the weights, is copied; the file is also mapped, read-only.
+ * The reader trusts nothing in a file: every count, length, type, offset and product is checked before use,
+ * in time and memory linear in the size of the file. For a malformed file the error is ORCD_E_INVALID, with a
+ * message that names the key or tensor.
  *
  * Life cycle: gguf_open() or gguf_open_memory(), then any other call, then gguf_close(). Strings and
- * arrays point into the mapping, so they are valid until gguf_close(); they are not NUL-terminated.
+ * arrays point into the copy, so they are valid until gguf_close(); they are not NUL-terminated.
  * Threads: a reader is immutable after gguf_open(), and any thread may read it.
  * Order of calls: open, read, close; nothing else.
  */
@@ -82,7 +83,10 @@ const struct gguf *gguf_file(const struct gguf *g, uint32_t i); /* i < gguf_n_fi
 int gguf_fd(const struct gguf *g);                              /* -1 for memory */
 const void *gguf_data(const struct gguf *g);
 uint64_t gguf_bytes(const struct gguf *g);
-/* The data of a tensor of g. */
+/* Copies bytes of the first file, which must lie in it. Unlike a read of the mapping this is safe if the file
+ * was cut since it was opened. Errors: IO. */
+int gguf_read(const struct gguf *g, uint64_t at, void *to, uint64_t n, struct orcd_error *err);
+/* The data of a tensor of g, in the mapping: to read it ends the process (SIGBUS) if the file was cut. */
 const void *gguf_tensor_data(const struct gguf *g, const struct gguf_tensor *t);
 uint32_t gguf_version(const struct gguf *g);
 uint32_t gguf_alignment(const struct gguf *g);

@@ -171,10 +171,12 @@ static int check_factors(const struct model *m, int32_t i, struct orcd_error *er
 {
     if (i < 0)
         return 0;
-    const unsigned char *p = gguf_tensor_data(m->g, gguf_tensor_at(m->g, (uint64_t)i));
+    const struct gguf_tensor *t = gguf_tensor_at(m->g, (uint64_t)i);
     for (uint64_t k = 0; k < m->tensors[i].dims[0]; k++) {
         float f;
-        memcpy(&f, p + k * sizeof(f), sizeof(f));
+        int rc = gguf_read(gguf_file(m->g, t->file), t->offset + k * sizeof(f), &f, sizeof(f), err);
+        if (rc != 0)
+            return rc;
         if (!(f > 0) || !isfinite(f))
             return error_set(err, ORCD_E_INVALID,
                 "tensor '%s': element %" PRIu64 " is %g; it must be more than 0", m->tensors[i].name, k,

@@ -92,7 +92,8 @@ static text_ptr next_gpt2(text_ptr p, text_ptr end)
  * ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
  * (the space before the ? is part of it); Qwen2 has \p{N} in place of \p{N}{1,3}.
  */
-static text_ptr next_llama3(text_ptr p, text_ptr end, unsigned max_digits)
+static inline __attribute__((always_inline)) text_ptr next_llama3(
+    text_ptr p, text_ptr end, unsigned max_digits)
 {
     text_ptr q = contraction(p, end, true);
     if (q != p)

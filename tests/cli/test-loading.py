@@ -195,7 +195,29 @@ def a_receiver_that_is_never_content_is_given_up():
             equal(len(r.got), 8)
 
 
+def a_model_that_is_cut_is_still_served():
+    """The cpu plugin has copies of all weights, the worker one of the rest: nothing reads the file again."""
+    if not os.path.exists(os.path.join(PLUGINS, "cpu.so")):
+        raise Skip("no cpu plugin")
+    with open(os.path.join(SRCDIR, "share/demo/orcd-demo.gguf"), "rb") as f:
+        demo = f.read()
+    with Dir() as d:
+        path = d.file("model.gguf", demo)
+        with Worker(path, plugin="cpu") as w:
+            answers = []
+            for name in ("before", "after"):
+                job = dict(JOB, job_id=name, stream=False, params={"max_tokens": 20, "temperature": 0})
+                answer = read_all(w.request("POST", "/v2/execute", job))
+                equal(status_of(answer), 200)
+                answers.append(json.loads(answer.split(b"\r\n\r\n", 1)[1])["text"])
+                os.truncate(path, 0)
+            check(answers[0] and answers[0] == answers[1], answers)
+            equal(health(w)[0], 200)
+            equal(status_of(read_all(w.request("GET", "/v2/model"))), 200)
+            equal(w.stop(), 0)
+
+
 main([it_listens_and_tells_its_progress, ready_means_that_a_first_step_was_made,
       a_first_step_that_fails_is_no_start, the_callback_says_who_is_ready, the_callback_comes_when_jobs_are_taken,
       a_receiver_that_is_slow_delays_nothing, a_receiver_that_comes_later_is_told,
-      a_receiver_that_is_never_content_is_given_up])
+      a_receiver_that_is_never_content_is_given_up, a_model_that_is_cut_is_still_served])

@@ -660,9 +660,49 @@ static void test_files(void **state)
     rmdir(dir);
 }
 
+/* The head of this file is read in several steps: its keys are the same as in memory. Then the file is cut:
+ * all but the weights is still there. */
+static void test_cut_after_open(void **state)
+{
+    (void)state;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct gguf_writer w;
+    struct gguf *g;
+    char path[] = "/tmp/orcd-gguf-cut-XXXXXX";
+    const uint64_t n = 3u << 20;
+    unsigned char *long_array = calloc(n, 1), byte;
+    assert_non_null(long_array);
+    long_array[n - 1] = 7;
+    close(mkstemp(path));
+    small_file(&w);
+    gw_array(&w, "test.long", GGUF_U8, long_array, n, 1);
+    gw_str(&w, "test.last", "the end");
+    assert_int_equal(gw_write(&w, path), 0);
+    gw_free(&w);
+    free(long_array);
+    assert_int_equal(gguf_open(&g, path, &err), 0);
+    const struct gguf_tensor *t = gguf_tensor_find(g, "second");
+    assert_non_null(t);
+    assert_int_equal(gguf_read(g, t->offset + t->bytes - 1, &byte, 1, &err), 0);
+    assert_int_equal(truncate(path, 0), 0);
+    struct gguf_array a;
+    struct gguf_str s;
+    assert_int_equal(gguf_get_array(g, "test.long", &a, &err), 0);
+    assert_int_equal(gguf_array_u64(&a, n - 1), 7);
+    assert_int_equal(gguf_get_str(g, "test.last", &s, &err), 0);
+    assert_memory_equal(s.p, "the end", 7);
+    assert_ptr_equal(gguf_tensor_find(g, "second"), t);
+    assert_int_equal(gguf_read(g, t->offset, &byte, 1, &err), ORCD_E_IO);
+    assert_non_null(strstr(err.msg, "cut short"));
+    gguf_close(g);
+    expect_named(path, ORCD_E_INVALID);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cut_after_open),
         cmocka_unit_test(test_valid),
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_header),
