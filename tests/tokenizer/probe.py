@@ -14,10 +14,10 @@ def complaint(args):
     return p.stderr.decode("utf-8", "replace").strip() if p.returncode == 1 else ""
 
 
-def run(args, texts):
+def run(args, texts, **popen):
     """One list of numbers per text (bytes)."""
     data = b"".join(struct.pack("<I", len(t)) + t for t in texts)
-    out = subprocess.run([PROBE] + args, input=data, stdout=subprocess.PIPE, check=True).stdout
+    out = subprocess.run([PROBE] + args, input=data, stdout=subprocess.PIPE, check=True, **popen).stdout
     at = 0
     lists = []
     while at < len(out):
