@@ -113,7 +113,18 @@ static const struct config_key keys[] = {
     INT("http.metrics_event_ms", 0, DAY_MS, "0", "ms",
         "shortest time between metrics events on a stream; 0: off", http.metrics_event_ms),
     INT("http.max_body_kb", 1, 65536, "4096", "KiB", "largest request body", http.max_body_kb),
-    INT("http.max_connections", 1, 65536, "1024", "", "open connections; more get 503", http.max_connections),
+    INT("http.max_connections", 1, 65536, "1024", "",
+        "open connections; at the limit the one that was idle longest is closed, and without an idle one "
+        "more get 503",
+        http.max_connections),
+    INT("http.max_connections_per_peer", 0, 65536, "0", "",
+        "open connections of one address (IPv6: of one /64); more get 503; 0: no limit of its own",
+        http.max_connections_per_peer),
+    INT("http.buffer_mb", 16, 1048576, "256", "MiB",
+        "memory for request bodies and answers above 16 KiB that wait for their clients, at least four "
+        "bodies; one "
+        "client may hold a quarter",
+        http.buffer_mb),
     INT("http.request_read_ms", 100, DAY_MS, "10000", "ms",
         "time for a whole request, head and body, to arrive", http.request_read_ms),
     TEXT("http.tls.cert", NULL,

@@ -112,6 +112,8 @@ static int start_http(struct worker *w, struct orcd_error *err)
         .request_read_ms = (uint32_t)c->http.request_read_ms,
         .max_body_kb = (uint32_t)c->http.max_body_kb,
         .max_connections = (uint32_t)c->http.max_connections,
+        .max_connections_per_peer = (uint32_t)c->http.max_connections_per_peer,
+        .buffer_mb = (uint32_t)c->http.buffer_mb,
         .deadline_default_ms = (uint32_t)c->deadlines.default_ms,
         .deadline_max_ms = (uint32_t)c->deadlines.max_ms,
         .deadline_min_remaining_ms = (uint32_t)c->deadlines.min_remaining_ms,

@@ -30,7 +30,7 @@ void openai_head(struct generation *g, const char *object)
     json_out_raw(&o, "{\"index\":", 9);
     g->head = json_out_take(&o, &g->n_head);
     if (!g->head)
-        http_error_set(&g->x->error, API_INTERNAL, "out of memory");
+        http_error_set(&g->x->error, API_OUT_OF_MEMORY, "out of memory");
 }
 
 void openai_chunk_open(struct json_out *o, const struct choice *c)

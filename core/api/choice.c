@@ -13,7 +13,7 @@ bool choices_new(struct generation *g, uint32_t n)
 {
     g->choices = calloc(n, sizeof(*g->choices));
     if (!g->choices) {
-        http_error_set(&g->x->error, API_INTERNAL, "out of memory");
+        http_error_set(&g->x->error, API_OUT_OF_MEMORY, "out of memory");
         return false;
     }
     for (uint32_t i = 0; i < n; i++) {

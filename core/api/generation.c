@@ -12,7 +12,7 @@ struct generation *generation_new(struct exchange *x, const struct dialect *dial
 {
     struct generation *g = calloc(1, sizeof(*g));
     if (!g) {
-        http_error_set(&x->error, API_INTERNAL, "out of memory");
+        http_error_set(&x->error, API_OUT_OF_MEMORY, "out of memory");
         return NULL;
     }
     g->x = x;

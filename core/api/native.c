@@ -126,7 +126,7 @@ void native_cancel_parse(struct exchange *x)
     if ((copy = strdup(id)))
         exchange_attach(x, &job_id_work, copy);
     else
-        http_error_set(&x->error, API_INTERNAL, "out of memory");
+        http_error_set(&x->error, API_OUT_OF_MEMORY, "out of memory");
 }
 
 void native_cancel(struct exchange *x)
@@ -223,7 +223,7 @@ static int32_t *read_ids(struct exchange *x, const struct api_model *m, json_obj
     *n = json_object_array_length(list);
     int32_t *ids = malloc((*n + 1) * sizeof(*ids));
     if (!ids)
-        http_error_set(&x->error, API_INTERNAL, "out of memory");
+        http_error_set(&x->error, API_OUT_OF_MEMORY, "out of memory");
     for (size_t i = 0; ids && i < *n; i++) {
         uint64_t id;
         if (!json_in_u64(&in, "tokens", json_object_array_get_idx(list, i), 0, m->n_vocab - 1, &id))

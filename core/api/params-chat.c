@@ -93,7 +93,7 @@ static void read_parts(struct json_in *in, struct conversation *t, size_t i, jso
     }
     char *p = t->joined[i] = malloc(total + 1);
     if (!p) {
-        http_error_set(in->error, API_INTERNAL, "out of memory");
+        http_error_set(in->error, API_OUT_OF_MEMORY, "out of memory");
         return;
     }
     for (size_t k = 0; k < n_parts && read_part(in, json_object_array_get_idx(parts, k), &s, &n); k++) {
@@ -154,7 +154,7 @@ static void read_messages(struct json_in *in, struct conversation *t, json_objec
     t->joined = calloc(n, sizeof(*t->joined));
     t->n = n;
     if (!t->messages || !t->joined) {
-        http_error_set(in->error, API_INTERNAL, "out of memory");
+        http_error_set(in->error, API_OUT_OF_MEMORY, "out of memory");
         return;
     }
     for (size_t i = 0; i < n && !in->error->code; i++) {
@@ -194,7 +194,7 @@ static void render(struct json_in *in, const struct api_model *model, struct req
     }
     int rc = chat_render(model->chat, t->messages, t->n, o, &r->tokens, &n_ids, &err);
     if (rc == ORCD_E_NOMEM)
-        http_error_set(in->error, API_INTERNAL, "out of memory");
+        http_error_set(in->error, API_OUT_OF_MEMORY, "out of memory");
     else if (rc) {
         http_error_set(in->error, API_INVALID_REQUEST, "messages: %.240s", err.msg);
         http_error_detail_field(in->error, in->path, "messages");

@@ -105,7 +105,7 @@ void params_logit_bias(struct json_in *in, const struct api_model *model, struct
         return;
     r->sampling.bias = calloc((size_t)n, sizeof(*r->sampling.bias));
     if (!r->sampling.bias) {
-        http_error_set(in->error, API_INTERNAL, "out of memory");
+        http_error_set(in->error, API_OUT_OF_MEMORY, "out of memory");
         return;
     }
     json_object_object_foreach(v, key, value)
@@ -152,7 +152,7 @@ void params_tokens(struct json_in *in, const struct api_model *model, struct req
     }
     r->tokens = calloc(n ? n : 1, sizeof(*r->tokens));
     if (!r->tokens) {
-        http_error_set(in->error, API_INTERNAL, "out of memory");
+        http_error_set(in->error, API_OUT_OF_MEMORY, "out of memory");
         return;
     }
     for (size_t i = 0; i < n; i++) {

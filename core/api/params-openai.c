@@ -205,7 +205,7 @@ bool openai_finish(struct openai_request *q, const char *id_prefix)
         struct choice *c = &g->choices[i];
         uint32_t first = i - i % q->n;
         if ((i != first && !copy_prompt(c, &g->choices[first])) || !fill(q, c)) {
-            http_error_set(&x->error, API_INTERNAL, "out of memory");
+            http_error_set(&x->error, API_OUT_OF_MEMORY, "out of memory");
             break;
         }
         if (i == 0)
@@ -302,7 +302,7 @@ static void keep_echo(struct json_in *in, const struct completion *d, struct cho
         c->echo = NULL;
     }
     if (!c->echo)
-        http_error_set(in->error, API_INTERNAL, "out of memory");
+        http_error_set(in->error, API_OUT_OF_MEMORY, "out of memory");
 }
 
 /* c: the first choice of this prompt. */

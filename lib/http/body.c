@@ -9,11 +9,43 @@
 
 static void error_of_scan(const struct body *b, struct http_error *error)
 {
-    http_error_set(error, API_INVALID_REQUEST, "invalid JSON in request body at byte %llu: %s",
-        (unsigned long long)b->scan.offset, b->scan.error);
+    if (b->scan.no_memory)
+        http_error_set(error, API_OUT_OF_MEMORY, "out of memory");
+    else
+        http_error_set(error, API_INVALID_REQUEST, "invalid JSON in request body at byte %llu: %s",
+            (unsigned long long)b->scan.offset, b->scan.error);
 }
 
-bool body_take(struct body *b, struct http_server *s, const char *data, size_t n, struct http_error *error)
+/* What counts: all but the first HTTP_INLINE_BODY_BYTES. */
+static size_t counted(size_t cap)
+{
+    return cap > HTTP_INLINE_BODY_BYTES ? cap - HTTP_INLINE_BODY_BYTES : 0;
+}
+
+static bool grow(
+    struct body *b, struct http_server *s, struct share *of, size_t cap, struct http_error *error)
+{
+    const size_t more = counted(cap) - counted(b->cap);
+    if (more && !share_take(&s->shares, of, more)) {
+        http_error_set(error, API_QUEUE_FULL,
+            "too many large request bodies and answers are held for this client, or for all; try again");
+        error->retry_after_s = 1;
+        return false;
+    }
+    char *bigger = realloc(b->text, cap);
+    if (!bigger) {
+        share_return(&s->shares, of, more);
+        http_error_set(error, API_OUT_OF_MEMORY, "out of memory");
+        return false;
+    }
+    b->of = of;
+    b->text = bigger;
+    b->cap = cap;
+    return true;
+}
+
+bool body_take(struct body *b, struct http_server *s, struct share *of, const char *data, size_t n,
+    struct http_error *error)
 {
     size_t max = (size_t)s->params.max_body_kb * 1024;
     if (n > max - b->n) {
@@ -31,22 +63,8 @@ bool body_take(struct body *b, struct http_server *s, const char *data, size_t n
         error_of_scan(b, error);
         return false;
     }
-    if (n > b->cap - b->n) {
-        if (atomic_load(&s->body_bytes) > max_u64(HTTP_BODIES_BYTES, 4 * (uint64_t)max)) {
-            http_error_set(error, API_QUEUE_FULL, "too many large request bodies at once");
-            error->retry_after_s = 1;
-            return false;
-        }
-        size_t cap = min_u64(max_u64(b->cap * 2, b->n + n + 1024), max);
-        char *bigger = realloc(b->text, cap);
-        if (!bigger) {
-            http_error_set(error, API_INTERNAL, "out of memory");
-            return false;
-        }
-        atomic_fetch_add(&s->body_bytes, cap - b->cap);
-        b->text = bigger;
-        b->cap = cap;
-    }
+    if (n > b->cap - b->n && !grow(b, s, of, min_u64(max_u64(b->cap * 2, b->n + n + 1024), max), error))
+        return false;
     memcpy(b->text + b->n, data, n);
     b->n += n;
     return true;
@@ -62,7 +80,7 @@ void body_end(struct body *b, struct http_error *error)
 
 void body_free(struct body *b, struct http_server *s)
 {
-    atomic_fetch_sub(&s->body_bytes, b->cap);
+    share_return(&s->shares, b->of, counted(b->cap));
     free(b->text);
     b->text = NULL;
     b->n = b->cap = 0;

@@ -14,16 +14,19 @@
 #include "json/scan.h"
 
 struct http_server;
+struct share;
 
 struct body {
     struct json_scan scan;
     bool scanning;
     char *text; /* malloc'ed, without a NUL at its end; valid JSON once body_end() succeeded */
     size_t n, cap;
+    struct share *of; /* who is charged */
 };
 
-/* False: error is set, and the caller passes no more pieces. */
-bool body_take(struct body *b, struct http_server *s, const char *data, size_t n, struct http_error *error);
+/* of: the client's share. False: error is set, and the caller passes no more pieces. */
+bool body_take(struct body *b, struct http_server *s, struct share *of, const char *data, size_t n,
+    struct http_error *error);
 void body_end(struct body *b, struct http_error *error);
 /* Frees the text and returns its size to the server's budget. */
 void body_free(struct body *b, struct http_server *s);

@@ -31,7 +31,8 @@
     X(BACKEND_ERROR, 502, 1)                                                                                 \
     X(MODEL_LOADING, 503, 1)                                                                                 \
     X(SHUTTING_DOWN, 503, 1)                                                                                 \
-    X(INTERNAL, 500, 0)
+    X(INTERNAL, 500, 0)                                                                                      \
+    X(OUT_OF_MEMORY, 503, 1)
 
 enum api_code {
     API_OK = 0,

@@ -3,7 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -24,7 +28,8 @@ static void conn_opened(struct loop *l, struct MHD_Connection *mhd, void **socke
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct conn *c = calloc(1, sizeof(*c));
     *socket_context = c;
-    if (!c || !info) {
+    const union MHD_ConnectionInfo *peer = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (!c || !info || !peer || !(c->share = share_of_peer(&l->server->shares, peer->client_addr))) {
         free(c);
         *socket_context = NULL; /* its requests are refused */
         return;
@@ -37,7 +42,10 @@ static void conn_opened(struct loop *l, struct MHD_Connection *mhd, void **socke
         l->conns->prev = c;
     l->conns = c;
     atomic_fetch_add(&l->server->n_connections, 1);
-    conn_reading(c, clock_mono_ns());
+    atomic_fetch_add(&c->share->n_conns, 1);
+    c->spare = l->accepts_spare;
+    c->idle_ns = clock_mono_ns();
+    conn_reading(c, c->idle_ns);
     conn_watch_events(c, EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP);
 }
 
@@ -52,6 +60,8 @@ static void conn_closed(struct loop *l, struct conn *c)
     else
         l->conns = c->next;
     atomic_fetch_sub(&l->server->n_connections, 1);
+    atomic_fetch_sub(&c->share->n_conns, 1);
+    share_drop(&l->server->shares, c->share);
     free(c);
 }
 
@@ -69,6 +79,20 @@ static bool has_input(int fd)
 {
     char waste;
     return recv(fd, &waste, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool conn_evict_idle(struct loop *l)
+{
+    struct conn *oldest = NULL;
+    for (struct conn *c = l->conns; c; c = c->next)
+        if ((!c->x || c->x->state <= X_BODY) && !c->evicted && (!oldest || c->idle_ns < oldest->idle_ns) &&
+            !has_input(c->fd))
+            oldest = c;
+    if (!oldest)
+        return false;
+    oldest->evicted = true;
+    shutdown(oldest->fd, SHUT_RDWR); /* the library sees the end and closes */
+    return true;
 }
 
 void conn_on_epoll(struct conn *c, uint32_t events, uint64_t now)
@@ -104,12 +128,41 @@ void conn_on_epoll(struct conn *c, uint32_t events, uint64_t now)
 
 /* --- timers: they are rare, so a scan of all connections is enough --------------------- */
 
+/* A number that changes whenever the client accepts bytes: what it has acknowledged, or, of a unix socket,
+ * what the kernel holds for it. */
+static uint64_t accepted(const struct conn *c)
+{
+    struct tcp_info info = {0};
+    socklen_t n = sizeof(info);
+    int unsent = 0;
+    if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0)
+        return info.tcpi_bytes_acked;
+    ioctl(c->fd, SIOCOUTQ, &unsent);
+    return (uint64_t)unsent;
+}
+
+/* When the next look is due, or, at a time that has come, that the client has accepted nothing for stall_ns:
+ * four times in that time we look, and any change is progress. */
+static uint64_t write_stall_due(struct conn *c, const struct exchange *x, uint64_t now, uint64_t stall_ns)
+{
+    const uint64_t quarter = stall_ns / 4;
+    if (c->accepted_ns < x->out.sent_ns && now < x->out.sent_ns + quarter)
+        return x->out.sent_ns + quarter;
+    const uint64_t bytes = accepted(c);
+    if (c->accepted_ns < x->out.sent_ns || bytes != c->accepted) {
+        c->accepted = bytes;
+        c->accepted_ns = now;
+    }
+    const uint64_t due = c->accepted_ns + stall_ns;
+    return now < due ? min_u64(due, now + quarter) : due;
+}
+
 static uint64_t stream_timers(struct conn *c, struct exchange *x, uint64_t now)
 {
     const struct http_params *p = &c->loop->server->params;
     uint64_t next = UINT64_MAX;
     if (x->state == X_ANSWERED || x->out.chunk_out) { /* bytes wait for the client to accept them */
-        uint64_t due = x->out.sent_ns + p->write_stall_ms * NS_PER_MS;
+        uint64_t due = write_stall_due(c, x, now, p->write_stall_ms * NS_PER_MS);
         if (now < due)
             return due;
         x->rdhup_ns = x->rdhup_ns ? x->rdhup_ns : due;

@@ -21,6 +21,12 @@ struct conn {
     int fd;
     struct exchange *x;        /* NULL: between requests */
     uint64_t read_deadline_ns; /* of a head and body that has begun; 0: none */
+    struct share *share;       /* of the peer's address */
+    uint64_t idle_ns;          /* since when it has had no whole request */
+    uint64_t accepted;         /* changes while the client accepts bytes */
+    uint64_t accepted_ns;      /* when that was seen last */
+    bool spare;                /* beyond http.max_connections: only for /health and holders of keys */
+    bool evicted;              /* it is being closed to make room */
     bool bytes_waiting;        /* input arrived while an exchange was active */
     bool half_closed;          /* the peer has closed its sending side */
 };
@@ -33,6 +39,9 @@ void conn_on_epoll(struct conn *c, uint32_t events, uint64_t now);
 /* Handles the timers that are due; returns when the next one is (monotonic ns; UINT64_MAX:
  * never). */
 uint64_t conn_timers(struct conn *c, uint64_t now);
+/* Closes the connection that has had no whole request for the longest, and from which nothing is to be read.
+ * False: there is none. */
+bool conn_evict_idle(struct loop *l);
 /* how: EPOLL_CTL_ADD or EPOLL_CTL_MOD. */
 void conn_watch_events(struct conn *c, int how, uint32_t events);
 

@@ -64,6 +64,7 @@ void *exchange_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
     x->arrived_ns = clock_mono_ns();
     random_uuid(x->correlation_id);
     c->x = x;
+    c->idle_ns = x->arrived_ns;
     c->bytes_waiting = false;
     if (!c->read_deadline_ns) /* the request arrived together with the end of the one before */
         conn_reading(c, x->arrived_ns);
@@ -75,7 +76,7 @@ void *exchange_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
 void exchange_answer(struct exchange *x, unsigned status, const char *type, char *body, size_t n)
 {
     if (!body) {
-        http_error_set(&x->error, API_INTERNAL, "out of memory");
+        http_error_set(&x->error, API_OUT_OF_MEMORY, "out of memory");
         return;
     }
     free(x->answer.body);
@@ -172,7 +173,7 @@ static enum MHD_Result queue(
     x->out.sent_ns = x->out.ticked_ns = clock_mono_ns();
     /* Only the nearest of its timers is set: the scan of the connections finds the others. */
     const struct http_params *p = &x->server->params;
-    uint64_t ms = p->write_stall_ms;
+    uint64_t ms = p->write_stall_ms / 4;
     if (state == X_STREAMING && p->ping_ms)
         ms = min_u64(ms, p->ping_ms);
     if (state == X_STREAMING && x->out.tick_ms)
@@ -183,9 +184,35 @@ static enum MHD_Result queue(
     return ok;
 }
 
+static struct share *share_of(const struct exchange *x)
+{
+    return x->owner ? &x->server->shares.of_keys[x->owner - 1] : x->conn->share;
+}
+
+/* A large answer is charged until the client has accepted it. That of work is sent in any case. */
+static void hold(struct exchange *x)
+{
+    struct shares *s = &x->server->shares;
+    const size_t n = x->error.code || x->answer.n <= HTTP_INLINE_BODY_BYTES ? 0 : x->answer.n;
+    if (!n)
+        return;
+    if (x->accepted) {
+        share_force(s, share_of(x), n);
+    } else if (!share_take(s, share_of(x), n)) {
+        http_error_set(&x->error, API_QUEUE_FULL,
+            "too many large request bodies and answers are held for this client, or for all; read them, and "
+            "try "
+            "again");
+        x->error.retry_after_s = 1;
+        return;
+    }
+    x->held = n;
+}
+
 static enum MHD_Result queue_answer(struct exchange *x)
 {
     struct answer a = x->answer;
+    hold(x);
     count_refused(x);
     if (x->error.code) {
         free(a.body);
@@ -220,7 +247,7 @@ static enum MHD_Result queue_stream(struct exchange *x)
 static enum MHD_Result body_piece(struct exchange *x, const char *data, size_t n)
 {
     if (!x->error.code && (x->route->flags & ROUTE_BODY)) {
-        if (body_take(&x->body, x->server, data, n, &x->error))
+        if (body_take(&x->body, x->server, share_of(x), data, n, &x->error))
             return MHD_YES;
         body_free(&x->body, x->server);
     }
@@ -352,7 +379,9 @@ void exchange_completed(
         exchange_client_gone(x);
     }
     body_free(&x->body, x->server);
+    share_return(&x->server->shares, share_of(x), x->held);
     c->x = NULL;
+    c->idle_ns = clock_mono_ns();
     c->loop->half_closed_seen |= c->half_closed;
     x->conn = NULL;
     c->read_deadline_ns = 0;

@@ -83,6 +83,7 @@ struct exchange {
 
     struct body body;
     size_t n_discarded; /* bytes of a body that were read and discarded */
+    size_t held;        /* bytes of the answer that are charged to the client */
 
     /* outcome */
     struct http_error error;

@@ -329,6 +329,22 @@ static const struct error_shape *shape_of(const struct http_service *service, co
     return NULL;
 }
 
+/* A connection beyond http.max_connections is for /health and for holders of keys. */
+static bool check_spare(struct exchange *x, const char *path)
+{
+    const struct http_server *s = x->server;
+    struct conn *c = x->conn;
+    if (c->spare && atomic_load(&s->n_connections) <= s->params.max_connections)
+        c->spare = false;
+    if (!c->spare || x->owner || route_path_is_open(s->service, path))
+        return true;
+    x->error.retry_after_s = 1;
+    http_error_set(&x->error, API_TOO_MANY_CONNECTIONS, "the limit of %u open connections is reached",
+        s->params.max_connections);
+    x->close = true;
+    return false;
+}
+
 void gate_head(struct exchange *x, const char *url, const char *method, const char *version)
 {
     const struct http_service *service = x->server->service;
@@ -345,7 +361,10 @@ void gate_head(struct exchange *x, const char *url, const char *method, const ch
     memcpy(path, x->uri, n);
     path[n] = 0;
     const char *parameter = NULL;
-    if (check_key(&h, path)) {
+    const bool has_key = check_key(&h, path);
+    if (!check_spare(x, path))
+        return;
+    if (has_key) {
         x->route = route_find(service, method, path, &parameter, x->allow, sizeof(x->allow), &x->error);
         if (x->route && x->route->flags & ROUTE_KEYED && !x->server->n_keys) {
             x->route = NULL;

@@ -11,9 +11,12 @@ json_object *json_in_parse(const char *text, size_t n, struct http_error *error)
 {
     struct json_tokener *t = json_tokener_new_ex(JSON_SCAN_DEPTH + 1);
     json_object *root = NULL;
+    bool no_memory = !t;
     if (t && n <= INT32_MAX) {
         root = json_tokener_parse_ex(t, text, (int)n);
         /* A number at the top level ends only with the text; no request is one, so it is refused. */
+        no_memory = !root && json_tokener_get_error(t) == json_tokener_success &&
+                    text[strspn(text, " \t\r\n")] != 'n';
         if (!root || json_tokener_get_error(t) != json_tokener_success) {
             json_object_put(root);
             root = NULL;
@@ -21,7 +24,9 @@ json_object *json_in_parse(const char *text, size_t n, struct http_error *error)
     }
     if (t)
         json_tokener_free(t);
-    if (!root)
+    if (no_memory) /* it says success and returns nothing, as for a null */
+        http_error_set(error, API_OUT_OF_MEMORY, "out of memory");
+    else if (!root)
         http_error_set(error, API_INVALID_REQUEST, "request body must be a JSON object");
     return root;
 }

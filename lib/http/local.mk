@@ -15,5 +15,6 @@ liborcd_a_SOURCES += \
 	lib/http/routes.c lib/http/routes.h \
 	lib/http/server.c lib/http/server.h lib/http/server-internal.h \
 	lib/http/service.h \
+	lib/http/share.c lib/http/share.h \
 	lib/http/stream.c lib/http/stream.h \
 	lib/http/wake.c lib/http/wake.h

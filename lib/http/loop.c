@@ -50,9 +50,31 @@ static bool accept_without_descriptors(struct loop *l)
     return fd >= 0;
 }
 
-static void loop_accept(struct loop *l)
+/* At the limit the connection that was idle for the longest makes room. Where none is idle, a few more are
+ * accepted, in which the gate serves only /health and holders of keys. */
+static bool may_connect(struct loop *l, const struct sockaddr *addr, struct http_error *e)
 {
     struct http_server *s = l->server;
+    const unsigned max = s->params.max_connections, of_peer = s->params.max_connections_per_peer;
+    *e = (struct http_error){.code = API_OK, .retry_after_s = 1};
+    struct share *share = of_peer ? share_of_peer(&s->shares, addr) : NULL;
+    const bool one_too_many = share && atomic_load(&share->n_conns) >= of_peer;
+    share_drop(&s->shares, share);
+    const unsigned open = atomic_load(&s->n_connections);
+    if (one_too_many) {
+        http_error_set(e, API_TOO_MANY_CONNECTIONS,
+            "the limit of %u open connections of one address is reached", of_peer);
+        return false;
+    }
+    l->accepts_spare = open >= max && !conn_evict_idle(l);
+    if (l->accepts_spare && open >= max + HTTP_SPARE_CONNECTIONS)
+        http_error_set(e, API_TOO_MANY_CONNECTIONS, "the limit of %u open connections is reached", max);
+    return !e->code;
+}
+
+static void loop_accept(struct loop *l)
+{
+    struct http_error e;
     for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
         struct sockaddr_storage addr;
         socklen_t n = sizeof(addr);
@@ -68,10 +90,7 @@ static void loop_accept(struct loop *l)
             return;
         if (fd < 0)
             continue; /* that client has disconnected already */
-        if (atomic_load(&s->n_connections) >= s->params.max_connections) {
-            struct http_error e = {.code = API_OK, .retry_after_s = 1};
-            http_error_set(&e, API_TOO_MANY_CONNECTIONS, "the limit of %u open connections is reached",
-                s->params.max_connections);
+        if (!may_connect(l, (struct sockaddr *)&addr, &e)) {
             refuse_raw(fd, &e);
             close(fd);
             continue;
@@ -114,7 +133,7 @@ static void left_wait(struct loop *l, struct exchange *x)
     if (!x->out.chunk_out)
         x->out.sent_ns = clock_mono_ns();
     x->out.left_waits = x->out.chunk_out = true;
-    loop_timer_at(l, x->out.sent_ns + l->server->params.write_stall_ms * NS_PER_MS);
+    loop_timer_at(l, x->out.sent_ns + l->server->params.write_stall_ms * NS_PER_MS / 4);
     conn_watch_events(x->conn, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 }
 

@@ -28,6 +28,7 @@ struct loop {
     struct MHD_Daemon *mhd;
     int epoll_fd, listen_fd, mhd_fd;
     bool accept_paused, half_closed_seen;
+    bool accepts_spare; /* the connection that is being passed on is beyond http.max_connections */
     pthread_t thread;
     bool has_thread;
     struct conn *conns;

@@ -10,6 +10,7 @@
 #include "http/limits.h"
 #include "http/loop.h"
 #include "http/server.h"
+#include "http/share.h"
 
 struct hub;
 struct intake;
@@ -23,7 +24,7 @@ struct http_server {
     const struct http_service *service;
     atomic_bool draining, stopping;
     atomic_uint n_connections;
-    atomic_size_t body_bytes; /* held by bodies that arrive or wait to be parsed */
+    struct shares shares; /* what bodies and answers hold */
     char url[300];
     char unix_path[108]; /* to unlink; "" */
     struct loop loops[HTTP_MAX_LOOPS];

@@ -95,6 +95,7 @@ static void server_free(struct http_server *s)
         close(s->reserve_fd);
     if (s->unix_path[0])
         unlink(s->unix_path);
+    shares_free(&s->shares);
     pthread_mutex_destroy(&s->reserve_lock);
     free(s);
 }
@@ -159,7 +160,12 @@ int http_server_start(struct http_server **out, const struct http_params *params
     s->reserve_fd = -1;
     s->n_loops = (unsigned)min_u64(max_u64(params->threads, 1), HTTP_MAX_LOOPS);
     s->strict_head = strncmp(MHD_get_version(), "0.9.", 4) == 0;
-    int rc = copy_keys(s, params, err);
+    int rc = 0;
+    if (!shares_init(&s->shares, (size_t)params->buffer_mb << 20, (size_t)params->max_body_kb << 10,
+            params->n_api_keys))
+        rc = error_set(err, ORCD_E_NOMEM, "out of memory for the HTTP server");
+    if (!rc)
+        rc = copy_keys(s, params, err);
     if (!rc)
         rc = listen_parse(&a, params->listen, err);
     if (!rc)

@@ -21,6 +21,8 @@ struct http_params {
     bool allow_unauthenticated;
     uint32_t keep_alive_ms, write_stall_ms, ping_ms, request_read_ms;
     uint32_t max_body_kb, max_connections;
+    uint32_t max_connections_per_peer; /* of one address; 0: no limit but the one above */
+    uint32_t buffer_mb;                /* for large bodies and answers that wait for clients; share.h */
     uint32_t deadline_default_ms, deadline_max_ms, deadline_min_remaining_ms;
 };
 

@@ -74,7 +74,7 @@ ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
         x->out.probe = x->out.ping_due = false;
         x->out.chunk_out = true;
         x->out.sent_ns = now;
-        loop_timer_at(x->conn->loop, now + x->server->params.write_stall_ms * NS_PER_MS);
+        loop_timer_at(x->conn->loop, now + x->server->params.write_stall_ms * NS_PER_MS / 4);
         return (ssize_t)n;
     }
     if (x->conn->loop->draining)

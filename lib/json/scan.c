@@ -83,8 +83,10 @@ static bool key_end(struct json_scan *s)
     if (s->n_keys == s->keys_cap) {
         uint32_t cap = s->keys_cap ? s->keys_cap * 2 : 32;
         uint64_t *keys = realloc(s->keys, cap * sizeof(*keys));
-        if (!keys)
+        if (!keys) {
+            s->no_memory = true;
             return fail(s, "out of memory");
+        }
         s->keys = keys;
         s->keys_cap = cap;
     }

@@ -33,6 +33,7 @@ struct json_scan {
     struct json_scan_limits limits;
     uint64_t offset;   /* bytes accepted; after an error: where the invalid byte is */
     const char *error; /* static text; NULL: none */
+    bool no_memory;    /* the error says nothing about the text */
     uint8_t state, depth;
     bool is_object[JSON_SCAN_DEPTH];
     uint32_t keys_at[JSON_SCAN_DEPTH]; /* first key of each open object */

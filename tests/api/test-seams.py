@@ -7,6 +7,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 from orcd_api import *  # noqa: E402,F403
 
 import mmap
+import re
 import struct
 
 SEAMS = os.path.join(os.environ.get("ORCD_BUILDDIR", "build"), "tests", "seams.so")
@@ -118,9 +119,10 @@ def _():
             "max_tokens": 30000, "ignore_eos": True, "logprobs": 20}}, {"X-Correlation-Id": "deaf-1"}))
         # No event tells that the buffers are full; hundreds of events of a kilobyte fill them.
         t.wait_metric("orcd_generation_tokens_total", lambda v: v > 3000)
+        clock.advance(8, t)  # the first look at what the kernel holds for the client
         clock.advance(20, t)
         equal(t.call("GET", "/health").json["slots"]["busy"], 1)
-        clock.advance(11, t)
+        clock.advance(12, t)
         e = t.wait_log(lambda e: e.get("correlation_id") == "deaf-1")
         equal((e["message"], e["outcome"], e["phase"]), ("job ended", "CLIENT_DISCONNECTED", "decode"))
         t.wait_metric("orcd_requests_running", lambda v: v == 0)
@@ -130,6 +132,32 @@ def _():
         wasted = t.wait_metric('orcd_wasted_tokens_total{reason="disconnected"}', lambda v: v > 0)
         check(0 < wasted < m["orcd_generation_tokens_total"], wasted)  # what the kernel took was delivered
         s.close()
+
+
+@case("a client that reads a long answer steadily is served to its end, however long that takes; one that stops is not")
+def _():
+    clock = Clock()
+    with Worker(env=clock.env) as t:
+        for stops in False, True:
+            s = socket.socket(socket.AF_INET)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            s.connect(t.address)
+            s.settimeout(PATIENCE)
+            s.sendall(request("POST", "/v2/tokenize", {"text": "ab " * 1000000}, {"Connection": "close"}))
+            got = b""
+            while len(got) < 8000000:
+                for _ in range(0 if stops and got else 20):
+                    part = s.recv(25000)
+                    check(part, "the reader was cut after %d bytes" % len(got))
+                    got += part
+                clock.advance(9, t)
+                if stops and clock.ms > 2000 * 1000:
+                    break
+            rest = read_all(s)
+            head, body = (got + rest).split(b"\r\n\r\n", 1)
+            length = int(re.search(rb"Content-Length: (\d+)", head).group(1))
+            equal(len(body) == length, not stops, (len(body), length))
+            s.close()
 
 
 @case("cancel and health are answered while bodies of 4 MB are parsed")

@@ -47,7 +47,8 @@ static void one_http_loop_that_hangs_is_seen(void **state)
         .write_stall_ms = 60000,
         .request_read_ms = 60000,
         .max_body_kb = 16,
-        .max_connections = 64};
+        .max_connections = 64,
+        .buffer_mb = 16};
     struct orcd_error err = ORCD_ERROR_INIT;
     struct http_server *s;
     char answer[512];
