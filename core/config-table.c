@@ -94,7 +94,12 @@ static const struct config_key keys[] = {
     INT("health.residency_ms", 1000, DAY_MS, "60000", "ms",
         "how often the worker checks that the weights are still on the device", health.residency_ms),
     INT("health.stall_ms", 100, DAY_MS, "30000", "ms",
-        "pending work without a completed step for this long is unhealthy", health.stall_ms),
+        "pending work without a completed step, or a query of the device, for this long is unhealthy",
+        health.stall_ms),
+    INT("health.max_failures", 0, 1000000, "5", "",
+        "so many jobs in a row that the device fails are unhealthy, until a probe or a job succeeds; 0: "
+        "never",
+        health.max_failures),
 
     TEXT("http.listen", "127.0.0.1:8001",
         "host:port, [v6]:port or unix:/path; port 0: any free port; beyond loopback API keys are needed",

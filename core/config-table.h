@@ -33,7 +33,7 @@ struct config {
         int64_t every_tokens, every_ms, prefill_slice_ms;
     } checks;
     struct {
-        int64_t refresh_ms, residency_ms, stall_ms;
+        int64_t refresh_ms, residency_ms, stall_ms, max_failures;
     } health;
     struct {
         char *listen, *api_keys_file;

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "json/out.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "config.h"
+#include "json/out.h"
 #include "metrics.h"
 
 enum health_phase { PHASE_LOADING, PHASE_READY };
@@ -49,6 +49,7 @@ struct health {
     _Atomic(struct facts *) facts; /* set once */
 
     atomic_uint_fast64_t checked_ns; /* monotonic; 0: never */
+    atomic_uint_fast64_t asked_ns; /* when the query of the device that has not returned yet began; 0: none */
     atomic_uint_fast64_t used_bytes, total_bytes;
     atomic_bool has_memory, lost_residency, device_lost;
 
@@ -58,6 +59,7 @@ struct health {
     bool stop, has_ended;
     struct backend *backend;
     uint64_t residency_due_ns;
+    const char *reason;           /* as logged last, NULL: not unhealthy; only health_watch() */
     uint64_t busy_ns, busy_at_ns; /* the plugin's device-busy time, and when it was read; 0: not yet */
 };
 
@@ -128,6 +130,7 @@ static void *health_main(void *arg)
         pthread_mutex_unlock(&h->lock);
         uint64_t now = clock_mono_ns();
         if (b) {
+            atomic_store(&h->asked_ns, now);
             publish_utilization(h, b); /* first, since the next call may wait for the device */
             publish_memory(h, b);
             if (now >= h->residency_due_ns) {
@@ -135,6 +138,7 @@ static void *health_main(void *arg)
                 h->residency_due_ns = now + h->params.residency_ms * NS_PER_MS;
             }
         }
+        atomic_store(&h->asked_ns, 0);
         atomic_store(&h->checked_ns, clock_mono_ns());
         struct timespec until = clock_timespec(now + h->params.refresh_ms * NS_PER_MS);
         pthread_mutex_lock(&h->lock);
@@ -261,6 +265,13 @@ static bool is_stalled(const struct health *h, const struct engine_state *e, uin
     return since && now > since && now - since > h->params.stall_ms * NS_PER_MS;
 }
 
+/* A query of the device's memory or weights hangs. */
+static bool is_silent(const struct health *h, uint64_t now)
+{
+    uint64_t asked = atomic_load(&h->asked_ns);
+    return asked && h->params.stall_ms && now > asked && now - asked > h->params.stall_ms * NS_PER_MS;
+}
+
 static const char *status_of(
     const struct health *h, const struct engine_state *e, uint64_t now, const char **why)
 {
@@ -272,11 +283,29 @@ static const char *status_of(
         *why = "weights are no longer resident";
     else if (phase == PHASE_READY && is_stalled(h, e, now))
         *why = "the device does not answer";
+    else if (phase == PHASE_READY && is_silent(h, now))
+        *why = "a query of the device does not return";
+    else if (h->params.max_failures && e->failed_in_row >= h->params.max_failures)
+        *why = "the device fails every job";
     if (*why)
         return "unhealthy";
     if (e->draining || atomic_load(&h->draining))
         return "draining";
     return phase == PHASE_READY ? "healthy" : "loading";
+}
+
+void health_watch(struct health *h)
+{
+    struct engine_state e = {0};
+    const char *why, *before = h->reason;
+    engine_state(h->engine, &e);
+    const char *status = status_of(h, &e, clock_mono_ns(), &why);
+    h->reason = why;
+    if (why && why != before)
+        log_event(ORCD_LOG_WARN, "unhealthy", LOG_T("reason", why), (struct log_field *)NULL);
+    else if (before && !why)
+        log_event(ORCD_LOG_INFO, "no longer unhealthy", LOG_T("status", status), LOG_T("reason_was", before),
+            (struct log_field *)NULL);
 }
 
 static void ms_ago(struct json_out *o, const char *key, uint64_t then, uint64_t now)

@@ -18,6 +18,7 @@ struct health;
 
 struct health_params {
     uint32_t refresh_ms, residency_ms, stall_ms;
+    uint32_t max_failures; /* jobs that the device fails in a row until it is unhealthy; 0: any number */
 };
 
 /* Facts that don't change once they are known; strings are copied. */
@@ -35,6 +36,9 @@ void health_set_progress(struct health *h, double fraction); /* any thread; 0..1
 /* The model is loaded: the facts are known, and the thread may call the backend from now on. */
 void health_set_ready(struct health *h, const struct health_facts *facts, struct backend *backend);
 void health_set_draining(struct health *h);
+/* Logs that it became unhealthy, and why, or that it no longer is. The main thread, several times a second.
+ */
+void health_watch(struct health *h);
 /* Ends the thread: after that it makes no device call. False: a device call hangs, so the
  * thread has not ended within timeout_ms. */
 bool health_stop(struct health *h, uint64_t timeout_ms);

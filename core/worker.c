@@ -82,6 +82,7 @@ static int start_engine(struct worker *w, struct orcd_error *err)
         .check_every_ms = (uint32_t)c->checks.every_ms,
         .prefill_slice_ms = (uint32_t)c->checks.prefill_slice_ms,
         .min_remaining_ms = (uint32_t)c->deadlines.min_remaining_ms,
+        .max_failures = (uint32_t)c->health.max_failures,
         .admission = admission(c->deadlines.admission),
         .probe_share = (double)c->deadlines.probe_percent / 100,
         .send_now_rows = c->http.threads == 1 ? SEND_NOW_ROWS_ONE_LOOP : 0,
@@ -93,6 +94,7 @@ static int start_engine(struct worker *w, struct orcd_error *err)
         .refresh_ms = (uint32_t)c->health.refresh_ms,
         .residency_ms = (uint32_t)c->health.residency_ms,
         .stall_ms = (uint32_t)c->health.stall_ms,
+        .max_failures = (uint32_t)c->health.max_failures,
     };
     return health_start(&w->health, &health, w->engine, err);
 }
@@ -229,6 +231,7 @@ static int serve(struct worker *w, struct orcd_error *err)
             error_set(err, ORCD_E_DEVICE_LOST, "the device is lost; restart the worker");
             return error_exit_status(ORCD_E_DEVICE_LOST);
         }
+        health_watch(w->health);
         keep_supervisor_patient(w, &next_notify_ns);
     }
 }

@@ -1,6 +1,7 @@
 #include "engine/admit.h"
 
 #include "base/clock.h"
+#include "engine/device.h"
 #include "engine/end.h"
 #include "engine/engine-internal.h"
 
@@ -44,6 +45,10 @@ static void admission_failed(
     if (rc == ORCD_E_OUT_OF_KV || rc == ORCD_E_DEVICE_MEMORY) {
         engine_end_job(e, j, API_VRAM_OOM, FINISH_NONE, "the KV cache has no room for %u tokens: %.100s",
             j->request.n_tokens + j->request.max_tokens, err->msg);
+        return;
+    }
+    if (rc == ORCD_E_DEVICE_LOST) {
+        device_lost(e, err);
         return;
     }
     engine_end_job(e, j, API_BACKEND_ERROR, FINISH_NONE, "%.140s", err->msg);

@@ -65,6 +65,8 @@ bool engine_end_job(
 {
     if (!job_end_claim(j))
         return false;
+    if (code == API_VRAM_OOM || code == API_BACKEND_ERROR)
+        atomic_fetch_add(&e->failed_in_row, 1);
     uint64_t now = clock_mono_ns(), first = atomic_load(&j->first_token_ns);
     struct job_end *end = &j->end;
     end->code = code;

@@ -61,9 +61,11 @@ struct engine {
     uint64_t flushed_ns;
     bool may_send_now; /* passed to `ready` (job.h) for the tokens of the step that is being collected */
     struct pace pace;
+    uint64_t probe_due_ns; /* 0: not set; device.h */
 
     /* For engine_state(). */
     atomic_bool ready, is_draining, device_lost;
+    atomic_uint failed_in_row; /* device.h */
     atomic_uint_fast64_t last_step_ns, kv_tokens_used;
     /* When the call of the plugin that has not returned yet began; 0: the plugin has no work. */
     atomic_uint_fast64_t pending_since_ns;

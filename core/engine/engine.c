@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "engine/admit.h"
+#include "engine/device.h"
 #include "engine/reap.h"
+#include "engine/step.h"
 #include "engine/timer.h"
 #include "metrics.h"
 
@@ -67,7 +69,8 @@ static void *engine_main(void *arg)
 {
     struct engine *e = arg;
     thread_wakes_early();
-    while (engine_turn(e) || registry_wait_work(&e->registry)) {}
+    while (engine_turn(e) || registry_wait_work(&e->registry, device_probe_due(e)))
+        step_probe(e);
     return NULL;
 }
 
@@ -215,6 +218,7 @@ void engine_state(const struct engine *e, struct engine_state *out)
         .ready = atomic_load(&e->ready),
         .draining = atomic_load(&e->is_draining),
         .device_lost = atomic_load(&e->device_lost),
+        .failed_in_row = atomic_load(&e->failed_in_row),
         .slots_total = e->params.n_slots,
         .slots_busy = atomic_load(&e->registry.slots_busy),
         .queue_depth = atomic_load(&e->registry.queue_depth),

@@ -32,6 +32,7 @@ struct engine_params {
     uint32_t queue_capacity;
     uint32_t check_every_tokens, check_every_ms, prefill_slice_ms;
     uint32_t min_remaining_ms;
+    uint32_t max_failures; /* jobs that the device fails in a row until it is probed; 0: any number */
     enum admission admission;
     double probe_share; /* 0 .. 1: the share of jobs with a bad prediction that is accepted as probes */
     /* Consumers may send the tokens of a step on the engine thread (`may_send_now` in job.h) if the
@@ -88,6 +89,7 @@ void engine_free(struct engine *e);
 /* Read from atomics, without a lock; for health and metrics. */
 struct engine_state {
     bool ready, draining, device_lost;
+    uint32_t failed_in_row; /* jobs that the device failed since the last token */
     uint32_t slots_total, slots_busy, queue_depth;
     uint64_t last_step_ns; /* monotonic end of the last step; 0: none yet */
     bool work_pending;     /* a step is in flight or due */

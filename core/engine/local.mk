@@ -2,6 +2,7 @@ libcore_a_SOURCES += \
 	core/engine/admit.c core/engine/admit.h \
 	core/engine/check.h \
 	core/engine/curve.c core/engine/curve.h \
+	core/engine/device.c core/engine/device.h \
 	core/engine/end.c core/engine/end.h \
 	core/engine/engine.c core/engine/engine.h core/engine/engine-internal.h \
 	core/engine/ids.c core/engine/ids.h \

@@ -87,6 +87,8 @@ static void publish(struct engine *e, struct slot *s, const struct sample_result
         metric_observe(MH_ITL, (double)(sampled_ns - last) / NS_PER_S);
     }
     atomic_store(&j->last_token_ns, sampled_ns);
+    if (atomic_load_explicit(&e->failed_in_row, memory_order_relaxed))
+        atomic_store(&e->failed_in_row, 0);
     s->n_sampled++;
     metric_add(MC_GENERATION_TOKENS, 1);
     s->next_token = drawn->id;

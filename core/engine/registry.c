@@ -228,11 +228,14 @@ static bool has_work(const struct registry *r)
     return r->queue.n || atomic_load(&r->slots_busy);
 }
 
-bool registry_wait_work(struct registry *r)
+bool registry_wait_work(struct registry *r, uint64_t due_ns)
 {
+    struct timespec until = clock_timespec(due_ns == UINT64_MAX ? 0 : due_ns);
+    int rc = 0;
     pthread_mutex_lock(&r->lock);
-    for (; !r->stop && !has_work(r); r->n_turns++)
-        pthread_cond_wait(&r->work, &r->lock);
+    for (; !rc && !r->stop && !has_work(r); r->n_turns++)
+        rc = due_ns == UINT64_MAX ? pthread_cond_wait(&r->work, &r->lock)
+                                  : pthread_cond_timedwait(&r->work, &r->lock, &until);
     bool work = has_work(r) || !r->stop;
     pthread_mutex_unlock(&r->lock);
     return work;

@@ -85,8 +85,9 @@ uint64_t registry_wakes(struct registry *r);
 bool registry_turned(struct registry *r);
 /* Waits until due_ns, or until the engine thread was woken more than n_wakes times. */
 void registry_listen(struct registry *r, uint64_t due_ns, uint64_t n_wakes);
-/* Waits until a job is queued or a slot is busy. False: the registry was stopped, and there is no work. */
-bool registry_wait_work(struct registry *r);
+/* Waits until a job is queued or a slot is busy, or until due_ns (UINT64_MAX: never). False: the registry was
+ * stopped, and there is no work. */
+bool registry_wait_work(struct registry *r, uint64_t due_ns);
 /* Waits until due_ns(job) of some job has passed, and returns that job with a reference for the caller.
  * NULL: the registry was stopped. */
 struct job *registry_wait_due(struct registry *r, uint64_t (*due_ns)(const struct job *j));

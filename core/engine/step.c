@@ -1,11 +1,13 @@
 #include "engine/step.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/check.h"
+#include "engine/device.h"
 #include "engine/end.h"
 #include "engine/engine-internal.h"
 #include "engine/publish.h"
@@ -118,21 +120,30 @@ static uint64_t step_duration(const struct orcd_result *r)
     return r->finished_ns > r->started_ns ? r->finished_ns - r->started_ns : 0;
 }
 
-/* Runs one row of sequence 0 and learns from it. */
-static int warm_up_row(struct engine *e, uint32_t first_pos, uint32_t n, struct orcd_error *err)
+/* Computes n tokens of one sequence in a step of their own. */
+static int lone_row(struct engine *e, uint32_t seq, uint32_t first_pos, uint32_t n,
+    struct orcd_result *result, struct orcd_error *err)
 {
     int32_t tokens[WARM_UP_TOKENS] = {0};
-    struct orcd_result result;
     struct step *st = step_next(e);
-    struct slot s = {.id = 0, .n_fed = first_pos};
+    struct slot s = {.id = seq, .n_fed = first_pos};
     step_begin(e);
     step_add(st, &s, tokens, n, true);
     int rc = step_start(e, err);
     if (!rc)
-        rc = step_wait(e, &result, err);
+        rc = step_wait(e, result, err);
     if (!rc && st->status[0])
-        rc = error_set(err, st->status[0], "the warm-up step failed: %s", error_name(st->status[0]));
+        rc =
+            error_set(err, st->status[0], "a step of the engine's own failed: %s", error_name(st->status[0]));
     atomic_store(&e->pending_since_ns, 0);
+    return rc;
+}
+
+/* Runs one row of sequence 0 and learns from it. */
+static int warm_up_row(struct engine *e, uint32_t first_pos, uint32_t n, struct orcd_error *err)
+{
+    struct orcd_result result;
+    int rc = lone_row(e, 0, first_pos, n, &result, err);
     if (rc)
         return rc;
     bool decode = n == 1;
@@ -153,6 +164,35 @@ int engine_warm_up(struct engine *e, struct orcd_error *err)
         rc = warm_up_row(e, n, 1, err);
     int closed = backend_seq_close(e->backend, 0, rc ? NULL : err);
     return rc ? rc : closed;
+}
+
+static struct slot *idle_slot(struct engine *e)
+{
+    for (uint32_t i = 0; i < e->params.n_slots; i++)
+        if (!e->slots[i].job)
+            return &e->slots[i];
+    return NULL;
+}
+
+void step_probe(struct engine *e)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct orcd_result result;
+    struct slot *s = e->n_steps ? NULL : idle_slot(e);
+    if (!s || clock_mono_ns() < device_probe_due(e))
+        return;
+    slot_close(e, s);
+    int rc = backend_seq_open(e->backend, s->id, 2, &err);
+    if (!rc) {
+        const struct step *st = step_next(e);
+        rc = lone_row(e, s->id, 0, 1, &result, &err);
+        for (uint32_t i = 0; !rc && st->logits[0] && i < st->n_logits[0]; i++)
+            rc = isnan(st->logits[0][i]) ? ORCD_E_INTERNAL : 0;
+        backend_seq_close(e->backend, s->id, NULL);
+    }
+    if (rc == ORCD_E_DEVICE_LOST)
+        device_lost(e, &err);
+    device_probed(e, rc);
 }
 
 static bool is_prefilling(const struct slot *s)
@@ -237,21 +277,6 @@ static void add_prefill_rows(struct engine *e)
         st->n_prefill += n;
         budget -= n;
     }
-}
-
-/* The device is lost: all jobs end, and only the teardown calls the plugin again. */
-static void device_lost(struct engine *e, const struct orcd_error *err)
-{
-    registry_break(&e->registry, API_DEVICE_LOST);
-    engine_end_all(e, API_DEVICE_LOST, err->msg);
-    for (uint32_t i = 0; i < e->params.n_slots; i++) {
-        struct slot *s = &e->slots[i];
-        s->open = s->chained = false;
-        s->n_history = s->n_fed = s->rows_in_flight = 0;
-    }
-    e->n_steps = 0;
-    atomic_store(&e->pending_since_ns, 0);
-    atomic_store(&e->device_lost, true);
 }
 
 static enum api_code code_of(int rc)

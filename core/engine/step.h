@@ -51,6 +51,9 @@ void step_release(struct step *st);
 /* Computes a short prompt and one token in sequence 0, to learn a first rate and to see that the plugin
  * works. */
 int engine_warm_up(struct engine *e, struct orcd_error *err);
+/* Where the device fails job after job (device.h) and a probe is due: tries one token in a sequence of its
+ * own. Only with no step in flight. */
+void step_probe(struct engine *e);
 /* With one step in flight: whether the next step can be composed already and is useful. */
 bool step_can_follow(const struct engine *e);
 /* Composes one step and submits it. False: there is nothing to compute, or the step failed at once. */
