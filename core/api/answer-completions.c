@@ -121,7 +121,8 @@ static void put_logprobs(
             continue;
         json_out_u64(o, NULL, *n_chars);
         const char *piece = openai_piece(c, j->tokens[i].id, &n);
-        *n_chars += characters(piece, n);
+        if (!openai_is_hidden(c, j->tokens[i].id)) /* a control token has no text in the answer */
+            *n_chars += characters(piece, n);
     }
     json_out_close(o, ']');
     json_out_close(o, '}');

@@ -138,6 +138,11 @@ bool openai_is_mark(const struct choice *c, int32_t id)
     return tokenizer_is_control(model_of(c->g)->tokenizer, id);
 }
 
+bool openai_is_hidden(const struct choice *c, int32_t id)
+{
+    return tokenizer_is_control(model_of(c->g)->tokenizer, id);
+}
+
 const char *openai_piece(const struct choice *c, int32_t id, size_t *n)
 {
     return tokenizer_piece(model_of(c->g)->tokenizer, id, true, n);

@@ -21,6 +21,8 @@ void openai_answer_open(struct json_out *o, const struct generation *g, const ch
 void openai_answer_close(struct json_out *o, const struct generation *g);
 /* A token of the vocabulary as text, a control token by its name. */
 const char *openai_piece(const struct choice *c, int32_t id, size_t *n);
+/* A control token: it has a name, but no text in the answer. */
+bool openai_is_hidden(const struct choice *c, int32_t id);
 bool openai_is_mark(const struct choice *c, int32_t id); /* a control token */
 
 #endif

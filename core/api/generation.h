@@ -19,7 +19,7 @@
 #include "engine/job.h"
 #include "http/exchange.h"
 
-#define GENERATION_MAX_CHOICES 16 /* jobs of one request */
+#define GENERATION_MAX_CHOICES 64 /* jobs of one request */
 
 struct dialect;
 struct generation;

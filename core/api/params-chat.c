@@ -89,7 +89,7 @@ static void read_parts(struct json_in *in, struct conversation *t, size_t i, jso
     for (size_t k = 0; k < n_parts; k++) {
         if (!read_part(in, json_object_array_get_idx(parts, k), &s, &n))
             return;
-        total += n; /* cannot overflow: all of it is in the body, whose size is limited */
+        total += n + (k > 0); /* cannot overflow: all of it is in the body, whose size is limited */
     }
     char *p = t->joined[i] = malloc(total + 1);
     if (!p) {
@@ -97,6 +97,9 @@ static void read_parts(struct json_in *in, struct conversation *t, size_t i, jso
         return;
     }
     for (size_t k = 0; k < n_parts && read_part(in, json_object_array_get_idx(parts, k), &s, &n); k++) {
+        if (k) /* parts are paragraphs: glued together, the last word of one and the first of the next are one
+                */
+            *p++ = '\n';
         memcpy(p, s, n);
         p += n;
     }
@@ -189,7 +192,7 @@ static void render(struct json_in *in, const struct api_model *model, struct req
     size_t n_ids = 0, longest = tokenizer_max_piece_bytes(model->tokenizer);
     struct orcd_error err = ORCD_ERROR_INIT;
     if (longest && t->n_bytes / longest > model->n_ctx) { /* certainly more tokens than the context has */
-        params_too_long(in->error, t->n_bytes / longest, model->n_ctx);
+        params_too_long(in->error, t->n_bytes / longest, true, 0, model->n_ctx);
         return;
     }
     int rc = chat_render(model->chat, t->messages, t->n, o, &r->tokens, &n_ids, &err);
@@ -199,7 +202,7 @@ static void render(struct json_in *in, const struct api_model *model, struct req
         http_error_set(in->error, API_INVALID_REQUEST, "messages: %.240s", err.msg);
         http_error_detail_field(in->error, in->path, "messages");
     } else if (n_ids > model->n_ctx)
-        params_too_long(in->error, n_ids, model->n_ctx);
+        params_too_long(in->error, n_ids, false, 0, model->n_ctx);
     else
         r->n_tokens = (uint32_t)n_ids;
 }

@@ -133,11 +133,20 @@ void params_on_deadline(struct json_in *in, struct request *r, json_object *v)
         json_in_fail(in, "on_deadline", "must be \"error\" or \"partial\"");
 }
 
-void params_too_long(struct http_error *error, uint64_t tokens, uint32_t n_ctx)
+/* The first words are OpenAI's: client libraries look for them. */
+void params_too_long(
+    struct http_error *error, uint64_t prompt, bool at_least, uint32_t max_tokens, uint32_t n_ctx)
 {
-    http_error_set(error, API_CONTEXT_LENGTH_EXCEEDED,
-        "prompt and max_tokens need %llu tokens, the context has %u", (unsigned long long)tokens, n_ctx);
-    http_error_detail_numbers(error, "tokens", tokens, "context_length", n_ctx);
+    const uint64_t all = prompt + max_tokens;
+    if (max_tokens)
+        http_error_set(error, API_CONTEXT_LENGTH_EXCEEDED,
+            "This model's maximum context length is %u tokens; %llu in the prompt and max_tokens %u are %llu",
+            n_ctx, (unsigned long long)prompt, max_tokens, (unsigned long long)all);
+    else
+        http_error_set(error, API_CONTEXT_LENGTH_EXCEEDED,
+            "This model's maximum context length is %u tokens; the prompt has %s%llu", n_ctx,
+            at_least ? "at least " : "", (unsigned long long)prompt);
+    http_error_detail_numbers(error, "tokens", all, "context_length", n_ctx);
 }
 
 void params_tokens(struct json_in *in, const struct api_model *model, struct request *r, const char *field,
@@ -147,7 +156,7 @@ void params_tokens(struct json_in *in, const struct api_model *model, struct req
         return;
     size_t n = json_object_array_length(list);
     if (n > model->n_ctx) {
-        params_too_long(in->error, n, model->n_ctx);
+        params_too_long(in->error, n, false, 0, model->n_ctx);
         return;
     }
     r->tokens = calloc(n ? n : 1, sizeof(*r->tokens));
@@ -175,7 +184,7 @@ void params_prompt(
     /* No token is longer than `longest` bytes, so this many bytes need more tokens than the
      * context has: refused without tokenizing them. */
     if (longest && n / longest > model->n_ctx) {
-        params_too_long(in->error, n / longest, model->n_ctx);
+        params_too_long(in->error, n / longest, true, 0, model->n_ctx);
         return;
     }
     if (tokenizer_encode(model->tokenizer, text, n, flags, &r->tokens, &n_ids, &err)) {
@@ -183,7 +192,7 @@ void params_prompt(
         return;
     }
     if (n_ids > model->n_ctx)
-        params_too_long(in->error, n_ids, model->n_ctx);
+        params_too_long(in->error, n_ids, false, 0, model->n_ctx);
     else
         r->n_tokens = (uint32_t)n_ids;
 }

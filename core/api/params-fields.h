@@ -21,7 +21,10 @@ void params_tokens(struct json_in *in, const struct api_model *model, struct req
     json_object *list);
 void params_prompt(struct json_in *in, const struct api_model *model, struct request *r, json_object *prompt,
     unsigned flags);
-void params_too_long(struct http_error *error, uint64_t tokens, uint32_t n_ctx);
+/* The prompt has so many tokens (at_least: or more, it was not tokenized); max_tokens 0: it does not matter.
+ */
+void params_too_long(
+    struct http_error *error, uint64_t prompt, bool at_least, uint32_t max_tokens, uint32_t n_ctx);
 uint64_t params_seed(void); /* a random one */
 
 #endif

@@ -60,7 +60,7 @@ static void read_conversation(struct json_in *in, struct chat_request *d)
     d->q.r.n_stop = r->n_stop;
     d->q.r.n_marks = r->n_marks;
     chat_split_init(&d->q.r.answer, d->q.model->chat, &d->options);
-    if (openai_fit(in->error, &d->q, r, UINT32_MAX))
+    if (openai_fit(in->error, &d->q, r))
         openai_finish(&d->q, "chatcmpl-");
     for (uint32_t i = 0; i < g->n_choices; i++)
         g->choices[i].cursor.split = d->q.r.answer;

@@ -9,9 +9,6 @@
 #include "base/random.h"
 #include "base/util.h"
 
-/* OpenAI's default of max_tokens. */
-#define COMPLETION_MAX_TOKENS 16
-
 static const char *text_of(json_object *v)
 {
     return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
@@ -50,14 +47,36 @@ static bool is_text_only(json_object *v)
            strcmp(text_of(json_object_array_get_idx(v, 0)), "text") == 0;
 }
 
+/* What says that the feature is not wanted. */
+static bool is_off(json_object *v)
+{
+    switch (json_object_get_type(v)) {
+    case json_type_boolean:
+        return !json_object_get_boolean(v);
+    case json_type_array:
+        return json_object_array_length(v) == 0;
+    case json_type_object:
+        return json_object_object_length(v) == 0;
+    case json_type_string:
+        return !text_of(v)[0];
+    default:
+        return json_object_is_type(v, json_type_null);
+    }
+}
+
+static bool is_true(json_object *v)
+{
+    return json_object_is_type(v, json_type_boolean) && json_object_get_boolean(v);
+}
+
 static bool never(json_object *v)
 {
     (void)v;
     return false;
 }
 
-/* Fields of OpenAI's API that this server does not support. To ignore them would answer
- * another question, so only values are accepted that change nothing. */
+/* Fields of OpenAI's API, and of what other servers add to it, that this server does not support. To ignore
+ * them would answer another question, so only values are accepted that change nothing. */
 static const struct {
     const char *name;
     bool (*harmless)(json_object *v);
@@ -72,14 +91,39 @@ static const struct {
     {"audio", never},
     {"modalities", is_text_only},
     {"web_search_options", never},
+    {"grammar", is_off},
+    {"json_schema", is_off},
+    {"guided_json", is_off},
+    {"guided_regex", is_off},
+    {"guided_choice", is_off},
+    {"guided_grammar", is_off},
+    {"structured_outputs", is_off},
+    {"prompt_logprobs", is_off},
+    {"use_beam_search", is_off},
+    {"truncate_prompt_tokens", is_off},
+    {"stop_token_ids", is_off},
+    {"include_stop_str_in_output", is_off},
+    {"continue_final_message", is_off},
+    {"add_generation_prompt", is_true},
 };
 
-static bool read_unsupported(struct json_in *in, const char *name, json_object *v)
+/* Tools that the model must not call change nothing. */
+static bool is_unused_tool(const struct openai_request *q, const char *name)
+{
+    json_object *choice = NULL;
+    const char *with = strcmp(name, "tools") == 0       ? "tool_choice"
+                       : strcmp(name, "functions") == 0 ? "function_call"
+                                                        : NULL;
+    return with && json_object_object_get_ex(q->root, with, &choice) && strcmp(text_of(choice), "none") == 0;
+}
+
+static bool read_unsupported(
+    struct json_in *in, const struct openai_request *q, const char *name, json_object *v)
 {
     for (size_t i = 0; i < ARRAY_LEN(unsupported); i++) {
         if (strcmp(name, unsupported[i].name) != 0)
             continue;
-        if (!unsupported[i].harmless(v))
+        if (!unsupported[i].harmless(v) && !is_unused_tool(q, name))
             json_in_fail(in, name, "requests a feature that this server does not support");
         return true;
     }
@@ -96,6 +140,14 @@ static void read_seed(struct json_in *in, struct openai_request *q, json_object 
     } else {
         json_in_u64(in, "seed", v, 0, UINT64_MAX, &q->r.sampling.seed);
     }
+}
+
+/* -1, and more than there are tokens, mean all, as with other servers. */
+static void read_top_k(struct json_in *in, struct openai_request *q, json_object *v)
+{
+    int64_t k;
+    if (json_in_i64(in, "top_k", v, -1, INT64_MAX, &k))
+        q->r.sampling.top_k = k < 0 || k >= q->model->n_vocab ? 0 : (uint32_t)k;
 }
 
 static void read_stream_options(struct json_in *in, struct openai_request *q, json_object *v)
@@ -128,31 +180,36 @@ bool openai_read_common(struct json_in *in, struct openai_request *q, const char
     } else if (strcmp(name, "logit_bias") == 0) {
         params_logit_bias(in, q->model, r, v);
     } else if (strcmp(name, "top_k") == 0) { /* from here on: extensions that other servers have too */
-        params_u32(in, name, v, 0, q->model->n_vocab, &r->sampling.top_k);
+        read_top_k(in, q, v);
     } else if (strcmp(name, "repeat_last_n") == 0) {
         params_u32(in, name, v, 0, q->model->n_ctx, &r->sampling.repeat_last_n);
     } else if (strcmp(name, "on_deadline") == 0) {
         params_on_deadline(in, r, v);
     } else {
-        return read_unsupported(in, name, v) || params_simple(in, r, name, v);
+        return read_unsupported(in, q, name, v) || params_simple(in, r, name, v);
     }
     return true;
 }
 
 void openai_read_max_tokens(struct json_in *in, struct openai_request *q, const char *name, json_object *v)
 {
-    q->has_max_tokens = true;
-    params_u32(in, name, v, 1, UINT32_MAX, &q->max_tokens);
+    int64_t n;
+    if (!json_in_i64(in, name, v, -1, INT64_MAX, &n))
+        return;
+    if (n == 0)
+        json_in_fail(in, name, "must be at least 1, or -1 for what the context has room for");
+    q->has_max_tokens = n > 0;
+    q->max_tokens = (uint32_t)min_u64((uint64_t)n, UINT32_MAX);
 }
 
-/* The prompt and the answer must fit into the context. */
-bool openai_fit(struct http_error *error, const struct openai_request *q, struct request *r, uint32_t most)
+/* The answer has at most the room that the prompt leaves. */
+bool openai_fit(struct http_error *error, const struct openai_request *q, struct request *r)
 {
     uint32_t n_ctx = q->model->n_ctx;
     uint32_t left = n_ctx + 1 - r->n_tokens; /* the last sampled token is never fed */
-    r->max_tokens = q->has_max_tokens ? q->max_tokens : (uint32_t)min_u64(left, most);
-    if (r->max_tokens > left)
-        params_too_long(error, (uint64_t)r->n_tokens + r->max_tokens, n_ctx);
+    r->max_tokens = (uint32_t)min_u64(left, q->has_max_tokens ? q->max_tokens : UINT32_MAX);
+    if (!left)
+        params_too_long(error, r->n_tokens, false, 0, n_ctx);
     return !error->code;
 }
 
@@ -317,7 +374,7 @@ static void read_prompt(struct json_in *in, const struct completion *d, struct c
         return;
     if (r->n_tokens == 0)
         json_in_fail(in, "prompt", "has no tokens");
-    else if (openai_fit(in->error, &d->q, r, COMPLETION_MAX_TOKENS) && d->echo)
+    else if (openai_fit(in->error, &d->q, r) && d->echo)
         keep_echo(in, d, c, prompt);
 }
 

@@ -121,7 +121,7 @@ static void read_input(struct http_error *error, struct draft *d)
     if (!d->has_max_tokens)
         r->max_tokens = (uint32_t)min_u64(left, DEFAULT_MAX_TOKENS);
     if (r->max_tokens > left)
-        params_too_long(error, (uint64_t)r->n_tokens + r->max_tokens, d->model->n_ctx);
+        params_too_long(error, r->n_tokens, false, r->max_tokens, d->model->n_ctx);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------- */

@@ -22,7 +22,7 @@ int engine_new(struct engine **out, const struct engine_params *params, struct o
     e->params = *params;
     e->rates.max_rows = params->max_step_rows;
     e->next_ticket = 1;
-    if (registry_init(&e->registry, params->queue_capacity) ||
+    if (registry_init(&e->registry, params->n_slots, params->queue_capacity) ||
         predict_init(&e->predict, &e->params, &e->rates, &e->registry, &e->pending_since_ns)) {
         engine_free(e);
         return error_set(err, ORCD_E_NOMEM, "out of memory for the engine");
@@ -154,7 +154,8 @@ static enum api_code enqueue(struct engine *e, struct job *j, struct engine_refu
         return refuse(refusal, code, "a job with this id is already queued or running");
     case API_QUEUE_FULL:
         refusal->retry_after_s = 1;
-        return refuse(refusal, code, "the queue is full: %u jobs are waiting", e->params.queue_capacity);
+        return refuse(
+            refusal, code, "the queue is full: no more than %u jobs may wait", e->params.queue_capacity);
     case API_INTERNAL:
         return refuse(refusal, code, "out of memory");
     default:

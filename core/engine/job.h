@@ -34,7 +34,7 @@
 
 #define JOB_ID_MAX 128
 #define JOB_CORRELATION_MAX 64 /* HTTP_CORRELATION_MAX */
-#define JOB_STOP_MAX 4
+#define JOB_STOP_MAX 16
 #define JOB_STOP_CHAT 2 /* additional ones, from a chat template */
 #define JOB_STOP_BYTES 256
 #define JOB_HELD_CHARACTER 16 /* bytes of text that an incomplete character can become */

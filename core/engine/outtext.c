@@ -152,22 +152,42 @@ static bool ends_before(const struct outtext *o, size_t *at)
     return *at < o->n;
 }
 
-size_t outtext_peek(const struct outtext *o, char *out, size_t size)
+/* Half a character becomes U+FFFD at the end, which may complete a stop string. n: nowhere. */
+static size_t find_at_end(struct outtext *o, size_t fresh)
 {
-    struct detokenizer d = o->detok;
-    size_t n;
-    bool cut = ends_before(o, &n);
-    if (n > size)
-        return 0;
-    memcpy(out, o->buf, n);
-    return cut ? n : n + detokenizer_flush(&d, out + n, size - n);
+    if (!fresh)
+        return o->n;
+    if (!o->splits)
+        return find(o, 0, 0);
+    if (o->split.channel == CHAT_CONTENT)
+        o->n_answer += fresh;
+    return find_in_answer(o);
 }
 
-size_t outtext_flush(struct outtext *o, char *out)
+size_t outtext_peek(const struct outtext *o, char *out, size_t size)
+{
+    struct outtext last = *o; /* its text is copied below, before anything is added */
+    size_t n;
+    if (ends_before(o, &n) || n > size) {
+        memcpy(out, o->buf, n > size ? 0 : n);
+        return n > size ? 0 : n;
+    }
+    memcpy(out, o->buf, n);
+    last.buf = out;
+    size_t fresh = detokenizer_flush(&last.detok, out + n, size - n);
+    last.n = n + fresh;
+    return find_at_end(&last, fresh);
+}
+
+size_t outtext_flush(struct outtext *o, char *out, bool *stopped)
 {
     size_t n;
+    *stopped = false;
     if (ends_before(o, &n))
         return show(o, n, out);
-    o->n += detokenizer_flush(&o->detok, o->buf + o->n, o->capacity - o->n);
-    return show(o, o->n, out);
+    size_t fresh = detokenizer_flush(&o->detok, o->buf + o->n, o->capacity - o->n);
+    o->n += fresh;
+    size_t at = find_at_end(o, fresh);
+    *stopped = at < o->n;
+    return show(o, at, out);
 }

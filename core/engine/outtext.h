@@ -38,6 +38,6 @@ size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped);
 /* Writes what outtext_flush would write now, at most `size` bytes of it; changes nothing. */
 size_t outtext_peek(const struct outtext *o, char *out, size_t size);
 /* Writes the held-back text, at the end of an answer that no stop string ended. */
-size_t outtext_flush(struct outtext *o, char *out);
+size_t outtext_flush(struct outtext *o, char *out, bool *stopped);
 
 #endif

@@ -18,24 +18,26 @@ static void entry_fill(struct slot *s, struct job_token *t, int32_t id, uint32_t
     s->n_text += n_text;
 }
 
-/* Publishes held-back text, before an end that was not caused by a stop string. */
-static void slot_flush_text(struct slot *s)
+/* Publishes held-back text, before an end that was not caused by a stop string. True: its end is one. */
+static bool slot_flush_text(struct slot *s)
 {
     struct job *j = s->job;
-    size_t n = outtext_flush(&s->text, j->text + s->n_text);
+    bool stopped;
+    size_t n = outtext_flush(&s->text, j->text + s->n_text, &stopped);
     if (!n)
-        return;
+        return stopped;
     struct job_token *t = &j->tokens[job_published(j)];
     entry_fill(s, t, -1, (uint32_t)n);
     t->sampled_ns = clock_mono_ns();
     job_publish(j);
+    return stopped;
 }
 
 /* The answer is complete. */
 static void answer_finish(struct engine *e, struct slot *s, enum finish_reason why)
 {
-    if (why != FINISH_STOP_SEQUENCE)
-        slot_flush_text(s);
+    if (why != FINISH_STOP_SEQUENCE && slot_flush_text(s))
+        why = FINISH_STOP_SEQUENCE;
     engine_end_job(e, s->job, API_OK, why, "%s", "");
     slot_doom(e, s);
 }

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 
-int registry_init(struct registry *r, uint32_t queue_capacity)
+int registry_init(struct registry *r, uint32_t n_slots, uint32_t queue_capacity)
 {
     memset(r, 0, sizeof(*r));
     pthread_mutex_init(&r->lock, NULL);
@@ -13,7 +13,9 @@ int registry_init(struct registry *r, uint32_t queue_capacity)
     clock_cond_init(&r->timer_wake);
     clock_cond_init(&r->idle);
     r->ids = ids_new();
-    return r->ids && !queue_init(&r->queue, queue_capacity) ? 0 : -1;
+    r->n_slots = n_slots;
+    r->queue_capacity = queue_capacity;
+    return r->ids && !queue_init(&r->queue, queue_capacity + n_slots) ? 0 : -1;
 }
 
 void registry_release(struct registry *r)
@@ -67,6 +69,13 @@ static bool dequeue(struct registry *r, struct job *j)
     return queued;
 }
 
+/* Jobs for which a slot is free pass through the queue, but do not wait in it. */
+static bool is_full(const struct registry *r)
+{
+    uint32_t busy = atomic_load(&r->slots_busy), free_slots = r->n_slots > busy ? r->n_slots - busy : 0;
+    return r->queue.n >= r->queue_capacity + free_slots || queue_full(&r->queue);
+}
+
 static enum api_code add(struct registry *r, struct job *j)
 {
     bool ended;
@@ -76,7 +85,7 @@ static enum api_code add(struct registry *r, struct job *j)
         return API_SHUTTING_DOWN;
     if (ids_find(r->ids, j->request.job_id, j->request.owner, &ended))
         return API_DUPLICATE_JOB;
-    if (queue_full(&r->queue))
+    if (is_full(r))
         return API_QUEUE_FULL;
     if (ids_add(r->ids, j))
         return API_INTERNAL;

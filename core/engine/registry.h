@@ -36,6 +36,7 @@ struct registry {
     pthread_cond_t idle;       /* registry_wait_idle() waits for slots to be freed and jobs to end */
 
     /* Guarded by the lock. predict.c copies the queue under it. */
+    uint32_t n_slots, queue_capacity;
     uint64_t n_wakes;
     uint64_t n_turns, n_turns_seen; /* of the engine thread's loop; registry_turned() */
     struct queue queue;
@@ -49,8 +50,9 @@ struct registry {
     atomic_uint slots_busy, queue_depth;
 };
 
-int registry_init(struct registry *r, uint32_t queue_capacity); /* 0, or -1: out of memory */
-void registry_release(struct registry *r);                      /* also after a registry_init() that failed */
+int registry_init(
+    struct registry *r, uint32_t n_slots, uint32_t queue_capacity); /* 0, or -1: out of memory */
+void registry_release(struct registry *r); /* also after a registry_init() that failed */
 
 /* Lists and queues a job. Returns API_OK, or why not: the code of registry_break(), SHUTTING_DOWN,
  * DUPLICATE_JOB, QUEUE_FULL, INTERNAL (out of memory). */

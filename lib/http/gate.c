@@ -60,6 +60,17 @@ static const char **known(struct head *h, const char *name)
     return NULL;
 }
 
+/* White space behind a value is no part of it (RFC 9110, 5.5). The library ends values in place, in memory
+ * that it lets the request have; we do the same. Content-Length and Transfer-Encoding stay as they are: the
+ * library has read them before, and would read the body in another way than we say. */
+static const char *without_trailing_space(const char *value, size_t n)
+{
+    char *end = (char *)(uintptr_t)(value + n);
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+        *--end = 0;
+    return value;
+}
+
 static enum MHD_Result on_header(
     void *cls, enum MHD_ValueKind kind, const char *name, size_t n_name, const char *value, size_t n_value)
 {
@@ -84,8 +95,9 @@ static enum MHD_Result on_header(
     if (slot && *slot)
         return refuse(h->x, API_INVALID_REQUEST, "a header that may be sent only once was sent twice"),
                MHD_NO;
+    const bool frames = slot == &h->length || slot == &h->coding;
     if (slot)
-        *slot = value;
+        *slot = frames ? value : without_trailing_space(value, n_value);
     return MHD_YES;
 }
 

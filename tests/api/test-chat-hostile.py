@@ -65,7 +65,8 @@ def _():
     both([None] * 100)
     both([[]] * 100)
     both(user([{"type": "text", "text": "x"}] * 4000), 400)
-    both(user([{"type": "text", "text": ""}] * 4000), 200)
+    both(user([{"type": "text", "text": ""}] * 500), 200)
+    both(user([{"type": "text", "text": ""}] * 4000), 400)  # a newline between two
     both(user([{"type": "text", "text": "x"}] * 40000))
     both(user([""] * 200000))
     both([{"role": "user", "content": "x", **{"k%d" % i: 1 for i in range(5000)}}], 200, 400)

@@ -206,6 +206,28 @@ def _():
     equal([(e[0], e[1], e[2].get("t")) for e in events[1:]], [("token", 1, ""), ("token", None, "\ufffd"), ("end", 2, None)])
 
 
+@case("a stop string that the end of half a character completes is not shown")
+def _():
+    half = {"max_tokens": 1, "temperature": 0, "logit_bias": {str(0xe2): 100}, "stop": ["\ufffd"]}
+    r = run(params=half).json
+    equal((r["text"], r["finish_reason"]), ("", "stop_sequence"))
+    events = w.stream(job_id=new_id(), params=half).open().rest()
+    equal((text_of(events), events[-1][2]["finish_reason"]), ("", "stop_sequence"))
+
+
+@case("with capacity 0 a job that has a free slot is taken, and no other")
+def _():
+    with Worker("queue.capacity=0", "model.slots=1", token_ms=5) as t:
+        first = t.stream(job_id="a", params={"max_tokens": 4000, "ignore_eos": True}).open()
+        equal(first.event()[0], "started")
+        r = t.execute(job_id="b")
+        equal((r.status, r.code), (429, "QUEUE_FULL"))
+        check("no more than 0 jobs" in r.json["error"]["message"], r.body)
+        first.close()
+        t.wait_metric("orcd_requests_running", lambda v: v == 0)
+        equal(t.execute(job_id="c", stream=False, params={"max_tokens": 1}).status, 200)
+
+
 @case("log probabilities when asked for")
 def _():
     r = run(params={"max_tokens": 4, "logprobs": 3}).json
@@ -246,7 +268,7 @@ def _():
     many("add_special", ["1", "null"])
     many("parse_special", ["1", "null"])
     many("on_deadline", ["1", '"never"', "null", '""', '"errors"'])
-    many("stop", ['"x"', "[1]", '["a","b","c","d","e"]', '[""]', json.dumps(["x" * 257]), "null", "{}"])
+    many("stop", ['"x"', "[1]", json.dumps(["a"] * 17), '[""]', json.dumps(["x" * 257]), "null", "{}"])
     many("logit_bias", ['{"-1":1}', '{"258":1}', '{"a":1}', '{"01":1}', '{"1":101}', '{"1":-101}', '{"1":"1"}', '{"1":1e400}', '{"":1}', "[]", "null", '{"99999999999":1}', '{"1.0":1}'])
     equal(left, set(), "no hostile value was sent for these fields")
 

@@ -49,6 +49,21 @@ def _():
             equal(read_response(s).status, 200)
 
 
+@case("white space behind a header's value is no part of it; of lengths and codings it is refused")
+def _():
+    head = {"Host": "localhost", "Content-Type": "application/json", "X-Deadline": "2099-01-01T00:00:00Z",
+            "Request-Timeout-Ms": "100000", "X-Correlation-Id": "corr-1"}
+    for name in head:
+        lines = ["%s: %s%s\r\n" % (k, v, " \t" if k == name else "") for k, v in head.items()]
+        body = good_body()
+        body = json.dumps(body).encode() if not isinstance(body, bytes) else body
+        data = "POST /v2/execute HTTP/1.1\r\n%sConnection: close\r\nContent-Length: %d\r\n\r\n" % ("".join(lines), len(body))
+        r = parse_response(w.raw(data.encode() + body))
+        equal((r.status, r.headers["x-correlation-id"]), (200, "corr-1"), name)
+    refused(post(b"Transfer-Encoding: chunked \r\n", b"0\r\n\r\n"))
+    refused(post(b"Content-Length: 5 \r\n", b"abcde"), ours=False)
+
+
 @case("two requests sent at once are answered in order")
 def _():
     with w.connect() as s:

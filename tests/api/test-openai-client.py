@@ -100,7 +100,7 @@ def _():
 def _():
     e = raises(openai.BadRequestError, c.completions.create, model="mock", prompt="a", temperature=3)
     equal((e.param, e.type), ("temperature", "invalid_request_error"))
-    e = raises(openai.BadRequestError, c.completions.create, model="mock", prompt="a", max_tokens=100000)
+    e = raises(openai.BadRequestError, c.completions.create, model="mock", prompt=[1] * 100000)
     equal(e.code, "context_length_exceeded")
     raises(openai.BadRequestError, c.completions.create, model="mock", prompt="a", best_of=3)
     raises(openai.NotFoundError, c.completions.create, model="other", prompt="a")

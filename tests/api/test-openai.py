@@ -189,15 +189,15 @@ def _():
     for fields in ({"stream": False}, {"stream": True}):
         with Worker("model.slots=2", token_ms=1) as t:
             if fields["stream"]:
-                chunks = stream(worker=t, n=16, max_tokens=6)
-                equal(sorted(text_by_index(chunks)), list(range(16)))
-                equal(len(finish_by_index(chunks)), 16)
+                chunks = stream(worker=t, n=64, max_tokens=6)
+                equal(sorted(text_by_index(chunks)), list(range(64)))
+                equal(len(finish_by_index(chunks)), 64)
             else:
-                d = ask(t, n=16, max_tokens=6).json
-                equal([c["index"] for c in d["choices"]], list(range(16)))
-    bad("n", n=17)
+                d = ask(t, n=64, max_tokens=6).json
+                equal([c["index"] for c in d["choices"]], list(range(64)))
+    bad("n", n=65)
     bad("n", n=0)
-    bad("prompt", n=8, prompt=["a", "b", "c"])
+    bad("prompt", n=22, prompt=["a", "b", "c"])
 
 
 @case("several prompts, as texts and as token ids")
@@ -219,17 +219,17 @@ def _():
     bad("prompt", prompt=None)
 
 
-@case("max_tokens: sixteen when not given, and what fits")
+@case("max_tokens: what the context has room for when not given, -1 or more")
 def _():
-    equal(ask().json["usage"]["completion_tokens"], 16)
-    equal(ask(max_tokens=None).json["usage"]["completion_tokens"], 16)
-    for n in (0, -1, 1.5, "7", True, 2 ** 32):
+    for n in (None, -1, 507, 508, 4096, 2 ** 32):
+        equal(ask(max_tokens=n).json["usage"]["completion_tokens"], 507, n)  # the last token is never fed
+    equal(ask().json["usage"]["completion_tokens"], 507)
+    for n in (0, -2, 1.5, "7", True):
         bad("max_tokens", max_tokens=n)
-    for n in (508, 4096, 2 ** 32 - 1):
-        e = bad(None, code="context_length_exceeded", max_tokens=n)
-        equal(e["details"]["context_length"], 512)
+    e = bad(None, code="context_length_exceeded", prompt=[1] * 600)
+    equal(e["details"], {"tokens": 600, "context_length": 512})
+    check(e["message"].startswith("This model's maximum context length is 512 tokens"), e)
     bad(None, code="context_length_exceeded", prompt="x" * 3000)
-    bad(None, code="context_length_exceeded", prompt=[1] * 600)
 
 
 @case("stop: a string or several; the text before it")
@@ -241,7 +241,7 @@ def _():
             equal((c["text"], c["finish_reason"]), (text, why), stop)
             chunks = stream(worker=t, stop=stop, max_tokens=50)
             equal((text_by_index(chunks)[0], finish_by_index(chunks)), (text, {0: why}), stop)
-    for stop in ("", ["a"] * 5, [""], 1, [1], "x" * 257):
+    for stop in ("", ["a"] * 17, [""], 1, [1], "x" * 257):
         bad("stop", stop=stop)
 
 
@@ -253,6 +253,14 @@ def _():
     r = ask(max_tokens=5, seed=3, echo=True, prompt=list(b"hello"), n=2).json
     check(all(c["text"].startswith("hello") for c in r["choices"]), r)
     bad("logprobs", echo=True, logprobs=1)
+
+
+@case("logprobs: a control token has a name, but no text, so later offsets do not count it")
+def _():
+    fields = dict(max_tokens=3, temperature=0, logprobs=0, ignore_eos=True, logit_bias={"257": 100})
+    c = ask(**fields).json["choices"][0]
+    equal((c["text"], c["logprobs"]["text_offset"]), ("", [0, 0, 0]))
+    check(all(c["logprobs"]["tokens"]), c)
 
 
 @case("logprobs: tokens, offsets, the likeliest; streamed or whole")
@@ -322,7 +330,7 @@ def _():
 @case("numbers out of range, fields of the wrong type")
 def _():
     for name, values in {"temperature": (-1, 2.1, "1", True, []), "top_p": (-0.1, 1.1), "frequency_penalty": (-2.1, 2.1),
-                         "presence_penalty": (3,), "top_k": (-1, 259, 0.5), "min_p": (2,), "repetition_penalty": (0, 3),
+                         "presence_penalty": (3,), "top_k": (-2, 0.5), "min_p": (2,), "repetition_penalty": (0, 3),
                          "stream": (1, "true"), "echo": (1,), "logit_bias": ([], {"x": 1}, {"1": 101}, {"258": 1}),
                          "ignore_eos": (1,), "on_deadline": ("never",)}.items():
         for v in values:
@@ -331,6 +339,25 @@ def _():
     bad("stream_options.include_usage", stream_options={"include_usage": 1})
     r = w.call("POST", COMPLETIONS, b'{"prompt":"a","temperature":1e400}')
     equal((r.status, r.json["error"]["type"]), (400, "invalid_request_error"))
+
+
+@case("top_k -1 and more than there are tokens mean all; sixteen stop strings")
+def _():
+    same = {ask(max_tokens=8, seed=3, top_k=k).json["choices"][0]["text"] for k in (None, 0, -1, 258, 10 ** 9)}
+    equal(len(same), 1, same)
+    ask(max_tokens=1, stop=["%d" % i for i in range(16)])
+
+
+@case("constraints of other servers' dialects are refused by name, not ignored")
+def _():
+    for name, value in {"grammar": "root ::= x", "json_schema": {"type": "object"}, "guided_json": {"a": 1}, "guided_regex": "a+",
+                        "guided_choice": ["a"], "guided_grammar": "x", "structured_outputs": {"json": {}},
+                        "prompt_logprobs": 1, "use_beam_search": True, "truncate_prompt_tokens": 5, "stop_token_ids": [1],
+                        "include_stop_str_in_output": True, "continue_final_message": True,
+                        "add_generation_prompt": False}.items():
+        bad(name, **{name: value})
+    ask(max_tokens=1, guided_json=None, use_beam_search=False, stop_token_ids=[], grammar="", add_generation_prompt=True)
+    ask(max_tokens=1, tools=[{"type": "function"}], tool_choice="none")
 
 
 @case("null is the same as not given")
@@ -591,7 +618,7 @@ def _():
         equal(chat(t, max_tokens=3, max_completion_tokens=5).json["usage"]["completion_tokens"], 5)
         r = chat(t).json["usage"]
         equal(r["total_tokens"], 401, "what is left of the context")
-        equal(chat(t, status=400, max_completion_tokens=400).json["error"]["code"], "context_length_exceeded")
+        equal(chat(t, max_completion_tokens=4000).json["usage"]["total_tokens"], 401)
         equal(chat(t, status=400, content="x" * 5000).json["error"]["code"], "context_length_exceeded")
     with Worker("model.chat_template=" + FAMILY, text="one two three") as t:
         equal(chat(t, stop=["a", "b", "c", "two"]).json["choices"][0]["message"]["content"], "one ")
@@ -617,7 +644,7 @@ def _():
 def _():
     with Worker("model.chat_template=" + FAMILY, text="ok") as t:
         parts = [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]
-        whole = chat(t).json["usage"]["prompt_tokens"]
+        whole = chat(t, content="hel\nlo").json["usage"]["prompt_tokens"]  # parts are lines
         equal(chat(t, messages=[{"role": "user", "content": parts}]).json["usage"]["prompt_tokens"], whole)
         chat(t, messages=[{"role": "system", "content": "s"}, {"role": "user", "content": "u", "name": "n"},
                           {"role": "assistant", "content": "a", "tool_calls": None}, {"role": "user", "content": "v"}])

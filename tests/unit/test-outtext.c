@@ -140,7 +140,7 @@ static void run(const struct tokenizer *tok, const struct row *row, bool whole_w
     for (const char *in = row->in; *in && !stopped;)
         n += outtext_push(&o, next_token(tok, &in, whole_words), shown + n, &stopped);
     if (!stopped) {
-        size_t n_last = outtext_peek(&o, last, most), flushed = outtext_flush(&o, shown + n);
+        size_t n_last = outtext_peek(&o, last, most), flushed = outtext_flush(&o, shown + n, &stopped);
         assert_int_equal(n_last, flushed); /* a partial answer ends with this text */
         assert_memory_equal(last, shown + n, flushed);
         n += flushed;
@@ -238,7 +238,7 @@ static void test_any(void **state)
             }
             bool undecided = o.undecided;
             if (!stopped)
-                n += outtext_flush(&o, shown + n);
+                n += outtext_flush(&o, shown + n, &stopped);
             assert_memory_equal(raw, shown, n);
             assert_true(n == n_raw || stopped || undecided);
             outtext_release(&o);
