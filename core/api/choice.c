@@ -143,6 +143,21 @@ void choices_abort(struct generation *g, enum abort_reason reason, uint64_t noti
     }
 }
 
+/* The first n choices were submitted, but the request is refused: takes them back as if they had never been
+ * there. One that has a slot by now is aborted. */
+static void withdraw(struct generation *g, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct choice *c = &g->choices[i];
+        if (!engine_withdraw(api_of(g->x)->params.engine, c->job))
+            continue;
+        c->logged = true;
+        job_unref(c->job);
+        c->job = NULL;
+    }
+    choices_abort(g, ABORT_CANCEL, clock_mono_ns());
+}
+
 void choices_submit(struct generation *g)
 {
     struct exchange *x = g->x;
@@ -156,12 +171,17 @@ void choices_submit(struct generation *g)
             return;
         }
     }
+    if (g->n_choices > 1 && engine_has_room(api_of(x)->params.engine, g->n_choices, &refusal)) {
+        error_of_refusal(x, &refusal);
+        forget_from(g, 0);
+        return;
+    }
     for (uint32_t i = 0; i < g->n_choices; i++) {
         if (engine_submit(api_of(x)->params.engine, g->choices[i].job, &refusal) == API_OK)
             continue;
         error_of_refusal(x, &refusal);
         forget_from(g, i);
-        choices_abort(g, ABORT_CANCEL, clock_mono_ns());
+        withdraw(g, i);
         return;
     }
     exchange_wait(x);

@@ -142,6 +142,27 @@ static enum api_code check_deadline(struct engine *e, struct job *j, struct engi
     return predict_admit(&e->predict, j, refusal);
 }
 
+static enum api_code queue_is_full(struct engine *e, struct engine_refusal *refusal)
+{
+    refusal->retry_after_s = 1;
+    return refuse(refusal, API_QUEUE_FULL, "the queue is full: no more than %u jobs may wait",
+        e->params.queue_capacity);
+}
+
+enum api_code engine_has_room(struct engine *e, uint32_t n, struct engine_refusal *refusal)
+{
+    memset(refusal, 0, sizeof(*refusal));
+    return !atomic_load(&e->ready) || registry_has_room(&e->registry, n) ? API_OK : queue_is_full(e, refusal);
+}
+
+bool engine_withdraw(struct engine *e, struct job *job)
+{
+    bool withdrawn = registry_withdraw(&e->registry, job);
+    if (withdrawn)
+        job_unref(job); /* the registry's */
+    return withdrawn;
+}
+
 static enum api_code enqueue(struct engine *e, struct job *j, struct engine_refusal *refusal)
 {
     enum api_code code = registry_list(&e->registry, j);
@@ -153,9 +174,7 @@ static enum api_code enqueue(struct engine *e, struct job *j, struct engine_refu
     case API_DUPLICATE_JOB:
         return refuse(refusal, code, "a job with this id is already queued or running");
     case API_QUEUE_FULL:
-        refusal->retry_after_s = 1;
-        return refuse(
-            refusal, code, "the queue is full: no more than %u jobs may wait", e->params.queue_capacity);
+        return queue_is_full(e, refusal);
     case API_INTERNAL:
         return refuse(refusal, code, "out of memory");
     default:

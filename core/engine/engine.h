@@ -66,6 +66,12 @@ struct engine_refusal {
  * CONTEXT_LENGTH_EXCEEDED. The job's `ready` may run before this returns. */
 enum api_code engine_submit(struct engine *e, struct job *job, struct engine_refusal *refusal);
 
+/* Before the n jobs of one request are submitted: whether they fit together. Returns API_OK or QUEUE_FULL. */
+enum api_code engine_has_room(struct engine *e, uint32_t n, struct engine_refusal *refusal);
+/* Takes back a job whose request was refused for another one of its jobs: it is not counted, and `ready` is
+ * not called. False: it has a slot already, or has ended. */
+bool engine_withdraw(struct engine *e, struct job *job);
+
 /* Aborts one job and dooms its rows, no others. Idempotent: the first reason wins. */
 void engine_job_abort(struct engine *e, struct job *job, enum abort_reason reason);
 

@@ -69,11 +69,16 @@ static bool dequeue(struct registry *r, struct job *j)
     return queued;
 }
 
+static uint32_t free_slots(const struct registry *r)
+{
+    uint32_t busy = atomic_load(&r->slots_busy);
+    return r->n_slots > busy ? r->n_slots - busy : 0;
+}
+
 /* Jobs for which a slot is free pass through the queue, but do not wait in it. */
 static bool is_full(const struct registry *r)
 {
-    uint32_t busy = atomic_load(&r->slots_busy), free_slots = r->n_slots > busy ? r->n_slots - busy : 0;
-    return r->queue.n >= r->queue_capacity + free_slots || queue_full(&r->queue);
+    return r->queue.n >= r->queue_capacity + free_slots(r) || queue_full(&r->queue);
 }
 
 static enum api_code add(struct registry *r, struct job *j)
@@ -136,16 +141,40 @@ void registry_slot_freed(struct registry *r)
     pthread_mutex_unlock(&r->lock);
 }
 
-bool registry_unlist(struct registry *r, struct job *j)
+static bool unlist(struct registry *r, struct job *j)
 {
-    pthread_mutex_lock(&r->lock);
     bool queued = dequeue(r, j);
     live_remove(r, j);
     ids_end(r->ids, j);
     pthread_cond_broadcast(&r->idle);
     wake_engine(r); /* the engine thread frees its slot, if it has one */
+    return queued;
+}
+
+bool registry_unlist(struct registry *r, struct job *j)
+{
+    pthread_mutex_lock(&r->lock);
+    bool queued = unlist(r, j);
     pthread_mutex_unlock(&r->lock);
     return queued;
+}
+
+bool registry_withdraw(struct registry *r, struct job *j)
+{
+    pthread_mutex_lock(&r->lock);
+    bool queued = j->queued && job_end_claim(j);
+    if (queued)
+        unlist(r, j);
+    pthread_mutex_unlock(&r->lock);
+    return queued;
+}
+
+bool registry_has_room(struct registry *r, uint32_t n)
+{
+    pthread_mutex_lock(&r->lock);
+    bool room = r->queue.n + (uint64_t)n <= (uint64_t)r->queue_capacity + free_slots(r);
+    pthread_mutex_unlock(&r->lock);
+    return room;
 }
 
 struct job *registry_find(struct registry *r, const char *id, uint32_t owner, bool *ended)

@@ -65,6 +65,10 @@ void registry_slot_freed(struct registry *r);
 /* The job ended. The caller drops the registry's reference. True: it was still queued, and never had a
  * slot. */
 bool registry_unlist(struct registry *r, struct job *j);
+/* The same for a job that nobody shall hear of any more. False: it has a slot, or has ended. */
+bool registry_withdraw(struct registry *r, struct job *j);
+/* Whether n more jobs fit into the free slots and the queue. */
+bool registry_has_room(struct registry *r, uint32_t n);
 
 /* Returns the owner's listed job with this id, with a reference for the caller. NULL: there is none;
  * *ended is then true if one ended lately. */

@@ -533,8 +533,9 @@ def _():
         t.wait_metric("orcd_requests_waiting", lambda v: v == 0)
         a.close()
         t.wait_metric("orcd_requests_running", lambda v: v == 0)
-        equal(outcomes(t.metrics()), dict(dict.fromkeys(OUTCOMES, 0), rejected=1, cancelled=2, disconnected=1))
+        equal(outcomes(t.metrics()), dict(dict.fromkeys(OUTCOMES, 0), rejected=1, disconnected=1))
         ask(t, max_tokens=2)
+        equal([e["outcome"] for e in t.events() if e.get("message") == "job ended"], ["CLIENT_DISCONNECTED", "length"])
 
 
 @case("a failing device: an error in the stream, a status without one; all answers end")

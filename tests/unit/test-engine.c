@@ -52,6 +52,33 @@ static void an_idle_engine_turns_when_asked(void **state)
     harness_stop(&h);
 }
 
+static void a_queued_job_that_is_withdrawn_leaves_no_trace(void **state)
+{
+    (void)state;
+    struct harness h;
+    struct engine_refusal why;
+    harness_start(&h, &(struct harness_params){.slots = 1, .queue = 2});
+    fake_gate_close(h.backend);
+    struct job *running = harness_submit(&h, harness_request("r", "x", 5));
+    fake_gate_reached(h.backend);
+    uint64_t before = harness_outcomes();
+    assert_int_equal(engine_has_room(h.engine, 2, &why), API_OK);
+    assert_int_equal(engine_has_room(h.engine, 3, &why), API_QUEUE_FULL);
+    struct job *queued = harness_submit(&h, harness_request("q", "x", 5));
+    assert_true(engine_withdraw(h.engine, queued));
+    assert_false(engine_withdraw(h.engine, queued));
+    assert_false(engine_withdraw(h.engine, running));
+    assert_int_equal(harness_outcomes(), before);
+    assert_int_equal(engine_has_room(h.engine, 2, &why), API_OK);
+    job_unref(queued);
+    fake_gate_open(h.backend);
+    harness_wait_end(running);
+    assert_int_equal(running->end.code, API_OK);
+    job_unref(running);
+    assert_true(engine_wait_idle(h.engine, 10000));
+    harness_stop(&h);
+}
+
 static void ends_at_eos_unless_ignored(void **state)
 {
     (void)state;
@@ -432,6 +459,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_to_the_length),
         cmocka_unit_test(an_idle_engine_turns_when_asked),
+        cmocka_unit_test(a_queued_job_that_is_withdrawn_leaves_no_trace),
         cmocka_unit_test(ends_at_eos_unless_ignored),
         cmocka_unit_test(together_as_alone),
         cmocka_unit_test(prefix_is_reused),
