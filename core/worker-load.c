@@ -216,7 +216,8 @@ static void publish(struct worker *w)
     const char *name = w->model ? model_name(w->model) : p->name;
     const char *ref = w->config->model.ref ? w->config->model.ref : name;
     const char *quant = w->model ? model_quant_kind(w->model) : "";
-    char sm[32] = "";
+    char sm[32] = "", plugin[96];
+    snprintf(plugin, sizeof(plugin), "%s %s", p->name, p->version ? p->version : "");
     if (d->compute_major)
         snprintf(sm, sizeof(sm), "%u.%u", d->compute_major, d->compute_minor);
     struct api_model hm = {
@@ -229,6 +230,7 @@ static void publish(struct worker *w)
         .n_ctx = w->n_ctx,
         .n_vocab = info->n_vocab,
         .weight_bytes = info->weight_bytes,
+        .plugin = plugin,
     };
     api_set_model(w->api, &hm);
     struct health_facts facts = {

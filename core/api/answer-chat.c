@@ -115,7 +115,7 @@ static void write_piece(void *arg, enum chat_channel channel, const char *p, siz
     json_out_escaped(w->o, p, n);
 }
 
-static void started(struct json_out *o, const struct choice *c)
+static void put_role(struct json_out *o, const struct choice *c)
 {
     static const char delta[] = ",\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null";
     openai_chunk_open(o, c);
@@ -123,10 +123,18 @@ static void started(struct json_out *o, const struct choice *c)
     openai_chunk_close(o, c, NULL);
 }
 
+/* Nothing: clients take the first chunk for the first token, so the role comes with that one. */
+static void started(struct json_out *o, const struct choice *c)
+{
+    (void)o, (void)c;
+}
+
 static void token(struct json_out *o, const struct choice *c, uint32_t index, struct cursor *at)
 {
     const struct job *j = c->job;
     struct writer w = {.o = o, .c = c};
+    if (index == 0)
+        put_role(o, c);
     bool logprob = split(at, c, index, write_piece, &w) && j->request.sampling.want_logprob;
     if (logprob && !w.open)
         writer_open(&w, CHAT_CONTENT);
@@ -137,6 +145,8 @@ static void token(struct json_out *o, const struct choice *c, uint32_t index, st
 static void held(struct json_out *o, const struct choice *c, struct cursor *at)
 {
     struct writer w = {.o = o, .c = c};
+    if (!c->job->end.n_published)
+        put_role(o, c);
     chat_split_push(&at->split, -1, c->job->end.held, c->job->end.n_held, write_piece, &w);
     if (w.open)
         writer_close(&w, NULL);
@@ -147,6 +157,8 @@ static void end(struct json_out *o, const struct choice *c, const struct cursor 
     static const char delta[] = ",\"delta\":{},\"logprobs\":null";
     struct writer w = {.o = o, .c = c};
     struct chat_split rest = at->split;
+    if (!c->job->end.n_published && !c->job->end.n_held)
+        put_role(o, c);
     chat_split_finish(&rest, write_piece, &w);
     if (w.open)
         writer_close(&w, NULL);

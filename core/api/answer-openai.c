@@ -18,6 +18,7 @@ static void put_lead(struct json_out *o, const struct generation *g, const char 
     json_out_text(o, "object", object);
     json_out_i64(o, "created", g->created_s);
     json_out_text(o, "model", model_of(g)->ref);
+    json_out_text(o, "system_fingerprint", model_of(g)->fingerprint);
 }
 
 void openai_head(struct generation *g, const char *object)

@@ -1,10 +1,14 @@
+#include <config.h>
+
 #include "api/api.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/util.h"
 
 int api_new(struct api **out, const struct api_params *params, struct orcd_error *err)
 {
@@ -24,6 +28,7 @@ static void model_free(struct api_model *m)
     free((char *)m->ref);
     free((char *)m->quant_kind);
     free((char *)m->arch);
+    free((char *)m->plugin);
     free(m);
 }
 
@@ -33,6 +38,23 @@ void api_free(struct api *a)
         return;
     model_free(atomic_load(&a->model));
     free(a);
+}
+
+static uint64_t hash(uint64_t h, const char *text) /* FNV-1a */
+{
+    do
+        h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    while (*text++);
+    return h;
+}
+
+static void set_fingerprint(struct api_model *m)
+{
+    const char *const parts[] = {PACKAGE_VERSION, m->name, m->ref, m->quant_kind, m->arch, m->plugin};
+    uint64_t h = UINT64_C(14695981039346656037) ^ m->weight_bytes;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        h = hash(h, parts[i]);
+    snprintf(m->fingerprint, sizeof(m->fingerprint), "fp_%012llx", (unsigned long long)(h >> 16));
 }
 
 void api_set_model(struct api *a, const struct api_model *model)
@@ -48,8 +70,11 @@ void api_set_model(struct api *a, const struct api_model *model)
     m->ref = strdup(model->ref ? model->ref : "");
     m->quant_kind = strdup(model->quant_kind ? model->quant_kind : "");
     m->arch = strdup(model->arch ? model->arch : "");
-    if (!m->name || !m->ref || !m->quant_kind || !m->arch ||
-        !atomic_compare_exchange_strong(&a->model, &none, m))
+    m->plugin = strdup(model->plugin ? model->plugin : "");
+    const bool whole = m->name && m->ref && m->quant_kind && m->arch && m->plugin;
+    if (whole)
+        set_fingerprint(m);
+    if (!whole || !atomic_compare_exchange_strong(&a->model, &none, m))
         model_free(m);
 }
 

@@ -14,11 +14,13 @@
 struct api_model {
     const struct tokenizer *tokenizer;
     const struct chat_template *chat;
-    const char *name, *ref, *quant_kind, *arch; /* copied */
+    const char *name, *ref, *quant_kind, *arch; /* copied, as is plugin */
     uint32_t n_ctx;                             /* tokens of a sequence */
     uint32_t n_vocab;
     uint64_t weight_bytes;
-    int64_t since_s; /* Unix time; set by api_set_model */
+    const char *plugin;   /* its name and version */
+    int64_t since_s;      /* Unix time; set by api_set_model, as is the next */
+    char fingerprint[24]; /* changes with what may change answers: version, model, plugin */
 };
 
 struct api_params {

@@ -52,10 +52,12 @@ static void headers(const struct http_error *e, const char *correlation_id, erro
         add(arg, "X-Should-Retry", again ? "true" : "false");
 }
 
-const struct error_shape error_shape_openai = {
-    .prefix = "/v1/",
-    .write = openai_error_write,
-    .headers = headers,
-    .not_found = "no such route; the routes are GET /v1/models, GET /v1/models/ID, POST /v1/completions and "
-                 "POST /v1/chat/completions",
-};
+#define SHAPE(path)                                                                                          \
+    {                                                                                                        \
+        .prefix = (path), .write = openai_error_write, .headers = headers,                                   \
+        .not_found =                                                                                         \
+            "no such route; the routes are GET /v1/models, GET /v1/models/ID, POST /v1/completions and "     \
+            "POST /v1/chat/completions",                                                                     \
+    }
+const struct error_shape error_shapes_openai[N_ERROR_SHAPES_OPENAI] = {
+    SHAPE("/v1/"), SHAPE("/models"), SHAPE("/completions"), SHAPE("/chat/completions")};

@@ -162,7 +162,8 @@ bool openai_read_common(struct json_in *in, struct openai_request *q, const char
 {
     struct request *r = &q->r;
     if (strcmp(name, "model") == 0) {
-        params_model(in, q->model, name, v);
+        if (!is_empty_text(v)) /* that means the one that is served */
+            params_model(in, q->model, name, v);
     } else if (strcmp(name, "stream") == 0) {
         json_in_bool(in, name, v, &q->g->stream);
     } else if (strcmp(name, "stream_options") == 0) {

@@ -25,6 +25,11 @@ static const struct route routes[] = {
     {"GET", "/v1/models/", ROUTE_PREFIX | ROUTE_SLASHES, NULL, openai_model},
     {"POST", "/v1/completions", ROUTE_BODY | ROUTE_WORK, openai_completions_parse, openai_run},
     {"POST", "/v1/chat/completions", ROUTE_BODY | ROUTE_WORK, openai_chat_parse, openai_run},
+    /* the same where the client's base URL lacks /v1 */
+    {"GET", "/models", 0, NULL, openai_models},
+    {"GET", "/models/", ROUTE_PREFIX | ROUTE_SLASHES, NULL, openai_model},
+    {"POST", "/completions", ROUTE_BODY | ROUTE_WORK, openai_completions_parse, openai_run},
+    {"POST", "/chat/completions", ROUTE_BODY | ROUTE_WORK, openai_chat_parse, openai_run},
 };
 
 /* A request for a job that did not become one counts as rejected. */
@@ -44,8 +49,8 @@ const struct http_service *api_service(struct api *a)
         .name = "worker",
         .routes = routes,
         .n_routes = ARRAY_LEN(routes),
-        .shapes = &error_shape_openai,
-        .n_shapes = 1,
+        .shapes = error_shapes_openai,
+        .n_shapes = N_ERROR_SHAPES_OPENAI,
         .refused = refused,
         .arg = a,
     };

@@ -1,6 +1,7 @@
 """OpenAI's API over raw HTTP: models, completions, errors, disconnects. The official client has
 a test of its own."""
 import os
+import re
 import sys
 
 sys.dont_write_bytecode = True
@@ -120,7 +121,7 @@ def _():
     equal(r.headers["X-Correlation-Id"], "c-1")
     equal(r.headers["X-Request-Id"], "c-1")
     d = r.json
-    equal(set(d), {"id", "object", "created", "model", "choices", "usage"})
+    equal(set(d), {"id", "object", "created", "model", "system_fingerprint", "choices", "usage"})
     check(re.match(r"^cmpl-[0-9a-f-]{36}$", d["id"]), d["id"])
     equal((d["object"], d["model"]), ("text_completion", "mock"))
     check(abs(time.time() - d["created"]) < 60)
@@ -141,7 +142,7 @@ def _():
     equal(finish_by_index(chunks), {0: "length"})
     check(len(chunks) >= 30, len(chunks))
     first = chunks[0]
-    equal(set(first), {"id", "object", "created", "model", "choices"})
+    equal(set(first), {"id", "object", "created", "model", "system_fingerprint", "choices"})
     for c in chunks:
         equal((c["id"], c["object"], c["created"], c["model"]), (first["id"], "text_completion", first["created"], "mock"))
         equal(set(c["choices"][0]), {"index", "text", "logprobs", "finish_reason"})
@@ -386,7 +387,6 @@ def _():
 @case("models: the one that is here, and no other")
 def _():
     bad(None, status=404, code="model_not_found", model="gpt-4")
-    bad(None, status=404, code="model_not_found", model="")
     bad("model", model=1)
     equal(w.call("POST", COMPLETIONS, {"prompt": "a", "max_tokens": 1}).status, 200)
 
@@ -535,6 +535,7 @@ def _():
         t.wait_metric("orcd_requests_running", lambda v: v == 0)
         equal(outcomes(t.metrics()), dict(dict.fromkeys(OUTCOMES, 0), rejected=1, disconnected=1))
         ask(t, max_tokens=2)
+        t.wait_log(lambda e: e.get("outcome") == "length")
         equal([e["outcome"] for e in t.events() if e.get("message") == "job ended"], ["CLIENT_DISCONNECTED", "length"])
 
 
@@ -576,7 +577,7 @@ def _():
 def _():
     with Worker("model.chat_template=" + FAMILY, text="Hi there") as t:
         r = chat(t).json
-        equal(set(r), {"id", "object", "created", "model", "choices", "usage"})
+        equal(set(r), {"id", "object", "created", "model", "system_fingerprint", "choices", "usage"})
         check(r["id"].startswith("chatcmpl-"))
         equal(r["object"], "chat.completion")
         c, = r["choices"]
@@ -591,6 +592,39 @@ def _():
         equal(chunks[-2]["choices"], [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}])
         equal((chunks[-1]["choices"], chunks[-1]["usage"]["completion_tokens"]), ([], 8))
         equal({c["id"] for c in chunks}, {first["id"]})
+
+
+@case("chat: the role comes with the first token, not before the prompt was computed")
+def _():
+    with Worker("model.chat_template=" + FAMILY, "http.ping_ms=100", "model.max_batch_tokens=8",
+                prefill_us_per_token=20000) as t:
+        c = Chunks(t, path=CHAT, messages=[{"role": "user", "content": "x" * 100}], max_tokens=2).open()
+        equal(c.response.readline(), b": ping\n")
+        rest = c.response.read().decode()
+        check('{"role":"assistant","content":""}' in rest, rest)
+
+
+@case("chat: an answer without a token has its role, too")
+def _():
+    with Worker("model.chat_template=" + FAMILY) as t:
+        chunks = stream(worker=t, path=CHAT, messages=[{"role": "user", "content": "hello"}], logit_bias={"257": 100},
+                        temperature=0)
+        equal([c["choices"][0]["delta"] for c in chunks], [{"role": "assistant", "content": ""}, {}])
+
+
+@case("a base URL without /v1, an empty model, a fingerprint")
+def _():
+    equal(w.call("GET", "/models").json["data"][0]["id"], "mock")
+    equal(w.call("GET", "/models/mock").status, 200)
+    a = ask(path="/completions", prompt="hello", max_tokens=3, seed=1, model="").json
+    b = ask(max_tokens=3, seed=1).json
+    equal((a["choices"], a["system_fingerprint"]), (b["choices"], b["system_fingerprint"]))
+    check(re.fullmatch("fp_[0-9a-f]{12}", a["system_fingerprint"]), a)
+    equal({c["system_fingerprint"] for c in stream(max_tokens=3)}, {a["system_fingerprint"]})
+    e = bad("prompt", path="/completions", prompt=1)
+    equal(e["type"], "invalid_request_error")
+    with Worker(text="other plugin options are the same model") as t:
+        equal(ask(t, max_tokens=1).json["system_fingerprint"], a["system_fingerprint"])
 
 
 @case("chat: what the model thinks comes apart from what it says")
