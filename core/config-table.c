@@ -107,6 +107,8 @@ static const struct config_key keys[] = {
     INT("http.threads", 1, 64, "1", "", "event loops", http.threads),
     TEXT("http.api_keys_file", NULL, "file with one API key a line; only its owner may read it",
         http.api_keys_file),
+    TEXT("http.cors_origins", NULL,
+        "web pages that may read answers: origins separated by commas, or *; null: none", http.cors_origins),
     BOOL("http.allow_unauthenticated", "false", "allow to listen beyond loopback without API keys",
         http.allow_unauthenticated),
     INT("http.keep_alive_ms", 1000, DAY_MS, "75000", "ms", "how long an idle connection stays open",

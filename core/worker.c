@@ -108,6 +108,7 @@ static int start_http(struct worker *w, struct orcd_error *err)
         .api_keys = (const char *const *)w->api_keys,
         .n_api_keys = w->n_api_keys,
         .allow_unauthenticated = c->http.allow_unauthenticated,
+        .cors_origins = c->http.cors_origins,
         .keep_alive_ms = (uint32_t)c->http.keep_alive_ms,
         .write_stall_ms = (uint32_t)c->http.write_stall_ms,
         .ping_ms = (uint32_t)c->http.ping_ms,

@@ -158,6 +158,7 @@ static enum MHD_Result queue(
     if (x->error.shape && x->error.shape->headers)
         x->error.shape->headers(&x->error, x->correlation_id, header, r);
     header(r, "Cache-Control", "no-store");
+    cors_headers(&x->server->cors, x->origin, x->route == &cors_preflight, r);
     if (x->error.code == API_METHOD_NOT_ALLOWED)
         header(r, "Allow", x->allow);
     if (x->error.code == API_UNAUTHORIZED)
@@ -226,7 +227,8 @@ static enum MHD_Result queue_answer(struct exchange *x)
         free(a.body);
         return MHD_NO;
     }
-    header(r, "Content-Type", a.type);
+    if (a.type)
+        header(r, "Content-Type", a.type);
     return queue(x, a.status, r, X_ANSWERED);
 }
 

@@ -80,6 +80,7 @@ struct exchange {
     bool close;   /* close the connection after the answer */
     bool counted; /* was counted as refused */
     char allow[48];
+    const char *origin; /* of another page, which may read the answer; in the library's memory; NULL: none */
 
     struct body body;
     size_t n_discarded; /* bytes of a body that were read and discarded */

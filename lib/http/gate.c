@@ -18,7 +18,7 @@ struct head {
     const char *cursor; /* where the next header's name must be; NULL: not checked */
     unsigned n_headers;
     const char *host, *length, *coding, *type, *authorization, *expect, *correlation, *deadline, *timeout,
-        *x_timeout;
+        *x_timeout, *api_key, *encoding, *origin, *request_method;
 };
 
 static bool refuse(struct exchange *x, enum api_code code, const char *text)
@@ -53,6 +53,10 @@ static const char **known(struct head *h, const char *name)
         {"X-Deadline", offsetof(struct head, deadline)},
         {"Request-Timeout-Ms", offsetof(struct head, timeout)},
         {"X-Request-Timeout-Ms", offsetof(struct head, x_timeout)},
+        {"X-Api-Key", offsetof(struct head, api_key)},
+        {"Content-Encoding", offsetof(struct head, encoding)},
+        {"Origin", offsetof(struct head, origin)},
+        {"Access-Control-Request-Method", offsetof(struct head, request_method)},
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcasecmp(name, names[i].name) == 0)
@@ -187,8 +191,8 @@ static bool check_host(struct head *h)
     if (!s->check_host || host_matches(h->host, "localhost") || host_matches(h->host, "127.0.0.1") ||
         host_matches(h->host, "[::1]") || host_matches(h->host, s->own_host))
         return true;
-    return refuse(
-        x, API_FORBIDDEN_HOST, "Host must be localhost, 127.0.0.1 or [::1] while no API keys are set");
+    return refuse(x, API_FORBIDDEN_HOST,
+        "Host must be localhost, 127.0.0.1 or [::1] while no API keys are set; set http.api_keys_file");
 }
 
 /* Which of the keys this is, from 1; 0: none of them. */
@@ -218,6 +222,8 @@ static bool check_key(struct head *h, const char *path)
         a += 7 + strspn(a + 7, " ");
         if ((x->owner = key_owner(x->server, a, strlen(a))))
             return true;
+    } else if (!a && h->api_key && (x->owner = key_owner(x->server, h->api_key, strlen(h->api_key)))) {
+        return true;
     }
     http_error_set(&x->error, API_UNAUTHORIZED, "a valid API key is required: Authorization: Bearer KEY");
     return false;
@@ -323,6 +329,10 @@ static void check_body(struct head *h)
     if (!x->error.code && x->route->flags & ROUTE_BODY) {
         if ((h->length || h->coding) && !is_json(h->type))
             http_error_set(&x->error, API_UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json");
+        else if (h->encoding && strcasecmp(h->encoding, "identity") != 0)
+            http_error_set(&x->error, API_UNSUPPORTED_MEDIA_TYPE,
+                "compressed bodies are not supported (Content-Encoding: %.32s); send the body as it is",
+                h->encoding);
         else if (huge || length > cap)
             http_error_set(&x->error, API_PAYLOAD_TOO_LARGE, "request body exceeds the limit of %llu bytes",
                 (unsigned long long)cap);
@@ -373,6 +383,12 @@ void gate_head(struct exchange *x, const char *url, const char *method, const ch
     memcpy(path, x->uri, n);
     path[n] = 0;
     const char *parameter = NULL;
+    if (cors_allows(&x->server->cors, h.origin))
+        x->origin = h.origin;
+    if (x->origin && h.request_method && strcmp(method, "OPTIONS") == 0) {
+        x->route = &cors_preflight;
+        return;
+    }
     const bool has_key = check_key(&h, path);
     if (!check_spare(x, path))
         return;

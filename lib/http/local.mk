@@ -2,6 +2,7 @@ liborcd_a_SOURCES += \
 	lib/http/body.c lib/http/body.h \
 	lib/http/codes.c lib/http/codes.h \
 	lib/http/conn.c lib/http/conn.h \
+	lib/http/cors.c lib/http/cors.h \
 	lib/http/direct.c lib/http/direct.h \
 	lib/http/error.c lib/http/error.h \
 	lib/http/exchange.c lib/http/exchange.h lib/http/exchange-internal.h \

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "http/conn.h"
+#include "http/cors.h"
 #include "http/limits.h"
 #include "http/loop.h"
 #include "http/server.h"
@@ -24,6 +25,7 @@ struct http_server {
     const struct http_service *service;
     atomic_bool draining, stopping;
     atomic_uint n_connections;
+    struct cors cors;
     struct shares shares; /* what bodies and answers hold */
     char url[300];
     char unix_path[108]; /* to unlink; "" */

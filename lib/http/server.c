@@ -96,6 +96,7 @@ static void server_free(struct http_server *s)
     if (s->unix_path[0])
         unlink(s->unix_path);
     shares_free(&s->shares);
+    cors_release(&s->cors);
     pthread_mutex_destroy(&s->reserve_lock);
     free(s);
 }
@@ -165,6 +166,8 @@ int http_server_start(struct http_server **out, const struct http_params *params
             params->n_api_keys))
         rc = error_set(err, ORCD_E_NOMEM, "out of memory for the HTTP server");
     if (!rc)
+        rc = cors_parse(&s->cors, params->cors_origins, err);
+    if (!rc)
         rc = copy_keys(s, params, err);
     if (!rc)
         rc = listen_parse(&a, params->listen, err);
@@ -178,6 +181,7 @@ int http_server_start(struct http_server **out, const struct http_params *params
     }
     s->params.listen = s->url;
     s->params.api_keys = NULL;
+    s->params.cors_origins = NULL;
     *out = s;
     return 0;
 }

@@ -19,6 +19,7 @@ struct http_params {
     const char *const *api_keys; /* copied */
     size_t n_api_keys;
     bool allow_unauthenticated;
+    const char *cors_origins; /* cors.h; NULL: off */
     uint32_t keep_alive_ms, write_stall_ms, ping_ms, request_read_ms;
     uint32_t max_body_kb, max_connections;
     uint32_t max_connections_per_peer; /* of one address; 0: no limit but the one above */
