@@ -55,6 +55,9 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
         "Share of the last health.refresh_ms with the device busy, 0 to 1")                                  \
     X(PREDICTION_MARGIN, "orcd_prediction_margin_ratio",                                                     \
         "Margin added to a prediction, in units of the time that a usual job takes alone")                   \
+    X(HTTP_CONNECTIONS, "orcd_http_connections", "Open connections")                                         \
+    X(HTTP_HELD, "orcd_http_held_bytes",                                                                     \
+        "Large request bodies and unread answers that wait for their clients, of http.buffer_mb")            \
     X(KV_USAGE, "orcd_kv_cache_usage_ratio", "KV tokens held over KV tokens in the pool, 0 to 1")            \
     X(VRAM_WEIGHTS, "orcd_vram_used_bytes{kind=\"weights\"}", "Device memory that this worker holds")        \
     X(VRAM_KV, "orcd_vram_used_bytes{kind=\"kv\"}", "Device memory that this worker holds")                  \

@@ -58,7 +58,11 @@ static void choice_log(struct choice *c)
         LOG_T("outcome", e->code ? api_code_name(e->code) : finishes[e->finish]),
         LOG_T("phase", choice_phase(e)),
         LOG_F("queue_ms", (double)((admitted ? admitted : now) - j->request.arrived_ns) / (double)NS_PER_MS),
-        LOG_F("ttft_ms", e->ttft_ms), LOG_I("tokens_in", j->request.n_tokens), LOG_I("tokens", e->tokens_out),
+        LOG_F("ttft_ms", e->ttft_ms),
+        LOG_F("duration_ms", (double)(now - j->request.arrived_ns) / (double)NS_PER_MS),
+        LOG_T("client", c->g->peer), LOG_T("route", c->g->x->route->path), LOG_I("key", j->request.owner),
+        LOG_T("model", api_model(c->g->x)->ref), LOG_I("tokens_in", j->request.n_tokens),
+        LOG_I("tokens", e->tokens_out),
         LOG_I("wasted", e->tokens_out > delivered ? e->tokens_out - delivered : 0),
         j->request.deadline_ns ? LOG_F("deadline_slack_ms", slack) : NULL,
         j->predicted_end_ns ? LOG_F("predicted_ms", predicted) : NULL, NULL);

@@ -17,6 +17,7 @@ struct generation *generation_new(struct exchange *x, const struct dialect *dial
     }
     g->x = x;
     g->dialect = dialect;
+    peer_text(x, g->peer);
     exchange_attach(x, &generation_work, g);
     return g;
 }

@@ -18,6 +18,7 @@
 #include "chat/chat.h"
 #include "engine/job.h"
 #include "http/exchange.h"
+#include "http/peer.h"
 
 #define GENERATION_MAX_CHOICES 64 /* jobs of one request */
 
@@ -70,6 +71,7 @@ struct generation {
     uint32_t n_choices, n_each; /* n_each: how many choices answer the same prompt */
     bool stream;
     bool with_usage;         /* OpenAI's stream_options.include_usage */
+    char peer[PEER_BYTES];   /* for the log */
     int64_t created_s;       /* Unix time, as `created` of the answer */
     char id[JOB_ID_MAX + 1]; /* of OpenAI's answers */
     char *head;              /* what all its chunks begin with, malloc'ed; NULL: not needed */

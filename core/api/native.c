@@ -34,6 +34,8 @@ void native_health_live(struct exchange *x)
 
 void native_metrics(struct exchange *x)
 {
+    metric_set(MG_HTTP_CONNECTIONS, exchange_server_connections(x));
+    metric_set(MG_HTTP_HELD, (double)exchange_server_held(x));
     struct engine_state e;
     engine_state(api_of(x)->params.engine, &e);
     metric_set(MG_REQUESTS_RUNNING, e.slots_busy);

@@ -3,9 +3,13 @@
 #include "api/error-openai.h"
 #include "api/native.h"
 #include "api/openai.h"
+#include "base/log-limit.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "http/peer.h"
 #include "metrics.h"
+
+#define MAX_REFUSALS_A_SECOND 20 /* lines; more are counted in the next one */
 
 static const struct route routes[] = {
     {"GET", "/health", ROUTE_OPEN, NULL, native_health},
@@ -39,8 +43,15 @@ static void refused(const struct exchange *x)
     metric_add_labelled(MC_REJECTIONS, x->error.code, 1);
     if (x->late)
         metric_add_labelled(MC_DEADLINE_REJECTIONS, WHEN_ARRIVAL, 1);
+    static struct log_limit limit;
+    char peer[PEER_BYTES];
+    uint64_t left_out;
+    if (x->error.code == API_UNAUTHORIZED || !log_limit_allows(&limit, MAX_REFUSALS_A_SECOND, &left_out))
+        return; /* wrong keys are logged by the gate, of all routes */
+    peer_text(x, peer);
     log_event(ORCD_LOG_INFO, "job rejected", LOG_T("correlation_id", x->correlation_id),
-        LOG_T("code", api_code_name(x->error.code)), NULL);
+        LOG_T("code", api_code_name(x->error.code)), LOG_T("client", peer), LOG_I("key", x->owner),
+        left_out ? LOG_I("not_logged", left_out) : NULL, NULL);
 }
 
 const struct http_service *api_service(struct api *a)

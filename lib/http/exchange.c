@@ -110,6 +110,16 @@ bool exchange_takes_work(struct exchange *x)
     return false;
 }
 
+unsigned exchange_server_connections(const struct exchange *x)
+{
+    return atomic_load(&x->server->n_connections);
+}
+
+size_t exchange_server_held(const struct exchange *x)
+{
+    return atomic_load(&x->server->shares.bytes);
+}
+
 static unsigned hex_digit(char c)
 {
     return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a') + 10;
@@ -190,14 +200,15 @@ static struct share *share_of(const struct exchange *x)
     return x->owner ? &x->server->shares.of_keys[x->owner - 1] : x->conn->share;
 }
 
-/* A large answer is charged until the client has accepted it. That of work is sent in any case. */
+/* A large answer is charged until the client has accepted it. That of work, and of a route without a body
+ * (metrics), is sent in any case. */
 static void hold(struct exchange *x)
 {
     struct shares *s = &x->server->shares;
     const size_t n = x->error.code || x->answer.n <= HTTP_INLINE_BODY_BYTES ? 0 : x->answer.n;
     if (!n)
         return;
-    if (x->accepted) {
+    if (x->accepted || !(x->route->flags & ROUTE_BODY)) {
         share_force(s, share_of(x), n);
     } else if (!share_take(s, share_of(x), n)) {
         http_error_set(&x->error, API_QUEUE_FULL,

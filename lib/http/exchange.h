@@ -109,6 +109,9 @@ void exchange_answer(struct exchange *x, unsigned status, const char *type, char
 void exchange_answer_json(struct exchange *x, unsigned status, struct json_out *o);
 /* The parameter of the path, unescaped and NUL-terminated; false: it does not fit. */
 bool exchange_parameter(const struct exchange *x, char *out, size_t size, size_t *n);
+/* Open connections of its server, and the bytes that large bodies and answers hold (share.h). */
+unsigned exchange_server_connections(const struct exchange *x);
+size_t exchange_server_held(const struct exchange *x);
 /* False: the daemon is shutting down, and x->error is set. */
 bool exchange_takes_work(struct exchange *x);
 

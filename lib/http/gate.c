@@ -10,7 +10,10 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/log-limit.h"
+#include "base/log.h"
 #include "http/exchange-internal.h"
+#include "http/peer.h"
 #include "http/server-internal.h"
 
 struct head {
@@ -212,6 +215,19 @@ static uint32_t key_owner(const struct http_server *s, const char *presented, si
     return owner & -fits;
 }
 
+/* Once a second at most: who guesses keys must not fill the log. Never the key. */
+static void log_wrong_key(const struct exchange *x)
+{
+    static struct log_limit limit;
+    char peer[PEER_BYTES];
+    uint64_t left_out;
+    if (!log_limit_allows(&limit, 1, &left_out))
+        return;
+    peer_text(x, peer);
+    log_event(ORCD_LOG_WARN, "a request without a valid API key", LOG_T("client", peer),
+        LOG_T("correlation_id", x->correlation_id), left_out ? LOG_I("not_logged", left_out) : NULL, NULL);
+}
+
 static bool check_key(struct head *h, const char *path)
 {
     struct exchange *x = h->x;
@@ -226,6 +242,7 @@ static bool check_key(struct head *h, const char *path)
         return true;
     }
     http_error_set(&x->error, API_UNAUTHORIZED, "a valid API key is required: Authorization: Bearer KEY");
+    log_wrong_key(x);
     return false;
 }
 

@@ -12,6 +12,7 @@ liborcd_a_SOURCES += \
 	lib/http/limits.h \
 	lib/http/listen.c lib/http/listen.h \
 	lib/http/loop.c lib/http/loop.h \
+	lib/http/peer.c lib/http/peer.h \
 	lib/http/refuse.c lib/http/refuse.h \
 	lib/http/routes.c lib/http/routes.h \
 	lib/http/server.c lib/http/server.h lib/http/server-internal.h \

@@ -1,5 +1,6 @@
 """Who may ask what: keys, Host, routes and methods, correlation ids, and what must not leak."""
 import os
+import re
 import sys
 
 sys.dont_write_bytecode = True
@@ -79,6 +80,23 @@ def _():
     for bad in ("", "Bearer", "Bearer ", "Basic " + KEY, KEY, "Bearer \t" + KEY, "Bearer " + KEY + "," + OTHER, "Bearer " + "a" * 5000):
         equal(status(bad), 401, bad)
     equal(locked.raw(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + KEY.encode() + b"\r\nAuthorization: Bearer x\r\n\r\n")[9:12], b"400")
+
+
+@case("who guesses keys does not fill the log: a line a second at most, with the address and never the key")
+def _():
+    def lines():
+        return [e for e in locked.events() if e.get("message") == "a request without a valid API key"]
+
+    sent = 0
+    while not any(e.get("not_logged") for e in lines()):
+        for method, path in ("GET", "/metrics"), ("GET", "/v2/model"), ("POST", "/v1/completions"):
+            equal(locked.call(method, path, headers={"Authorization": "Bearer guess-%d" % sent}).status, 401)
+            sent += 1
+    new = lines()
+    check(len(new) < sent, (len(new), sent))
+    check(all(re.fullmatch(r"127\.0\.0\.1:\d+", e["client"]) and e["level"] == "warn" for e in new), new)
+    check(not any("guess" in line for line in locked.lines if line), "a key is in the log")
+    check(not [e for e in locked.events() if e.get("code") == "UNAUTHORIZED"])
 
 
 @case("shutdown needs configured keys, and one of them")
