@@ -3,7 +3,7 @@ libcore_a_SOURCES += \
 	core/api/answer-openai.c core/api/answer-openai.h \
 	core/api/api.c core/api/api.h \
 	core/api/native.c core/api/native.h core/api/openai.c core/api/openai.h \
-	core/api/choice.c \
+	core/api/choice.c core/api/compat.c core/api/compat.h \
 	core/api/dialect.h core/api/error-openai.c core/api/error-openai.h core/api/events.c \
 	core/api/generation.c core/api/generation.h \
 	core/api/params.c core/api/params.h core/api/params-fields.c core/api/params-fields.h \

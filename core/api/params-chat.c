@@ -186,6 +186,16 @@ static void add_stops(struct request *r, const struct chat_template *t)
     }
 }
 
+static void refused(struct json_in *in, int rc, const struct orcd_error *err)
+{
+    if (rc == ORCD_E_NOMEM) {
+        http_error_set(in->error, API_OUT_OF_MEMORY, "out of memory");
+        return;
+    }
+    http_error_set(in->error, API_INVALID_REQUEST, "messages: %.240s", err->msg);
+    http_error_detail_field(in->error, in->path, "messages");
+}
+
 static void render(struct json_in *in, const struct api_model *model, struct request *r,
     const struct chat_options *o, const struct conversation *t)
 {
@@ -196,12 +206,9 @@ static void render(struct json_in *in, const struct api_model *model, struct req
         return;
     }
     int rc = chat_render(model->chat, t->messages, t->n, o, &r->tokens, &n_ids, &err);
-    if (rc == ORCD_E_NOMEM)
-        http_error_set(in->error, API_OUT_OF_MEMORY, "out of memory");
-    else if (rc) {
-        http_error_set(in->error, API_INVALID_REQUEST, "messages: %.240s", err.msg);
-        http_error_detail_field(in->error, in->path, "messages");
-    } else if (n_ids > model->n_ctx)
+    if (rc)
+        refused(in, rc, &err);
+    else if (n_ids > model->n_ctx)
         params_too_long(in->error, n_ids, false, 0, model->n_ctx);
     else
         r->n_tokens = (uint32_t)n_ids;
@@ -217,6 +224,20 @@ void params_messages(struct json_in *in, const struct api_model *model, struct r
     if (!in->error->code)
         add_stops(r, model->chat);
     conversation_release(&t);
+}
+
+char *params_messages_text(struct json_in *in, const struct api_model *model, const struct chat_options *o,
+    json_object *messages, size_t *n)
+{
+    struct conversation t = {0};
+    struct orcd_error err = ORCD_ERROR_INIT;
+    char *text = NULL;
+    read_messages(in, &t, messages);
+    int rc = in->error->code ? 0 : chat_render_text(model->chat, t.messages, t.n, o, &text, n, &err);
+    if (rc)
+        refused(in, rc, &err);
+    conversation_release(&t);
+    return text;
 }
 
 /* --- nothing unknown ---------------------------------------------------------------------- */

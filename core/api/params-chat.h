@@ -19,5 +19,8 @@ bool params_kwargs_known(struct json_in *in, json_object *v);
  * the stop strings of the model's family. */
 void params_messages(struct json_in *in, const struct api_model *model, struct request *r,
     const struct chat_options *o, json_object *messages);
+/* The same as text, malloc'ed. NULL: in->error is set. */
+char *params_messages_text(struct json_in *in, const struct api_model *model, const struct chat_options *o,
+    json_object *messages, size_t *n);
 
 #endif

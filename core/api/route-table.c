@@ -1,5 +1,6 @@
 /* The worker's routes, and what its HTTP server is given. */
 #include "api/api.h"
+#include "api/compat.h"
 #include "api/error-openai.h"
 #include "api/native.h"
 #include "api/openai.h"
@@ -29,6 +30,13 @@ static const struct route routes[] = {
     {"GET", "/v1/models/", ROUTE_PREFIX | ROUTE_SLASHES, NULL, openai_model},
     {"POST", "/v1/completions", ROUTE_BODY | ROUTE_WORK, openai_completions_parse, openai_run},
     {"POST", "/v1/chat/completions", ROUTE_BODY | ROUTE_WORK, openai_chat_parse, openai_run},
+    /* what clients of other servers ask */
+    {"GET", "/version", 0, NULL, compat_version},
+    {"GET", "/ping", ROUTE_OPEN, NULL, native_health},
+    {"GET", "/props", 0, NULL, compat_props},
+    {"POST", "/tokenize", ROUTE_BODY, compat_tokenize, NULL},
+    {"POST", "/detokenize", ROUTE_BODY, compat_detokenize, NULL},
+    {"POST", "/apply-template", ROUTE_BODY, compat_apply_template, NULL},
     /* the same where the client's base URL lacks /v1 */
     {"GET", "/models", 0, NULL, openai_models},
     {"GET", "/models/", ROUTE_PREFIX | ROUTE_SLASHES, NULL, openai_model},

@@ -201,24 +201,26 @@ static struct share *share_of(const struct exchange *x)
 }
 
 /* A large answer is charged until the client has accepted it. That of work, and of a route without a body
- * (metrics), is sent in any case. */
+ * (metrics), is sent in any case; the latter counts for all, not for its client. */
 static void hold(struct exchange *x)
 {
     struct shares *s = &x->server->shares;
+    const bool has_body = x->route && x->route->flags & ROUTE_BODY;
+    struct share *of = has_body ? share_of(x) : NULL;
     const size_t n = x->error.code || x->answer.n <= HTTP_INLINE_BODY_BYTES ? 0 : x->answer.n;
     if (!n)
         return;
-    if (x->accepted || !(x->route->flags & ROUTE_BODY)) {
-        share_force(s, share_of(x), n);
-    } else if (!share_take(s, share_of(x), n)) {
+    if (x->accepted || !has_body) {
+        share_force(s, of, n);
+    } else if (!share_take(s, of, n)) {
         http_error_set(&x->error, API_QUEUE_FULL,
-            "too many large request bodies and answers are held for this client, or for all; read them, and "
-            "try "
-            "again");
+            "too many large request bodies and answers are held for this client, or for all; read them, "
+            "and try again");
         x->error.retry_after_s = 1;
         return;
     }
     x->held = n;
+    x->held_of = of;
 }
 
 static enum MHD_Result queue_answer(struct exchange *x)
@@ -265,7 +267,10 @@ static enum MHD_Result body_piece(struct exchange *x, const char *data, size_t n
         body_free(&x->body, x->server);
     }
     x->n_discarded += n;
-    if (x->n_discarded <= HTTP_DRAIN_BYTES)
+    /* What is refused for now comes again from a client that gets to read why: it is read to its end. */
+    const size_t drained =
+        x->error.code == API_QUEUE_FULL ? (size_t)x->server->params.max_body_kb * 1024 : HTTP_DRAIN_BYTES;
+    if (x->n_discarded <= drained)
         return MHD_YES;
     /* The library accepts no response in the middle of a body, so we write it ourselves. */
     if (!x->error.code)
@@ -392,7 +397,7 @@ void exchange_completed(
         exchange_client_gone(x);
     }
     body_free(&x->body, x->server);
-    share_return(&x->server->shares, share_of(x), x->held);
+    share_return(&x->server->shares, x->held_of, x->held);
     c->x = NULL;
     c->idle_ns = clock_mono_ns();
     c->loop->half_closed_seen |= c->half_closed;

@@ -83,8 +83,9 @@ struct exchange {
     const char *origin; /* of another page, which may read the answer; in the library's memory; NULL: none */
 
     struct body body;
-    size_t n_discarded; /* bytes of a body that were read and discarded */
-    size_t held;        /* bytes of the answer that are charged to the client */
+    size_t n_discarded;    /* bytes of a body that were read and discarded */
+    size_t held;           /* bytes of the answer that are charged, */
+    struct share *held_of; /* to whom: NULL: to all only */
 
     /* outcome */
     struct http_error error;

@@ -84,19 +84,20 @@ def _():
 
 @case("who guesses keys does not fill the log: a line a second at most, with the address and never the key")
 def _():
-    def lines():
-        return [e for e in locked.events() if e.get("message") == "a request without a valid API key"]
+    with Worker("http.api_keys_file=" + key_file) as t:
+        def lines():
+            return [e for e in t.events() if e.get("message") == "a request without a valid API key"]
 
-    sent = 0
-    while not any(e.get("not_logged") for e in lines()):
-        for method, path in ("GET", "/metrics"), ("GET", "/v2/model"), ("POST", "/v1/completions"):
-            equal(locked.call(method, path, headers={"Authorization": "Bearer guess-%d" % sent}).status, 401)
-            sent += 1
-    new = lines()
-    check(len(new) < sent, (len(new), sent))
-    check(all(re.fullmatch(r"127\.0\.0\.1:\d+", e["client"]) and e["level"] == "warn" for e in new), new)
-    check(not any("guess" in line for line in locked.lines if line), "a key is in the log")
-    check(not [e for e in locked.events() if e.get("code") == "UNAUTHORIZED"])
+        sent = 0
+        while not any(e.get("not_logged") for e in lines()):
+            for method, path in ("GET", "/metrics"), ("GET", "/v2/model"), ("POST", "/v1/completions"):
+                equal(t.call(method, path, headers={"Authorization": "Bearer guess-%d" % sent}).status, 401)
+                sent += 1
+        new = lines()
+        check(len(new) < sent, (len(new), sent))
+        check(all(re.fullmatch(r"127\.0\.0\.1:\d+", e["client"]) and e["level"] == "warn" for e in new), new)
+        check(not any("guess" in line for line in t.lines if line), "a key is in the log")
+        check(not [e for e in t.events() if e.get("code") == "UNAUTHORIZED"])
 
 
 @case("shutdown needs configured keys, and one of them")

@@ -36,7 +36,7 @@ def unfinished(t, key=None, n=3 * MIB):
 
 
 def refused(t, key=None):
-    r = parse_response(t.raw(large(3 * MIB, key), half_close=True))
+    r = parse_response(t.raw(large(3 * MIB, key), half_close=True))  # all of it is read before the answer
     equal((r.status, r.code), (429, "QUEUE_FULL"))
     check(r.headers["retry-after"])
 
