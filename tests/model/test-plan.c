@@ -259,7 +259,7 @@ static void test_alive(void **state)
     for (size_t i = 0; i < sizeof(quants) / sizeof(quants[0]); i++) {
         static const char *const families[] = {"llama", "qwen2", "qwen3", "phi3", "gpt2", "qwen3moe",
             "gpt-oss", "qwen2moe", "gemma", "gemma2", "gemma3"};
-        struct model_spec spec = small(families[i % 11], quants[i]);
+        struct model_spec spec = small(families[i % (sizeof(families) / sizeof(families[0]))], quants[i]);
         spec.experts = model_has_experts(spec.family) ? 8 : 0;
         spec.experts_used = model_has_experts(spec.family) ? 2 : 0;
         spec.tied = i % 2;

