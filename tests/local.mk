@@ -15,7 +15,7 @@ AM_TESTS_ENVIRONMENT = $(sanitized_environment) \
 	ORCD_BUILDDIR="$(abs_top_builddir)"; export ORCD_BUILDDIR; \
 	ORCD_PLUGINS="$(abs_top_builddir)/plugins"; export ORCD_PLUGINS; \
 	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
-EXTRA_DIST += tests/lib/run-test tests/python-packages.txt
+EXTRA_DIST += tests/lib/run-test tests/python-packages.txt tests/python-clients.txt
 TEST_LIBS = $(CORE_LIBS) $(CMOCKA_LIBS)
 TEST_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 
