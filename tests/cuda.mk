@@ -36,13 +36,21 @@ tests_cuda_test_runtime_CXXFLAGS = $(ORCD_CXXFLAGS)
 tests_cuda_test_runtime_LDADD = $(SIMT_HOST_LIBS)
 
 # cuBLASLt's calls, over a library that is none and CUDA's headers that are none.
-EXTRA_DIST += tests/cuda/stub/cuda_runtime_api.h tests/cuda/stub/library_types.h
+EXTRA_DIST += tests/cuda/stub/cuda-errors.h tests/cuda/stub/cuda_runtime_api.h tests/cuda/stub/library_types.h
 check_PROGRAMS += tests/cuda/test-lt
 TESTS += tests/cuda/test-lt
 tests_cuda_test_lt_SOURCES = tests/cuda/lt.cc tests/cuda/lt-fake.cc tests/cuda/lt-fake.h \
 	plugins/cuda/simt/rt-common.cc
 tests_cuda_test_lt_CPPFLAGS = -I$(srcdir)/tests/cuda/stub $(AM_CPPFLAGS)
 tests_cuda_test_lt_CXXFLAGS = $(ORCD_CXXFLAGS)
+
+# The runtime's calls, over a runtime that is none.
+check_PROGRAMS += tests/cuda/test-cudart
+TESTS += tests/cuda/test-cudart
+tests_cuda_test_cudart_SOURCES = tests/cuda/cudart.cc plugins/cuda/simt/cuda-memory.cc \
+	plugins/cuda/simt/cuda-pdl.cc plugins/cuda/simt/cuda-stream.cc plugins/cuda/simt/rt-common.cc
+tests_cuda_test_cudart_CPPFLAGS = -I$(srcdir)/tests/cuda/stub $(AM_CPPFLAGS)
+tests_cuda_test_cudart_CXXFLAGS = $(ORCD_CXXFLAGS)
 
 # With the race detector: kernels as .rho, whose calls of it take it out of the library.
 if !SANITIZED

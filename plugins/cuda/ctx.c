@@ -300,6 +300,8 @@ static int first_contents(struct orcd_ctx *ctx, struct orcd_error *err)
 static int stream_and_events(struct orcd_ctx *ctx, struct orcd_error *err)
 {
     enum simt_status status = simt_stream_create(&ctx->stream, 1);
+    if (status == SIMT_OK)
+        simt_stream_pdl(ctx->stream, ctx->device->options.pdl);
     for (int i = 0; i < CUDA_LAYERS_AHEAD && status == SIMT_OK; i++)
         status = simt_event_create(&ctx->layer_done[i], 0);
     for (uint32_t i = 0; i < CUDA_STEPS && status == SIMT_OK; i++) {

@@ -24,6 +24,8 @@ const struct orcd_option cuda_option_table[] = {
         "a slice's products have its full height however few its tokens are: same results in any batch"),
     BOOL_OPTION("blas", "true", "prefill on tensor cores through cuBLASLt; false: with decode's kernels"),
     BOOL_OPTION("graphs", "true", "replay decode steps as CUDA graphs"),
+    BOOL_OPTION("pdl", "true",
+        "kernels start before the one ahead of them has ended, where their code waits for it itself"),
     BOOL_OPTION("sampling", "true", "draw tokens on the device"),
     INT_OPTION("max_inflight", "2", 1, 2, "steps", "steps that may be in flight at once"),
     INT_OPTION("load_threads", "4", 1, 32, "threads", "threads that read the model"),
@@ -59,7 +61,7 @@ static int set_bool(bool *out, const struct orcd_option *row, const char *value,
 int cuda_option_set(struct cuda_options *o, const char *key, const char *value, struct orcd_error *err)
 {
     /* In the order of the table. */
-    void *const field[] = {&o->prefill_slice, &o->fixed_height, &o->blas, &o->graphs, &o->sampling,
+    void *const field[] = {&o->prefill_slice, &o->fixed_height, &o->blas, &o->graphs, &o->pdl, &o->sampling,
         &o->max_inflight, &o->load_threads, &o->load_buffer_mb, &o->load_mapped, &o->reserve_mb,
         &o->memory_own};
     _Static_assert(

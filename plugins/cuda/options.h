@@ -20,6 +20,7 @@ struct cuda_options {
     bool fixed_height;      /* products of a slice always have its full height */
     bool blas;              /* tensor-core products; false: prefill goes through decode's */
     bool graphs;
+    bool pdl; /* kernels that wait for their predecessor themselves start before its end */
     bool sampling;
     uint32_t max_inflight;
     uint32_t load_threads, load_buffer_mb;

@@ -397,6 +397,7 @@ void test_mixed()
         v[i] = static_cast<int>(i * 3);
     p.put(v.data());
     arguments a = {p.p, 3, simt::to_half(0.5f), 0.25};
+    need(simt::kernel_prepare(mixed, 64, 0), "prepare"); // without it the launch is not dependent
     simt_launch_config c = {{1, 1, 1}, {64, 1, 1}, 0, stream, 1, "mixed"};
     need(simt::launch(c, mixed, a, 50u, 7, out.p), "launch");
     need(simt_stream_sync(stream), "sync");

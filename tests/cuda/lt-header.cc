@@ -10,6 +10,8 @@
 #include <dlfcn.h>
 #include <type_traits>
 
+#include "tests/cuda/stub/cuda-errors.h"
+
 namespace lt = simt::lt;
 
 namespace
@@ -57,6 +59,11 @@ template <class R, class... P, class S, class... Q> constexpr bool alike_calls(R
         #symbol);
 SIMT_LT_FUNCTIONS(X)
 #undef X
+#if CUDART_VERSION >= 13000
+#define X(name, number) SAME(name, number);
+CUDA_STUB_ERRORS(X)
+#undef X
+#endif
 
 void *open_library()
 {

@@ -74,8 +74,8 @@ enum simt_status status_of(cudaError_t error, const char *call, enum simt_status
 namespace
 {
 
-struct simt_stream streams[2] = {
-    {reinterpret_cast<cudaStream_t>(uintptr_t{0x1000})}, {reinterpret_cast<cudaStream_t>(uintptr_t{0x2000})}};
+struct simt_stream streams[2] = {{reinterpret_cast<cudaStream_t>(uintptr_t{0x1000}), 0, true},
+    {reinterpret_cast<cudaStream_t>(uintptr_t{0x2000}), 0, true}};
 alignas(256) char workspace[512];
 alignas(256) float matrix_a[4096], matrix_b[4096], matrix_c[4096];
 

@@ -19,30 +19,11 @@ struct simt_graph_exec {
 namespace
 {
 
-enum { MAX_DEVICES = 64 };
-
 cudaMemcpyKind direction(enum simt_copy kind)
 {
     return kind == SIMT_TO_DEVICE ? cudaMemcpyHostToDevice
            : kind == SIMT_TO_HOST ? cudaMemcpyDeviceToHost
                                   : cudaMemcpyDeviceToDevice;
-}
-
-/* Whether the thread's device knows dependent launches (9.0 and newer); asked once a device. */
-bool knows_pdl()
-{
-    static signed char known[MAX_DEVICES]; /* 0: not asked, 1: no, 2: yes */
-    int device = 0, major = 0;
-    if (cudaGetDevice(&device) != cudaSuccess || device < 0 || device >= MAX_DEVICES)
-        return false;
-    signed char k = __atomic_load_n(&known[device], __ATOMIC_RELAXED);
-    if (k == 0) {
-        if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess)
-            return false;
-        k = major >= 9 ? 2 : 1;
-        __atomic_store_n(&known[device], k, __ATOMIC_RELAXED);
-    }
-    return k == 2;
 }
 
 template <class T> T *handle_new()
@@ -93,10 +74,13 @@ enum simt_status simt_stream_create(struct simt_stream **out, int priority)
         status = status_of(
             cudaStreamCreateWithPriority(&s->handle, cudaStreamNonBlocking, priority ? greatest : least),
             "cudaStreamCreateWithPriority");
+    if (!status && (status = status_of(cudaGetDevice(&s->device), "cudaGetDevice")))
+        cudaStreamDestroy(s->handle);
     if (status) {
         free(s);
         return status;
     }
+    s->pdl = true;
     count(live.streams, 1);
     *out = s;
     return SIMT_OK;
@@ -110,6 +94,11 @@ void simt_stream_destroy(struct simt_stream *stream)
     static_cast<void>(status_of(cudaStreamDestroy(stream->handle), "cudaStreamDestroy"));
     count(live.streams, -1);
     free(stream);
+}
+
+void simt_stream_pdl(struct simt_stream *stream, int allowed)
+{
+    stream->pdl = allowed != 0;
 }
 
 enum simt_status simt_stream_sync(struct simt_stream *stream)
@@ -277,7 +266,7 @@ enum simt_status cuda_launch(const void *kernel, const simt_launch_config &confi
     c.dynamicSmemBytes = config.shared_bytes;
     c.stream = config.stream->handle;
     cudaLaunchAttribute attribute = {};
-    if (config.pdl && knows_pdl()) {
+    if (config.pdl && config.stream->pdl && waits_itself(kernel, config.stream->device)) {
         attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
         attribute.val.programmaticStreamSerializationAllowed = 1;
         c.attrs = &attribute;
@@ -301,6 +290,8 @@ enum simt_status cuda_prepare(
         status = status_of(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(max_dynamic_shared)),
             "cudaFuncSetAttribute");
+    if (!status)
+        note_kernel(kernel, a.ptxVersion);
     if (status || !info)
         return status;
     int blocks = 0;

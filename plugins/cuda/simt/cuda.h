@@ -10,6 +10,8 @@
 
 struct simt_stream {
     cudaStream_t handle;
+    int device;
+    bool pdl; /* dependent launches may start early */
 };
 
 namespace simt
@@ -26,6 +28,12 @@ struct live_handles {
     size_t streams, events, graphs, graph_execs, blas;
 };
 extern live_handles live;
+
+/* cuda-pdl.cc: notes what code of a kernel runs on the thread's device, from its attributes. */
+void note_kernel(const void *kernel, int ptx_version);
+/* Whether the code of the kernel that runs on the device waits for its predecessor. False for one that was
+ * not noted. */
+bool waits_itself(const void *kernel, int device);
 
 inline void count(size_t &what, long by)
 {

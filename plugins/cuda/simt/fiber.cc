@@ -23,7 +23,7 @@ namespace
 
 std::mutex pool_lock;
 engine *pool;
-std::atomic<uint64_t> launch_count;
+std::atomic<uint64_t> launch_count, early_count;
 
 engine *engine_take()
 {
@@ -247,6 +247,7 @@ enum simt_status run_kernel(const simt_launch_config &config, closure *work)
         return fail(SIMT_OUT_OF_HOST_MEMORY, "no memory for the threads of a kernel");
     engine &e = *taken;
     uint64_t number = launch_count.fetch_add(1) + 1;
+    early_count.fetch_add(config.pdl != 0);
     e.work = work;
     e.name = config.name;
     e.order = knobs().order;
@@ -308,6 +309,11 @@ enum simt_status run_kernel(const simt_launch_config &config, closure *work)
 uint64_t launches()
 {
     return launch_count.load();
+}
+
+uint64_t early_launches()
+{
+    return early_count.load();
 }
 
 void fibers_release()

@@ -295,6 +295,7 @@ void simt_usage_get(struct simt_usage *out)
     streams_usage(&u);
     blas_usage(&u);
     u.launches = launches();
+    u.early = early_launches();
     u.misuses = misuses();
     *out = u;
 }

@@ -152,7 +152,9 @@ enum simt_status host_launch(const simt_launch_config &config, closure *closure)
     auto w = std::make_shared<work>();
     w->kind = work::KERNEL;
     w->kernel = closure->kernel;
-    w->run = [config, kept] { return run_kernel(config, kept.get()); };
+    simt_launch_config c = config;
+    c.pdl = config.pdl && config.stream->pdl;
+    w->run = [c, kept] { return run_kernel(c, kept.get()); };
     return submit(config.stream, std::move(w));
 }
 
@@ -283,6 +285,11 @@ void simt_stream_destroy(struct simt_stream *stream)
         capturing = nullptr;
     streams.erase(std::remove(streams.begin(), streams.end(), stream), streams.end());
     delete stream;
+}
+
+void simt_stream_pdl(struct simt_stream *stream, int allowed)
+{
+    stream->pdl = allowed != 0;
 }
 
 enum simt_status simt_stream_sync(struct simt_stream *stream)

@@ -68,6 +68,7 @@ struct simt_stream {
     std::shared_ptr<simt::detail::capture> capture;
     std::vector<size_t> last; /* nodes that the next one of this stream comes after */
     enum simt_status failed;  /* of deferred work, until told */
+    bool pdl = true;          /* dependent launches are what they say */
 };
 
 struct simt_event {

@@ -58,6 +58,7 @@ uint64_t mix(uint64_t x); /* a good hash of x */
 /* Runs a whole launch on the calling thread. */
 enum simt_status run_kernel(const simt_launch_config &config, closure *work);
 uint64_t launches();
+uint64_t early_launches(); /* of these, dependent ones */
 /* Frees what finished launches left for the next; nothing may run. */
 void fibers_release();
 /* The launch that runs on this thread, if any, is to fail: misuse() was called. */

@@ -129,6 +129,7 @@ struct simt_usage {
     size_t pinned_bytes, pinned_blocks;
     size_t streams, events, graphs, graph_execs, blas;
     uint64_t launches; /* since the start: kernels, in graphs too (host only) */
+    uint64_t early;    /* of these, dependent ones */
     uint64_t misuses;  /* host only: reports of misuse, see knobs below */
     size_t device_peak_bytes;
 };
@@ -140,6 +141,9 @@ void simt_usage_get(struct simt_usage *out);
  * 1 before the others. Streams do not wait for each other. */
 enum simt_status simt_stream_create(struct simt_stream **out, int priority);
 void simt_stream_destroy(struct simt_stream *stream); /* NULL is fine; waits */
+/* 0: launches on the stream wait for their predecessor's end even where they ask for .pdl. At first they need
+ * not. */
+void simt_stream_pdl(struct simt_stream *stream, int allowed);
 enum simt_status simt_stream_sync(struct simt_stream *stream);
 /* SIMT_OK when everything is done, SIMT_NOT_READY when not (no error text then). */
 enum simt_status simt_stream_query(struct simt_stream *stream);
@@ -246,7 +250,8 @@ struct simt_launch_config {
     struct simt_dim grid, block; /* each >= 1; block at most 1024 threads, z at most 64 */
     size_t shared_bytes;         /* dynamic shared memory */
     struct simt_stream *stream;
-    int pdl;          /* 1: may start before its predecessor ends; call simt::pdl_wait() in it */
+    int pdl;          /* 1: may start before its predecessor ends; call simt::pdl_wait() in it. It does so
+                       * where the kernel was prepared, its code there has the wait, and the stream allows it */
     const char *name; /* for messages; static storage, may be NULL */
 };
 

@@ -35,7 +35,8 @@ endif
 if CUDA
 noinst_LIBRARIES += libsimtcuda.a
 libsimtcuda_a_SOURCES = $(SIMT_COMMON) \
-	plugins/cuda/simt/cuda-blas.cc plugins/cuda/simt/cuda-memory.cc plugins/cuda/simt/cuda-stream.cc \
+	plugins/cuda/simt/cuda-blas.cc plugins/cuda/simt/cuda-memory.cc plugins/cuda/simt/cuda-pdl.cc \
+	plugins/cuda/simt/cuda-stream.cc \
 	plugins/cuda/simt/cuda.h plugins/cuda/simt/cublaslt.h
 libsimtcuda_a_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CPPFLAGS)
 libsimtcuda_a_CXXFLAGS = $(ORCD_CXXFLAGS) -fPIC -fno-exceptions -fno-rtti

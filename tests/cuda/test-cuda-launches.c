@@ -1,0 +1,100 @@
+/*
+ * What the cuda plugin launches for a step, as the layer that runs it on the CPU counts it.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "plugins/cuda/simt/rt.h"
+#include "tests/plugins/cpu-rig.h"
+#include "tests/plugins/cpu-tiny.h"
+
+#define N_TOKENS 40
+#define N_LAYERS 2
+
+static const struct tiny dense = {.arch = "llama",
+    .n_layers = N_LAYERS,
+    .n_embd = 64,
+    .n_heads = 2,
+    .n_kv_heads = 1,
+    .head_dim = 32,
+    .n_ff = 64,
+    .n_vocab = 50,
+    .type = "Q4_0"};
+
+static int32_t tokens[N_TOKENS];
+
+static struct simt_usage usage(void)
+{
+    static void (*get)(struct simt_usage * out);
+    struct simt_usage u;
+    if (!get)
+        *(void **)&get = rig_plugin()->get_proc("x_simt_usage");
+    get(&u);
+    return u;
+}
+
+static void open_model(struct rig *r, const struct tiny *t, const struct rig_options *o)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    char *path = tiny_write(t);
+    tiny_tokens(t, 3, tokens, N_TOKENS);
+    rig_open(r, path, o);
+    unlink(path);
+    free(path);
+    for (uint32_t s = 0; s < r->options.n_sequences; s++)
+        assert_int_equal(r->p->seq_open(r->ctx, s, 64, &err), 0);
+}
+
+/* A step of n rows of so many tokens each; how many kernels that launches. */
+static uint64_t launches(struct rig *r, uint32_t n, uint32_t n_tokens, struct rig_out *out)
+{
+    struct rig_row rows[RIG_MAX_ROWS];
+    const uint64_t before = usage().launches;
+    for (uint32_t i = 0; i < n; i++)
+        rows[i] = (struct rig_row){.seq = i, .n = n_tokens, .tokens = tokens + i, .want = ORCD_WANT_LAST};
+    rig_step(r, rows, n, out);
+    return usage().launches - before;
+}
+
+/* Logits of a prompt and a token, and how many launches of these may start early. */
+static uint64_t early(const char *pdl, float *logits, uint64_t *all)
+{
+    struct rig r;
+    struct rig_out out;
+    open_model(&r, &dense, &(struct rig_options){.sub_batch = 16, .n_ctx = 64, .settings = {"pdl", pdl}});
+    const uint64_t before = usage().early;
+    *all = launches(&r, 1, 20, &out) + launches(&r, 1, 1, &out);
+    memcpy(logits, out.logits[0], dense.n_vocab * sizeof(*logits));
+    const uint64_t n = usage().early - before;
+    rig_close(&r);
+    return n;
+}
+
+static void test_pdl_is_an_option(void **state)
+{
+    (void)state;
+    float with[64], without[64];
+    uint64_t n, n_without;
+    const uint64_t n_early = early("true", with, &n), without_early = early("false", without, &n_without);
+    assert_true(n_early > 0);
+    assert_int_equal(n_early, n);
+    assert_int_equal(without_early, 0);
+    assert_int_equal(n_without, n);
+    assert_memory_equal(with, without, dense.n_vocab * sizeof(*with));
+    early("true", with, &n); /* the plugin keeps what was set */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pdl_is_an_option),
+    };
+    return cmocka_run_group_tests_name("cuda-simt plugin, launches", tests, NULL, NULL);
+}
