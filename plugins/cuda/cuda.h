@@ -58,6 +58,7 @@ struct orcd_device {
     struct simt_device info;
     _Atomic uint64_t ours_bytes;
     _Atomic uint64_t seen_free, seen_ours; /* free bytes as last asked, and ours then */
+    bool opened;                           /* the device was there */
     atomic_bool lost;
     struct cuda_stats stats;
 };

@@ -39,6 +39,9 @@ static int code_of(enum simt_status status)
 
 int cuda_failed(struct orcd_device *d, enum simt_status status, struct orcd_error *err, const char *what)
 {
+    /* A device that was there and is not found any more, or whose driver is not. */
+    if (d && d->opened && (status == SIMT_NO_DEVICE || status == SIMT_NO_DRIVER))
+        status = SIMT_DEVICE_LOST;
     if (status == SIMT_DEVICE_LOST && d)
         atomic_store(&d->lost, true);
     const char *text = simt_error_text();
@@ -142,6 +145,7 @@ int cuda_device_open(const struct orcd_host *host, const struct cuda_options *o,
         plugin_free(host, d);
         return rc;
     }
+    d->opened = true;
     *out = d;
     return 0;
 }

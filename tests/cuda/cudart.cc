@@ -1,5 +1,5 @@
 // plugins/cuda/simt/cuda-*.cc over a CUDA runtime that is none: which launches may start before their
-// predecessor has ended. Neither CUDA nor a device is needed.
+// predecessor has ended, and what becomes of the runtime's errors. Neither CUDA nor a device is needed.
 #include <string.h>
 
 #include "plugins/cuda/simt/cuda.h"
@@ -174,10 +174,52 @@ void test_early()
     simt_stream_destroy(s);
 }
 
+// --- errors -----------------------------------------------------------------------------------------------
+
+enum simt_status copy_with(cudaError_t copies, cudaError_t waits)
+{
+    char byte = 0;
+    fake.copies = copies;
+    fake.waits = waits;
+    fake.n_waits = 0;
+    simt_stream s = {};
+    return simt_copy_async(&byte, &byte, 1, SIMT_TO_DEVICE, &s);
+}
+
+void test_fatal()
+{
+    const cudaError_t fatal[] = {cudaErrorContained, cudaErrorIllegalAddress, cudaErrorLaunchFailure,
+        cudaErrorECCUncorrectable, cudaErrorTensorMemoryLeak, cudaErrorMpsClientTerminated};
+    for (cudaError_t error : fatal)
+        ok(copy_with(error, cudaSuccess) == SIMT_DEVICE_LOST && fake.n_waits == 0,
+            "error %d: the device is lost", static_cast<int>(error));
+}
+
+void test_unknown()
+{
+    ok(copy_with(cudaErrorUnknown, cudaSuccess) == SIMT_UNKNOWN && fake.n_waits == 1,
+        "an unknown error of a device that still answers is unknown");
+    ok(copy_with(cudaErrorUnknown, cudaErrorUnknown) == SIMT_DEVICE_LOST && fake.n_waits == 1,
+        "it is lost when it fails the next wait too");
+    ok(strstr(simt_error_text(), "999"), "which is told with the error: %s", simt_error_text());
+    ok(copy_with(cudaErrorOperatingSystem, cudaErrorIllegalAddress) == SIMT_DEVICE_LOST,
+        "whatever the wait answers");
+    ok(copy_with(static_cast<cudaError_t>(777), static_cast<cudaError_t>(777)) == SIMT_DEVICE_LOST,
+        "also with errors that are newer than this");
+    ok(copy_with(cudaErrorUnknown, cudaErrorStreamCaptureUnsupported) == SIMT_UNKNOWN,
+        "that a capture forbids the wait says nothing of the device");
+    ok(copy_with(cudaErrorMemoryAllocation, cudaErrorUnknown) == SIMT_OUT_OF_MEMORY && fake.n_waits == 0,
+        "known errors need no wait");
+    ok(copy_with(cudaErrorNotReady, cudaErrorUnknown) == SIMT_NOT_READY && fake.n_waits == 0,
+        "nor does none");
+}
+
 } // namespace
 
 int main()
 {
     test_early();
+    test_fatal();
+    test_unknown();
     return tap_end();
 }

@@ -272,6 +272,22 @@ static void test_lost(void **state)
     r.p->device_close(r.device);
 }
 
+/* A device that was there and is not found any more, or whose driver is not, is lost, not missing. */
+static void test_vanished(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {"driver=0", "devices=0"};
+    struct all a;
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        struct orcd_error err = ORCD_ERROR_INIT;
+        assert_int_equal(whole_way(&a, &err), 0);
+        assert_int_equal(knobs(ways[i]), SIMT_OK);
+        assert_int_equal(one_step(&a, N_TOKENS + 1, 1, 3, &err), ORCD_E_DEVICE_LOST);
+        free_all(&a);
+        assert_int_equal(knobs("reset"), SIMT_OK);
+    }
+}
+
 /* What is needed is told before anything is taken. */
 static void test_refused(void **state)
 {
@@ -371,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_graph),
         cmocka_unit_test(test_blas),
         cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_vanished),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_no_device),
         cmocka_unit_test(test_no_blas),

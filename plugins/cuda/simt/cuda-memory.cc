@@ -66,9 +66,12 @@ void forget(void *address)
     free(b);
 }
 
+/* Errors that headers of CUDA 12 may lack. */
+enum { CONTAINED = 226, TENSOR_MEMORY_LEAK = 721 };
+
 enum simt_status kind_of(cudaError_t error, enum simt_status memory)
 {
-    switch (error) {
+    switch (static_cast<int>(error)) {
     case cudaErrorMemoryAllocation:
         return memory;
     case cudaErrorNoDevice:
@@ -114,7 +117,10 @@ enum simt_status kind_of(cudaError_t error, enum simt_status memory)
     case cudaErrorMpsConnectionFailed:
     case cudaErrorMpsServerNotReady:
     case cudaErrorMpsRpcFailure:
+    case cudaErrorMpsClientTerminated:
     case cudaErrorTimeout:
+    case CONTAINED:
+    case TENSOR_MEMORY_LEAK:
         return SIMT_DEVICE_LOST;
     case cudaErrorInvalidValue:
     case cudaErrorInvalidDevicePointer:
@@ -140,6 +146,17 @@ enum simt_status kind_of(cudaError_t error, enum simt_status memory)
     }
 }
 
+/* Whether an error that says nothing of the device has taken it along: then waiting for it fails as well.
+ * That a capture forbids the wait is no answer. */
+bool device_answers()
+{
+    const cudaError_t error = cudaDeviceSynchronize();
+    if (error == cudaSuccess)
+        return true;
+    static_cast<void>(cudaGetLastError());
+    return kind_of(error, SIMT_OUT_OF_MEMORY) == SIMT_INVALID;
+}
+
 } // namespace
 
 namespace simt
@@ -156,8 +173,11 @@ enum simt_status status_of(cudaError_t error, const char *call, enum simt_status
     static_cast<void>(cudaGetLastError());
     if (error == cudaErrorNotReady)
         return SIMT_NOT_READY;
-    return fail(kind_of(error, memory), "%s: %s (%s, %d)", call, cudaGetErrorString(error),
-        cudaGetErrorName(error), static_cast<int>(error));
+    enum simt_status status = kind_of(error, memory);
+    if (status == SIMT_UNKNOWN && !device_answers())
+        status = SIMT_DEVICE_LOST;
+    return fail(status, "%s: %s (%s, %d)", call, cudaGetErrorString(error), cudaGetErrorName(error),
+        static_cast<int>(error));
 }
 
 } // namespace detail
