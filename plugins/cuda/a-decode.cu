@@ -203,13 +203,13 @@ SIMT_DEVICE bool find_work(const ck_attn_args &a, const ck_tile *tiles, uint32_t
     w->kv_head = simt::block_y() / chunks;
     w->head0 = w->kv_head * group + chunk * HEADS;
     w->n_heads = group - chunk * HEADS < HEADS ? group - chunk * HEADS : HEADS;
-    w->split = simt::block_x();
+    w->split = tiles ? 0 : simt::block_x();
     w->row = simt::block_z();
     if (tiles) {
-        const ck_tile &t = tiles[simt::block_z() / CK_TILE];
-        if (simt::block_z() % CK_TILE >= t.count)
+        const ck_tile &t = tiles[simt::block_x() / CK_TILE];
+        if (simt::block_x() % CK_TILE >= t.count)
             return false;
-        w->row = t.first + simt::block_z() % CK_TILE;
+        w->row = t.first + simt::block_x() % CK_TILE;
     }
     w->pos = a.cells.pos[w->row];
     w->first = first_key(a.window, w->pos);
@@ -326,31 +326,32 @@ void decode(ck_attn_args a, float *partial, uint32_t n_splits, const ck_tile *ti
 
 template <int HEADS, int PAIRS>
 enum simt_status launch_decode(struct simt_stream *s, const ck_attn_args &a, float *partial,
-    uint32_t n_splits, const ck_tile *tiles, uint32_t z)
+    uint32_t n_splits, const ck_tile *tiles, uint32_t rows)
 {
     const uint32_t group = a.n_heads / a.n_kv_heads, chunks = (group + HEADS - 1) / HEADS;
     const decode_shared m = shared_of(shape_of(a.dk, a.dv), HEADS, a.dv);
-    return simt::launch(launch_config(s, "attn_decode", {tiles ? 1 : n_splits, a.n_kv_heads * chunks, z},
-                            THREADS, m.total * sizeof(float)),
+    /* A slice may have more rows than a grid is deep (65535). */
+    const simt_dim grid = {tiles ? rows : n_splits, a.n_kv_heads * chunks, tiles ? 1 : rows};
+    return simt::launch(launch_config(s, "attn_decode", grid, THREADS, m.total * sizeof(float)),
         decode<HEADS, PAIRS>, a, partial, n_splits, tiles);
 }
 
 } // namespace
 
 enum simt_status a_decode(struct simt_stream *s, const ck_attn_args &a, float *partial, uint32_t n_splits,
-    const ck_tile *tiles, uint32_t z)
+    const ck_tile *tiles, uint32_t rows)
 {
     const uint32_t group = a.n_heads / a.n_kv_heads, most = a.dk > a.dv ? a.dk : a.dv;
     if (most > 512)
-        return group == 1 ? launch_decode<1, 2>(s, a, partial, n_splits, tiles, z)
-                          : launch_decode<2, 2>(s, a, partial, n_splits, tiles, z);
+        return group == 1 ? launch_decode<1, 2>(s, a, partial, n_splits, tiles, rows)
+                          : launch_decode<2, 2>(s, a, partial, n_splits, tiles, rows);
     if (group == 1)
-        return launch_decode<1, 1>(s, a, partial, n_splits, tiles, z);
+        return launch_decode<1, 1>(s, a, partial, n_splits, tiles, rows);
     if (group == 2)
-        return launch_decode<2, 1>(s, a, partial, n_splits, tiles, z);
+        return launch_decode<2, 1>(s, a, partial, n_splits, tiles, rows);
     if (group <= 4 || most > 128)
-        return launch_decode<4, 1>(s, a, partial, n_splits, tiles, z);
-    return launch_decode<8, 1>(s, a, partial, n_splits, tiles, z);
+        return launch_decode<4, 1>(s, a, partial, n_splits, tiles, rows);
+    return launch_decode<8, 1>(s, a, partial, n_splits, tiles, rows);
 }
 
 enum simt_status a_touch_decode()

@@ -4,9 +4,9 @@
 
 #include "plugins/cuda/a-attn.cuh"
 
-/* a-decode.cu: splits (tiles NULL, z rows) or whole rows of prefill (z: CK_TILE for each tile). */
+/* a-decode.cu: splits (tiles NULL) or whole rows of prefill (rows: CK_TILE for each tile). */
 enum simt_status a_decode(struct simt_stream *s, const ck_attn_args &a, float *partial, uint32_t n_splits,
-    const ck_tile *tiles, uint32_t z);
+    const ck_tile *tiles, uint32_t rows);
 
 namespace
 {

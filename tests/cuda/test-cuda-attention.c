@@ -327,6 +327,33 @@ static void test_prefill(void **state)
     }
 }
 
+/* As many tiles as the longest slice may have, of head sizes that decode's kernel computes. */
+static void test_many_tiles(void **state)
+{
+    (void)state;
+    if (N_ORDERS == 1)
+        return; /* under the race detector */
+    enum { MOST = 8192 / 2 };
+    static struct ck_tile tiles[MOST];
+    const struct shape s = {2, 1, 6, 10, 0, 0, 0};
+    uint32_t seq = 1, pos = 7;
+    const uint32_t keys[N_SEQ] = {0, 8, 0};
+    struct cache c;
+    struct batch b = {.rows = 1, .seq = &seq, .pos = &pos};
+    cache_make(&c, &s, keys);
+    batch_make(&b, &s, &c);
+    tiles[MOST - 1] = (struct ck_tile){0, 1, 1, 7}; /* the others are empty */
+    struct ck_tile *const on_device = to_device(tiles, sizeof(tiles));
+    wipe_out(&b);
+    ok(ck_attn_prefill(test_stream, &b.args, on_device, MOST));
+    float *const out = batch_out(&b, &s);
+    expect_close(&b, &s, out, "prefill of many tiles");
+    free(out);
+    simt_free(on_device);
+    batch_free(&b);
+    cache_free(&c);
+}
+
 static void test_nothing(void **state)
 {
     (void)state;
@@ -346,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_decode),
         cmocka_unit_test(test_prefill),
+        cmocka_unit_test(test_many_tiles),
     };
     return cmocka_run_group_tests_name("cuda attention", tests, device_setup, device_teardown);
 }

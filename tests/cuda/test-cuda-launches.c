@@ -63,6 +63,22 @@ static uint64_t launches(struct rig *r, uint32_t n, uint32_t n_tokens, struct ri
     return usage().launches - before;
 }
 
+/* The experts of one token all differ, so nobody needs the list of its pairs by expert. */
+static void test_one_token_lists_no_pairs(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_out out;
+    struct tiny t = dense;
+    t.arch = "qwen3moe";
+    t.n_experts = 8;
+    t.n_experts_used = 3;
+    open_model(&r, &t, &(struct rig_options){.sub_batch = 16, .n_ctx = 64});
+    const uint64_t one = launches(&r, 1, 1, &out), two = launches(&r, 2, 1, &out);
+    assert_int_equal(two - one, N_LAYERS);
+    rig_close(&r);
+}
+
 /* Logits of a prompt and a token, and how many launches of these may start early. */
 static uint64_t early(const char *pdl, float *logits, uint64_t *all)
 {
@@ -94,6 +110,7 @@ static void test_pdl_is_an_option(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_token_lists_no_pairs),
         cmocka_unit_test(test_pdl_is_an_option),
     };
     return cmocka_run_group_tests_name("cuda-simt plugin, launches", tests, NULL, NULL);
