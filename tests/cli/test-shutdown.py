@@ -340,9 +340,13 @@ def the_supervisor_learns_of_a_hung_end():
             s.close()
 
 
+def unit_path(name):
+    return os.path.join(os.environ.get("ORCD_BUILDDIR", "build"), "config", name)
+
+
 def the_unit_file_is_sound():
     verify = shutil.which("systemd-analyze")
-    unit = os.path.join(os.environ.get("ORCD_BUILDDIR", "build"), "config", "orcd.service")
+    unit = unit_path("orcd.service")
     if not verify or not os.path.exists(unit):
         raise Skip("no systemd-analyze or no unit file")
     with open(unit) as f, Dir() as d:
@@ -355,6 +359,30 @@ def the_unit_file_is_sound():
         contains(text, "Type=notify")
 
 
+def unit_settings(name):
+    """Of a unit file: values by key, those of a key that comes twice in one list."""
+    settings = {}
+    with open(unit_path(name)) as f:
+        for key, _, value in (line.strip().partition("=") for line in f if "=" in line and line[0] != "#"):
+            settings.setdefault(key, []).extend(value.split())
+    return settings
+
+
+def the_unit_gives_the_cuda_plugin_its_devices_and_a_cache():
+    if not os.path.exists(unit_path("orcd.service")):
+        raise Skip("no unit file")
+    worker, devices = unit_settings("orcd.service"), unit_settings("orcd-nvidia.service")
+    # A worker without new privileges cannot run the driver's setuid program, nor make devices; what is allowed of
+    # devices is looked up when it starts. So another unit, that may, comes first.
+    check("yes" in worker["NoNewPrivileges"], worker)
+    for key in "Wants", "After":
+        check("orcd-nvidia.service" in worker[key], worker[key])
+    check("-u" in devices["ExecStart"] and devices["ExecStart"][0].endswith("/nvidia-modprobe"), devices)
+    check(not {"NoNewPrivileges", "DevicePolicy", "User", "RemainAfterExit"} & set(devices), devices)
+    # The driver's own place for its cache is a home that the user lacks, and ProtectHome hides.
+    contains(worker["Environment"], "CUDA_CACHE_PATH=%C/" + worker["CacheDirectory"][0] + "/cuda")
+
+
 main([idle, hangup_is_ignored, a_running_job_ends_with_its_event, a_short_job_may_finish,
       in_the_middle_of_a_prompt, with_everything_at_once_and_the_settings_as_they_are,
       while_draining_health_answers_and_new_jobs_do_not, a_second_signal_leaves_at_once,
@@ -362,4 +390,5 @@ main([idle, hangup_is_ignored, a_running_job_ends_with_its_event, a_short_job_ma
       a_load_that_hangs_is_left_behind, a_lifeline_that_closes, a_lost_device_ends_the_worker,
       shutdown_by_request_is_not_there_without_keys, shutdown_by_request_needs_a_key, the_supervisor_is_told,
       a_load_that_stands_still_gets_no_more_time,
-      a_hung_step_starves_the_watchdog, the_supervisor_learns_of_a_hung_end, the_unit_file_is_sound])
+      a_hung_step_starves_the_watchdog, the_supervisor_learns_of_a_hung_end, the_unit_file_is_sound,
+      the_unit_gives_the_cuda_plugin_its_devices_and_a_cache])

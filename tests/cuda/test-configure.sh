@@ -9,7 +9,7 @@ if [ -f "$ORCD_SRCDIR/config.status" ]; then
     echo "1..0 # SKIP the source tree is configured itself"
     exit 0
 fi
-echo 1..7
+echo 1..10
 n=0
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -76,10 +76,16 @@ refused() { # TEXT WORDS RELEASE CODES OPTION...
 expect "12.0 has no 100 and 120, and newer ones take the PTX of 90" \
     "sm_75 sm_80 sm_86 sm_89 sm_90 compute_90" 12.0 "$old"
 expect "12.8 has them" \
-    "sm_75 sm_80 sm_86 sm_89 sm_90 sm_100 sm_120 compute_120" 12.8 "$old 100 100a 101 101a 120 120a"
+    "sm_75 sm_80 sm_86 sm_89 sm_90 sm_100 sm_120 compute_100 compute_120" 12.8 "$old 100 100a 101 101a 120 120a"
 expect "13.0 has no older ones, and compresses" \
-    "sm_75 sm_80 sm_86 sm_89 sm_90 sm_100 sm_120 compute_120 --compress-mode=size" 13.0 "$new"
+    "sm_75 sm_80 sm_86 sm_89 sm_90 sm_100 sm_120 compute_100 compute_120 --compress-mode=size" 13.0 "$new"
 expect "--with-cuda-arch narrows it" "sm_80 sm_90 compute_90 --compress-mode=size" 13.0 "$new" --with-cuda-arch=80,90
+expect "devices of 8.x between two that are listed compile the PTX of the lower one" \
+    "sm_75 sm_90 compute_75 compute_90 --compress-mode=size" 13.0 "$new" --with-cuda-arch=75,90
+expect "so do those below the second one's minor version" \
+    "sm_75 sm_86 compute_75 compute_86 --compress-mode=size" 13.0 "$new" --with-cuda-arch=75,86
+expect "the order of the list is of no matter" \
+    "sm_80 sm_86 sm_90 compute_90 --compress-mode=size" 13.0 "$new" --with-cuda-arch=90,86,80,90
 refused "what nvcc does not know is told" 'knows no sm_100; it knows 50 .* 90 ' 12.0 "$old" --with-cuda-arch=90,100
 refused "11.8 is too old" 'no, 12.0 is needed' 11.8 "35 37 $old"
 expect "what nobody asked for may be missing" "sm_90 compute_90" 12.0 "90"
