@@ -40,7 +40,7 @@ struct config {
         int64_t threads;
         bool allow_unauthenticated;
         int64_t keep_alive_ms, write_stall_ms, ping_ms, metrics_event_ms, max_body_kb, max_connections,
-            max_connections_per_peer, buffer_mb, request_read_ms;
+            max_connections_per_peer, buffer_mb, request_read_ms, wrong_key_delay_ms;
         char *tls_cert, *tls_key;
     } http;
     struct {

@@ -15,4 +15,4 @@ libcore_a_SOURCES += \
 	core/health.c core/health.h \
 	core/metrics.c core/metrics.h core/metrics-table.h \
 	core/worker.c core/worker.h core/worker-parts.h \
-	core/worker-load.c core/worker-stop.c core/worker-callback.c
+	core/worker-keys.c core/worker-load.c core/worker-stop.c core/worker-callback.c

@@ -70,10 +70,8 @@ static int open_model(struct worker *w, struct orcd_error *err)
 
 static int read_secrets(struct worker *w, struct orcd_error *err)
 {
-    const char *keys = w->config->http.api_keys_file, *secret = w->config->worker.callback_secret_file;
-    int rc = keys ? secrets_read(keys, &w->api_keys, &w->n_api_keys, err) : 0;
-    if (rc)
-        error_prefix(err, "http.api_keys_file");
+    const char *secret = w->config->worker.callback_secret_file;
+    int rc = worker_keys_read(w, &w->keys_text, &w->keys_bytes, err);
     if (rc || !secret)
         return rc;
     char **list = NULL;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "chat/chat.h"
 #include "engine/engine.h"
@@ -22,8 +23,9 @@
 struct worker {
     const struct config *config;
     const struct worker_hooks *hooks;
-    char **api_keys;
-    size_t n_api_keys;
+    char *keys_text; /* of the file of API keys, until the server has it; NULL: none */
+    size_t keys_bytes;
+    struct stat keys_read, keys_seen; /* the file as it was when it was read, and at the last look */
     char *callback_secret;
 
     struct plugin *plugin;
@@ -59,6 +61,12 @@ struct worker {
 /* Opens the plugin and the model file, reads key files, determines n_ctx: finds every error
  * that can be found before the worker listens. Returns an exit status. */
 int worker_prepare(struct worker *w, struct orcd_error *err);
+/* The text of the file of API keys, malloc'ed (secrets_text_free); NULL: none is configured. */
+int worker_keys_read(struct worker *w, char **text, size_t *bytes, struct orcd_error *err);
+/* SIGHUP: reads them again. On failure they stay as they were, and the log says why. */
+void worker_keys_hangup(struct worker *w);
+/* At each tick: reads them again if the file has changed, and is no longer written. */
+void worker_keys_watch(struct worker *w);
 /* Starts the loader thread. */
 int worker_load_start(struct worker *w, struct orcd_error *err);
 /* Notifies worker.callback_url that the worker is ready, on a thread of its own. */

@@ -27,7 +27,7 @@ static void free_all(struct worker *w)
     chat_template_free(w->chat);
     tokenizer_free(w->tokenizer);
     health_free(w->health);
-    secrets_free(w->api_keys, w->n_api_keys);
+    secrets_text_free(w->keys_text, w->keys_bytes);
     if (w->callback_secret)
         explicit_bzero(w->callback_secret, strlen(w->callback_secret));
     free(w->callback_secret);

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "config/secrets.h"
 #include "metrics.h"
 #include "process/notify.h"
 #include "process/signals.h"
@@ -105,8 +106,10 @@ static int start_http(struct worker *w, struct orcd_error *err)
     struct http_params params = {
         .listen = c->http.listen,
         .threads = (unsigned)c->http.threads,
-        .api_keys = (const char *const *)w->api_keys,
-        .n_api_keys = w->n_api_keys,
+        .api_keys = w->keys_text,
+        .api_keys_bytes = w->keys_bytes,
+        .api_keys_path = c->http.api_keys_file,
+        .wrong_key_delay_ms = (uint32_t)c->http.wrong_key_delay_ms,
         .allow_unauthenticated = c->http.allow_unauthenticated,
         .cors_origins = c->http.cors_origins,
         .keep_alive_ms = (uint32_t)c->http.keep_alive_ms,
@@ -131,6 +134,8 @@ static int start_http(struct worker *w, struct orcd_error *err)
     int rc = api_new(&w->api, &api, err);
     if (!rc)
         rc = http_server_start(&w->http, &params, api_service(w->api), err);
+    secrets_text_free(w->keys_text, w->keys_bytes);
+    w->keys_text = NULL;
     if (rc)
         return rc;
     engine_on_flush(w->engine, http_kick, http_server_hub(w->http));
@@ -191,7 +196,7 @@ static bool read_signals(struct worker *w)
     pid_t from;
     while ((sig = signals_next(w->signal_fd, &from))) {
         if (sig == SIGHUP) {
-            log_info("SIGHUP ignored: a worker does not reload its configuration; restart it");
+            worker_keys_hangup(w);
             continue;
         }
         log_info("received %s from pid %u", strsignal(sig), (unsigned)from);
@@ -233,6 +238,7 @@ static int serve(struct worker *w, struct orcd_error *err)
             return error_exit_status(ORCD_E_DEVICE_LOST);
         }
         health_watch(w->health);
+        worker_keys_watch(w);
         keep_supervisor_patient(w, &next_notify_ns);
     }
 }

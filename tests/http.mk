@@ -1,6 +1,6 @@
 # tests: http
 http_api_tests = tests/api/test-gate.py tests/api/test-execute.py tests/api/test-abort.py tests/api/test-deadline.py \
-	tests/api/test-access.py tests/api/test-limits.py tests/api/test-shares.py tests/api/test-health-change.py tests/api/test-cors.py tests/api/test-compat.py tests/api/test-metrics.py tests/api/test-models.py tests/api/test-families.py \
+	tests/api/test-access.py tests/api/test-limits.py tests/api/test-shares.py tests/api/test-health-change.py tests/api/test-cors.py tests/api/test-compat.py tests/api/test-keys.py tests/api/test-metrics.py tests/api/test-models.py tests/api/test-families.py \
 	tests/api/test-seams.py tests/api/test-disconnect.py tests/api/test-disconnect-threads.py tests/api/test-vanish.py \
 	tests/api/test-accounting.py tests/api/test-chat.py tests/api/test-openai.py tests/api/test-openai-client.py tests/api/test-clients.py \
 	tests/api/test-channels.py tests/api/test-chat-hostile.py

@@ -107,7 +107,7 @@ MICRO_RUN(queue)
         /* Deadlines move on, as they do in life, so that a place is somewhere in the middle. */
         out->request.deadline_ns += NS_PER_S / 1000 + micro_random(&state);
         queue_push(&queue, out);
-        out = queue_peek(&queue);
+        out = queue_at(&queue, 0);
         queue_remove(&queue, out);
     }
     micro_sink = queue.n;

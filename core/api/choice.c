@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/direct.h"
+#include "http/keys.h"
 
 bool choices_new(struct generation *g, uint32_t n)
 {
@@ -48,6 +49,7 @@ static void choice_log(struct choice *c)
         return;
     c->logged = true;
     const struct job_end *e = &j->end;
+    const struct api_key *key = c->g->x->key;
     uint32_t delivered = atomic_load(&j->delivered);
     uint64_t admitted = atomic_load(&j->admitted_ns), now = clock_mono_ns();
     double slack =
@@ -60,9 +62,9 @@ static void choice_log(struct choice *c)
         LOG_F("queue_ms", (double)((admitted ? admitted : now) - j->request.arrived_ns) / (double)NS_PER_MS),
         LOG_F("ttft_ms", e->ttft_ms),
         LOG_F("duration_ms", (double)(now - j->request.arrived_ns) / (double)NS_PER_MS),
-        LOG_T("client", c->g->peer), LOG_T("route", c->g->x->route->path), LOG_I("key", j->request.owner),
-        LOG_T("model", api_model(c->g->x)->ref), LOG_I("tokens_in", j->request.n_tokens),
-        LOG_I("tokens", e->tokens_out),
+        LOG_T("client", c->g->peer), LOG_T("route", c->g->x->route->path),
+        key ? LOG_T("key", key->name) : NULL, LOG_T("model", api_model(c->g->x)->ref),
+        LOG_I("tokens_in", j->request.n_tokens), LOG_I("tokens", e->tokens_out),
         LOG_I("wasted", e->tokens_out > delivered ? e->tokens_out - delivered : 0),
         j->request.deadline_ns ? LOG_F("deadline_slack_ms", slack) : NULL,
         j->predicted_end_ns ? LOG_F("predicted_ms", predicted) : NULL, NULL);
@@ -98,6 +100,10 @@ static bool make_job(struct choice *c, const struct api_model *m)
     _Static_assert(sizeof(r->correlation_id) == sizeof(x->correlation_id), "one length for both");
     memcpy(r->correlation_id, x->correlation_id, sizeof(r->correlation_id));
     r->owner = x->owner;
+    if (x->key) {
+        r->max_running = x->key->max_running;
+        r->max_queued = x->key->max_queued;
+    }
     r->stream = c->g->stream;
     r->arrived_ns = x->arrived_ns;
     r->deadline_ns = x->deadline_ns;

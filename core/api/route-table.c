@@ -7,6 +7,7 @@
 #include "base/log-limit.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "http/keys.h"
 #include "http/peer.h"
 #include "metrics.h"
 
@@ -25,7 +26,7 @@ static const struct route routes[] = {
     {"DELETE", "/v2/jobs/", ROUTE_PREFIX, NULL, native_cancel_by_path},
     {"POST", "/v2/tokenize", ROUTE_BODY, native_tokenize, NULL},
     {"POST", "/v2/detokenize", ROUTE_BODY, native_detokenize, NULL},
-    {"POST", "/v2/shutdown", ROUTE_KEYED, NULL, native_shutdown},
+    {"POST", "/v2/shutdown", ROUTE_ADMIN, NULL, native_shutdown},
     {"GET", "/v1/models", 0, NULL, openai_models},
     {"GET", "/v1/models/", ROUTE_PREFIX | ROUTE_SLASHES, NULL, openai_model},
     {"POST", "/v1/completions", ROUTE_BODY | ROUTE_WORK, openai_completions_parse, openai_run},
@@ -58,8 +59,8 @@ static void refused(const struct exchange *x)
         return; /* wrong keys are logged by the gate, of all routes */
     peer_text(x, peer);
     log_event(ORCD_LOG_INFO, "job rejected", LOG_T("correlation_id", x->correlation_id),
-        LOG_T("code", api_code_name(x->error.code)), LOG_T("client", peer), LOG_I("key", x->owner),
-        left_out ? LOG_I("not_logged", left_out) : NULL, NULL);
+        LOG_T("code", api_code_name(x->error.code)), LOG_T("client", peer),
+        x->key ? LOG_T("key", x->key->name) : NULL, left_out ? LOG_I("not_logged", left_out) : NULL, NULL);
 }
 
 const struct http_service *api_service(struct api *a)

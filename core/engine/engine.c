@@ -175,6 +175,10 @@ static enum api_code enqueue(struct engine *e, struct job *j, struct engine_refu
         return refuse(refusal, code, "a job with this id is already queued or running");
     case API_QUEUE_FULL:
         return queue_is_full(e, refusal);
+    case API_RATE_LIMITED:
+        refusal->retry_after_s = 1;
+        return refuse(
+            refusal, code, "the limit of %u waiting jobs of this client is reached", j->request.max_queued);
     case API_INTERNAL:
         return refuse(refusal, code, "out of memory");
     default:

@@ -62,7 +62,7 @@ struct engine_refusal {
 };
 
 /* Queues a job; the engine takes its own reference. Returns API_OK or the refusal's code:
- * MODEL_LOADING, SHUTTING_DOWN, DUPLICATE_JOB, QUEUE_FULL, DEADLINE_EXCEEDED,
+ * MODEL_LOADING, SHUTTING_DOWN, DUPLICATE_JOB, QUEUE_FULL, RATE_LIMITED, DEADLINE_EXCEEDED,
  * CONTEXT_LENGTH_EXCEEDED. The job's `ready` may run before this returns. */
 enum api_code engine_submit(struct engine *e, struct job *job, struct engine_refusal *refusal);
 

@@ -44,12 +44,15 @@ struct stop_string {
     char text[JOB_STOP_BYTES];
 };
 
+#define JOB_OWNER_ANY UINT32_MAX /* no client has this number */
+
 /* A checked request. job_new() makes the job its owner. */
 struct request {
     char job_id[JOB_ID_MAX + 1];
     char correlation_id[JOB_CORRELATION_MAX + 1];
-    uint32_t owner;  /* the client, by API key; a client cannot see job ids of other owners */
-    int32_t *tokens; /* the prompt, malloc'ed */
+    uint32_t owner; /* the client, by API key; a client cannot see job ids of other owners */
+    uint32_t max_running, max_queued; /* of this owner's jobs; 0: no limit */
+    int32_t *tokens;                  /* the prompt, malloc'ed */
     uint32_t n_tokens;
     uint32_t max_tokens; /* 1 .. */
     struct sample_params sampling;

@@ -47,9 +47,9 @@ void queue_push(struct queue *q, struct job *j)
     q->jobs[i] = j;
 }
 
-struct job *queue_peek(const struct queue *q)
+struct job *queue_at(const struct queue *q, uint32_t i)
 {
-    return q->n ? q->jobs[q->n - 1] : NULL;
+    return i < q->n ? q->jobs[q->n - 1 - i] : NULL;
 }
 
 void queue_remove(struct queue *q, struct job *j)

@@ -21,8 +21,8 @@ struct queue {
 int queue_init(struct queue *q, uint32_t capacity); /* 0, or -1: out of memory */
 void queue_release(struct queue *q);                /* it must be empty */
 bool queue_full(const struct queue *q);
-void queue_push(struct queue *q, struct job *j); /* it must not be full */
-struct job *queue_peek(const struct queue *q);   /* the next job; NULL: the queue is empty */
+void queue_push(struct queue *q, struct job *j);         /* it must not be full */
+struct job *queue_at(const struct queue *q, uint32_t i); /* the i-th that is due, from 0; NULL: no more */
 void queue_remove(struct queue *q, struct job *j);
 /* The number of jobs that would be served before a job of this rank. */
 uint32_t queue_ahead(const struct queue *q, uint64_t rank_ns);

@@ -81,6 +81,36 @@ static bool is_full(const struct registry *r)
     return r->queue.n >= r->queue_capacity + free_slots(r) || queue_full(&r->queue);
 }
 
+/* The owner's jobs that wait, and those that have a slot. */
+static void count_of(const struct registry *r, uint32_t owner, uint32_t *waiting, uint32_t *running)
+{
+    *waiting = *running = 0;
+    for (const struct job *j = r->live; j; j = j->live_next)
+        if (j->request.owner == owner)
+            ++*(j->queued ? waiting : running);
+}
+
+/* As is_full(), of one owner: jobs that may run at once do not wait. */
+static bool owner_is_full(const struct registry *r, const struct request *q)
+{
+    uint32_t waiting, running, room = free_slots(r);
+    if (!q->max_queued)
+        return false;
+    count_of(r, q->owner, &waiting, &running);
+    if (q->max_running && q->max_running < running + room)
+        room = q->max_running > running ? q->max_running - running : 0;
+    return waiting >= (uint64_t)q->max_queued + room;
+}
+
+static bool may_run(const struct registry *r, const struct request *q)
+{
+    uint32_t waiting, running;
+    if (!q->max_running)
+        return true;
+    count_of(r, q->owner, &waiting, &running);
+    return running < q->max_running;
+}
+
 static enum api_code add(struct registry *r, struct job *j)
 {
     bool ended;
@@ -92,6 +122,8 @@ static enum api_code add(struct registry *r, struct job *j)
         return API_DUPLICATE_JOB;
     if (is_full(r))
         return API_QUEUE_FULL;
+    if (owner_is_full(r, &j->request))
+        return API_RATE_LIMITED;
     if (ids_add(r->ids, j))
         return API_INTERNAL;
     queue_push(&r->queue, j);
@@ -116,7 +148,15 @@ enum api_code registry_list(struct registry *r, struct job *j)
 struct job *registry_next(struct registry *r)
 {
     pthread_mutex_lock(&r->lock);
-    struct job *j = queue_peek(&r->queue);
+    struct job *j;
+    uint32_t full = 0; /* an owner, so that it is not counted again for each of its jobs */
+    for (uint32_t i = 0; (j = queue_at(&r->queue, i)); i++) {
+        if (full && j->request.owner == full)
+            continue;
+        if (may_run(r, &j->request))
+            break;
+        full = j->request.owner;
+    }
     if (j)
         job_ref(j);
     pthread_mutex_unlock(&r->lock);
@@ -180,7 +220,12 @@ bool registry_has_room(struct registry *r, uint32_t n)
 struct job *registry_find(struct registry *r, const char *id, uint32_t owner, bool *ended)
 {
     pthread_mutex_lock(&r->lock);
-    struct job *j = ids_find(r->ids, id, owner, ended);
+    struct job *j = r->live;
+    *ended = false;
+    if (owner != JOB_OWNER_ANY)
+        j = ids_find(r->ids, id, owner, ended);
+    while (owner == JOB_OWNER_ANY && j && strcmp(j->request.job_id, id) != 0)
+        j = j->live_next;
     if (j)
         job_ref(j);
     pthread_mutex_unlock(&r->lock);

@@ -55,9 +55,10 @@ int registry_init(
 void registry_release(struct registry *r); /* also after a registry_init() that failed */
 
 /* Lists and queues a job. Returns API_OK, or why not: the code of registry_break(), SHUTTING_DOWN,
- * DUPLICATE_JOB, QUEUE_FULL, INTERNAL (out of memory). */
+ * DUPLICATE_JOB, QUEUE_FULL, RATE_LIMITED (the owner's max_queued), INTERNAL (out of memory). */
 enum api_code registry_list(struct registry *r, struct job *j);
-/* Returns the job at the head of the queue, with a reference for the caller. NULL: the queue is empty. */
+/* Returns the first job of the queue whose owner may have one more running, with a reference for the caller.
+ * NULL: there is none. */
 struct job *registry_next(struct registry *r);
 /* Removes the job from the queue and counts a slot as busy for it. False: the job ended meanwhile. */
 bool registry_take(struct registry *r, struct job *j);
@@ -70,8 +71,8 @@ bool registry_withdraw(struct registry *r, struct job *j);
 /* Whether n more jobs fit into the free slots and the queue. */
 bool registry_has_room(struct registry *r, uint32_t n);
 
-/* Returns the owner's listed job with this id, with a reference for the caller. NULL: there is none;
- * *ended is then true if one ended lately. */
+/* Returns the owner's listed job with this id, with a reference for the caller; of JOB_OWNER_ANY: any one's.
+ * NULL: there is none; *ended is then true if one of this owner ended lately. */
 struct job *registry_find(struct registry *r, const char *id, uint32_t owner, bool *ended);
 /* Returns any listed job for which `pick` returns true, with a reference for the caller. NULL: none. */
 struct job *registry_pick(struct registry *r, bool (*pick)(const struct job *j));

@@ -21,10 +21,11 @@ static int check_owner(int fd, const char *path, struct orcd_error *err)
     if (st.st_uid != 0 && st.st_uid != geteuid())
         return error_set(
             err, ORCD_E_PERMISSION, "%s: must be owned by root or by the user that runs this program", path);
-    if (st.st_mode & 077)
+    if (st.st_mode & (st.st_uid == 0 ? 037 : 077))
         return error_set(err, ORCD_E_PERMISSION,
-            "%s: mode %04o gives access to group or others; must be 0600 or stricter (chmod 600)", path,
-            (unsigned)(st.st_mode & 07777));
+            "%s: mode %04o gives access to group or others; must be 0600 or stricter (chmod 600), or 0640 if "
+            "root owns it",
+            path, (unsigned)(st.st_mode & 07777));
     return 0;
 }
 
@@ -58,6 +59,9 @@ static int split(
         while (len && (p[len - 1] == ' ' || p[len - 1] == '\r' || p[len - 1] == '\t'))
             len--;
         if (len && *p != '#') {
+            for (size_t i = 0; i < len; i++)
+                if (p[i] == ' ' || p[i] == '\t')
+                    len = i;
             int rc = add(list, n, path, line, p, len, err);
             if (rc)
                 return rc;
@@ -67,17 +71,28 @@ static int split(
     return *n ? 0 : error_set(err, ORCD_E_INVALID, "%s: contains no key", path);
 }
 
+int secrets_text(const char *path, char **text, size_t *bytes, struct orcd_error *err)
+{
+    return read_file(path, check_owner, text, bytes, err);
+}
+
+void secrets_text_free(char *text, size_t bytes)
+{
+    if (text)
+        explicit_bzero(text, bytes);
+    free(text);
+}
+
 int secrets_read(const char *path, char ***secrets, size_t *n, struct orcd_error *err)
 {
     char *text, **list = NULL;
     size_t bytes, found = 0;
-    int rc = read_file(path, check_owner, &text, &bytes, err);
+    int rc = secrets_text(path, &text, &bytes, err);
     if (rc)
         return rc;
     list = calloc(SECRETS_MAX, sizeof(*list));
     rc = list ? split(text, bytes, path, &list, &found, err) : error_set(err, ORCD_E_NOMEM, "out of memory");
-    explicit_bzero(text, bytes);
-    free(text);
+    secrets_text_free(text, bytes);
     if (rc) {
         secrets_free(list, found);
         return rc;

@@ -32,7 +32,9 @@
     X(MODEL_LOADING, 503, 1)                                                                                 \
     X(SHUTTING_DOWN, 503, 1)                                                                                 \
     X(INTERNAL, 500, 0)                                                                                      \
-    X(OUT_OF_MEMORY, 503, 1)
+    X(OUT_OF_MEMORY, 503, 1)                                                                                 \
+    X(FORBIDDEN, 403, 0)                                                                                     \
+    X(RATE_LIMITED, 429, 1)
 
 enum api_code {
     API_OK = 0,

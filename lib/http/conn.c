@@ -208,6 +208,10 @@ uint64_t conn_timers(struct conn *c, uint64_t now)
     } else if (c->read_deadline_ns) {
         next = c->read_deadline_ns;
     }
+    if (x && x->state == X_DELAYED && now < x->answer_ns)
+        next = min_u64(next, x->answer_ns);
+    else if (x && x->state == X_DELAYED)
+        exchange_wake(x);
     if (x && x->state >= X_ANSWERED)
         next = min_u64(next, stream_timers(c, x, now));
     return next;

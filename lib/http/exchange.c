@@ -34,6 +34,7 @@ void exchange_unref(struct exchange *x)
         x->ops->free(x->work);
     body_release(&x->body);
     stream_release(&x->out);
+    api_key_unref(x->key);
     free(x->answer.body);
     free(x->uri);
     free(x);
@@ -197,7 +198,7 @@ static enum MHD_Result queue(
 
 static struct share *share_of(const struct exchange *x)
 {
-    return x->owner ? &x->server->shares.of_keys[x->owner - 1] : x->conn->share;
+    return x->key ? &x->key->use->share : x->conn->share;
 }
 
 /* A large answer is charged until the client has accepted it. That of work, and of a route without a body
@@ -327,10 +328,29 @@ static enum MHD_Result parsed(struct exchange *x)
     return queue_answer(x);
 }
 
+static bool is_due(const struct exchange *x)
+{
+    return clock_mono_ns() >= x->answer_ns;
+}
+
+/* What is refused for a wrong key may have to wait for its answer. */
+static enum MHD_Result answer_refusal(struct exchange *x)
+{
+    if (x->gone)
+        return MHD_NO;
+    if (is_due(x) || x->conn->loop->draining)
+        return queue_answer(x);
+    x->state = X_DELAYED;
+    loop_timer_at(x->conn->loop, x->answer_ns);
+    MHD_suspend_connection(x->mhd);
+    exchange_park(x, is_due);
+    return MHD_YES;
+}
+
 static enum MHD_Result complete(struct exchange *x)
 {
     if (x->error.code)
-        return queue_answer(x);
+        return answer_refusal(x);
     if (x->route->parse && x->body.n > HTTP_INLINE_BODY_BYTES && !x->conn->loop->draining) {
         x->state = X_WORKING;
         MHD_suspend_connection(x->mhd);
@@ -355,7 +375,7 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
     case X_HEAD:
         gate_head(x, url, method, version);
         x->state = X_BODY;
-        return x->error.code && x->close ? queue_answer(x) : MHD_YES;
+        return x->error.code && x->close && !x->answer_ns ? queue_answer(x) : MHD_YES;
     case X_BODY:
         if (*n_data) {
             size_t n = *n_data;
@@ -369,6 +389,8 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
         return MHD_YES;
     case X_COMPLETE:
         return complete(x);
+    case X_DELAYED:
+        return answer_refusal(x);
     case X_WORKING: /* an intake thread has parsed it */
         x->state = X_PARSED;
         return parsed(x);

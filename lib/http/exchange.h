@@ -34,6 +34,7 @@
 #include "json/out.h"
 
 struct MHD_Connection;
+struct api_key;
 struct conn;
 struct http_server;
 
@@ -42,6 +43,7 @@ enum exchange_state {
     X_BODY,      /* the body arrives, or is drained */
     X_COMPLETE,  /* all of it has arrived; the library will call once more */
     X_WORKING,   /* suspended while an intake thread parses it */
+    X_DELAYED,   /* suspended until answer_ns */
     X_PARSED,    /* parsed */
     X_WAITING,   /* suspended until its work has an outcome */
     X_ANSWERED,  /* a response is queued */
@@ -74,7 +76,9 @@ struct exchange {
     const char *parameter; /* in uri, of ROUTE_PREFIX routes; see exchange_parameter() */
     char correlation_id[HTTP_CORRELATION_MAX + 1];
     uint64_t arrived_ns, deadline_ns; /* monotonic; 0: none */
-    uint32_t owner;                   /* the number of its API key, from 1; 0: no keys are configured */
+    struct api_key *key;              /* keys.h; NULL: none are configured, or none is needed */
+    uint32_t owner;                   /* the number of its client, from 1; 0: no key */
+    uint64_t answer_ns;               /* a wrong key is not answered before; 0: at once */
     bool deadline_clamped;
     bool late;    /* the deadline left too little time at arrival */
     bool close;   /* close the connection after the answer */

@@ -198,23 +198,6 @@ static bool check_host(struct head *h)
         "Host must be localhost, 127.0.0.1 or [::1] while no API keys are set; set http.api_keys_file");
 }
 
-/* Which of the keys this is, from 1; 0: none of them. */
-static uint32_t key_owner(const struct http_server *s, const char *presented, size_t n)
-{
-    char padded[HTTP_KEY_BYTES] = {0};
-    uint32_t owner = 0, fits = n > 0 && n < sizeof(padded);
-    memcpy(padded, presented, fits ? n : 0);
-    /* Every byte of every key is compared, so that the time taken reveals nothing. */
-    for (size_t k = 0; k < s->n_keys; k++) {
-        volatile unsigned char different = 0;
-        for (size_t i = 0; i < sizeof(padded); i++)
-            different |= (unsigned char)(padded[i] ^ s->keys[k][i]);
-        uint32_t mask = -(uint32_t)(different == 0);
-        owner = (owner & ~mask) | (((uint32_t)k + 1) & mask);
-    }
-    return owner & -fits;
-}
-
 /* Once a second at most: who guesses keys must not fill the log. Never the key. */
 static void log_wrong_key(const struct exchange *x)
 {
@@ -228,22 +211,50 @@ static void log_wrong_key(const struct exchange *x)
         LOG_T("correlation_id", x->correlation_id), left_out ? LOG_I("not_logged", left_out) : NULL, NULL);
 }
 
+/* NULL: none is presented. */
+static const char *presented_key(const struct head *h)
+{
+    const char *a = h->authorization;
+    if (!a)
+        return h->api_key;
+    return strncasecmp(a, "Bearer ", 7) == 0 ? a + 7 + strspn(a + 7, " ") : NULL;
+}
+
 static bool check_key(struct head *h, const char *path)
 {
     struct exchange *x = h->x;
-    if (!x->server->n_keys || route_path_is_open(x->server->service, path))
+    struct http_server *s = x->server;
+    if (!s->has_keys || route_path_is_open(s->service, path))
         return true;
-    const char *a = h->authorization;
-    if (a && strncasecmp(a, "Bearer ", 7) == 0) {
-        a += 7 + strspn(a + 7, " ");
-        if ((x->owner = key_owner(x->server, a, strlen(a))))
-            return true;
-    } else if (!a && h->api_key && (x->owner = key_owner(x->server, h->api_key, strlen(h->api_key)))) {
+    const char *key = presented_key(h);
+    if (key && (x->key = keys_find(&s->keys, key, strlen(key)))) {
+        x->owner = x->key->use->id;
         return true;
     }
     http_error_set(&x->error, API_UNAUTHORIZED, "a valid API key is required: Authorization: Bearer KEY");
+    const uint64_t delay =
+        key ? guess_delay_ns(&s->guesses, x->conn->share->id, x->arrived_ns, s->params.wrong_key_delay_ms)
+            : 0;
+    if (delay)
+        x->answer_ns = x->arrived_ns + delay;
     log_wrong_key(x);
     return false;
+}
+
+/* The route is known: is it for this client, and has it asked too often? */
+static void check_client(struct exchange *x)
+{
+    if (x->route->flags & ROUTE_ADMIN && !x->server->has_keys) {
+        x->route = NULL;
+        http_error_set(&x->error, API_NOT_FOUND, "this route requires configured API keys");
+    } else if (x->route->flags & ROUTE_ADMIN && !x->key->admin) {
+        http_error_set(&x->error, API_FORBIDDEN,
+            "this route requires the API key of an admin (role=admin in http.api_keys_file)");
+    } else if (x->route->flags & ROUTE_WORK && x->key &&
+               !api_key_allows(x->key, x->arrived_ns, &x->error.retry_after_s)) {
+        http_error_set(&x->error, API_RATE_LIMITED,
+            "the limit of %g requests a second of this client is reached", x->key->rps);
+    }
 }
 
 static void take_correlation_id(struct head *h)
@@ -411,10 +422,8 @@ void gate_head(struct exchange *x, const char *url, const char *method, const ch
         return;
     if (has_key) {
         x->route = route_find(service, method, path, &parameter, x->allow, sizeof(x->allow), &x->error);
-        if (x->route && x->route->flags & ROUTE_KEYED && !x->server->n_keys) {
-            x->route = NULL;
-            http_error_set(&x->error, API_NOT_FOUND, "this route requires configured API keys");
-        }
+        if (x->route)
+            check_client(x);
     } else {
         struct http_error ignored = {.code = API_OK};
         x->route = route_find(service, method, path, &parameter, x->allow, sizeof(x->allow),

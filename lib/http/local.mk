@@ -7,8 +7,10 @@ liborcd_a_SOURCES += \
 	lib/http/error.c lib/http/error.h \
 	lib/http/exchange.c lib/http/exchange.h lib/http/exchange-internal.h \
 	lib/http/gate.c lib/http/gate.h \
+	lib/http/guess.c lib/http/guess.h \
 	lib/http/intake.c lib/http/intake.h \
 	lib/http/json-in.c lib/http/json-in.h \
+	lib/http/keys.c lib/http/keys.h \
 	lib/http/limits.h \
 	lib/http/listen.c lib/http/listen.h \
 	lib/http/loop.c lib/http/loop.h \

@@ -16,7 +16,7 @@ enum route_flags {
     ROUTE_WORK = 4,    /* requests work: deadline headers are read, refusals are counted, and a
                         * client that has closed its sending side gets no answer */
     ROUTE_PREFIX = 8,  /* the last part of the path is a parameter */
-    ROUTE_KEYED = 16,  /* exists only with configured keys */
+    ROUTE_ADMIN = 16,  /* for admins' keys; exists only with configured keys */
     ROUTE_SLASHES = 32 /* the parameter may contain slashes */
 };
 struct route {

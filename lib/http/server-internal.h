@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "http/conn.h"
 #include "http/cors.h"
+#include "http/guess.h"
+#include "http/keys.h"
 #include "http/limits.h"
 #include "http/loop.h"
 #include "http/server.h"
@@ -18,9 +20,10 @@ struct intake;
 
 struct http_server {
     struct http_params params; /* its pointers are owned by the server or not used after start */
-    char **keys;               /* each HTTP_KEY_BYTES, zero-padded */
-    size_t n_keys;
-    bool check_host, strict_head;
+    bool has_keys;
+    struct keys keys;
+    struct guesses guesses;
+    bool check_host, strict_head, loopback;
     char own_host[64]; /* literal address that it listens on, "" if none */
     const struct http_service *service;
     atomic_bool draining, stopping;

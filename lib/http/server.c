@@ -56,41 +56,27 @@ void http_kick(void *hub)
             wake_kick(&h->wakes[i]);
 }
 
-static int copy_keys(struct http_server *s, const struct http_params *p, struct orcd_error *err)
+int http_server_set_keys(struct http_server *s, const char *text, size_t bytes, struct orcd_error *err)
 {
-    s->keys = calloc(p->n_api_keys + 1, sizeof(*s->keys));
-    for (size_t i = 0; s->keys && i < p->n_api_keys; i++) {
-        size_t n = strlen(p->api_keys[i]);
-        if (n == 0 || n >= HTTP_KEY_BYTES)
-            return error_set(err, ORCD_E_INVALID, "an API key must have 1 to %d bytes", HTTP_KEY_BYTES - 1);
-        s->keys[i] = calloc(1, HTTP_KEY_BYTES);
-        if (!s->keys[i])
-            return error_set(err, ORCD_E_NOMEM, "out of memory for API keys");
-        memcpy(s->keys[i], p->api_keys[i], n);
-        s->n_keys++;
-    }
-    return s->keys ? 0 : error_set(err, ORCD_E_NOMEM, "out of memory for API keys");
+    return keys_set(&s->keys, text, bytes, s->params.api_keys_path, s->loopback, err);
 }
 
 static int check_exposure(struct http_server *s, const struct listen_address *a, struct orcd_error *err)
 {
-    if (!a->loopback && !s->n_keys && !s->params.allow_unauthenticated)
+    if (!a->loopback && !s->has_keys && !s->params.allow_unauthenticated)
         return error_set(err, ORCD_E_PERMISSION,
             "http.listen %s can be reached from other machines and no API keys are set: set "
             "http.api_keys_file, "
             "listen on 127.0.0.1, or set http.allow_unauthenticated: true",
             s->params.listen);
-    s->check_host = a->loopback && !s->n_keys && !a->unix_path[0];
-    return 0;
+    s->loopback = a->loopback;
+    s->check_host = a->loopback && !s->has_keys && !a->unix_path[0];
+    return s->has_keys ? http_server_set_keys(s, s->params.api_keys, s->params.api_keys_bytes, err) : 0;
 }
 
 static void server_free(struct http_server *s)
 {
-    for (size_t i = 0; i < s->n_keys; i++) {
-        explicit_bzero(s->keys[i], HTTP_KEY_BYTES);
-        free(s->keys[i]);
-    }
-    free(s->keys);
+    keys_release(&s->keys);
     if (s->reserve_fd >= 0)
         close(s->reserve_fd);
     if (s->unix_path[0])
@@ -161,14 +147,10 @@ int http_server_start(struct http_server **out, const struct http_params *params
     s->reserve_fd = -1;
     s->n_loops = (unsigned)min_u64(max_u64(params->threads, 1), HTTP_MAX_LOOPS);
     s->strict_head = strncmp(MHD_get_version(), "0.9.", 4) == 0;
-    int rc = 0;
-    if (!shares_init(&s->shares, (size_t)params->buffer_mb << 20, (size_t)params->max_body_kb << 10,
-            params->n_api_keys))
-        rc = error_set(err, ORCD_E_NOMEM, "out of memory for the HTTP server");
-    if (!rc)
-        rc = cors_parse(&s->cors, params->cors_origins, err);
-    if (!rc)
-        rc = copy_keys(s, params, err);
+    s->has_keys = params->api_keys != NULL;
+    keys_init(&s->keys);
+    shares_init(&s->shares, (size_t)params->buffer_mb << 20, (size_t)params->max_body_kb << 10);
+    int rc = cors_parse(&s->cors, params->cors_origins, err);
     if (!rc)
         rc = listen_parse(&a, params->listen, err);
     if (!rc)

@@ -16,8 +16,10 @@ struct http_server;
 struct http_params {
     const char *listen; /* host:port, [v6]:port, unix:/path; port 0: any */
     unsigned threads;
-    const char *const *api_keys; /* copied */
-    size_t n_api_keys;
+    const char *api_keys; /* the text of a file of keys (keys.h); copied. NULL: none are configured */
+    size_t api_keys_bytes;
+    const char *api_keys_path;   /* for messages */
+    uint32_t wrong_key_delay_ms; /* the longest; guess.h */
     bool allow_unauthenticated;
     const char *cors_origins; /* cors.h; NULL: off */
     uint32_t keep_alive_ms, write_stall_ms, ping_ms, request_read_ms;
@@ -39,6 +41,10 @@ const char *http_server_url(const struct http_server *s);
  * exchange_notify(). Any thread, also after http_server_stop(). */
 void http_kick(void *hub);
 void *http_server_hub(const struct http_server *s);
+
+/* Replaces the API keys of a server that has some by those of a file's text; requests that are under way
+ * go on. On failure (INVALID, NOMEM) the keys stay as they were. Main thread. */
+int http_server_set_keys(struct http_server *s, const char *text, size_t bytes, struct orcd_error *err);
 
 /* True if each loop has gone round since the last call; also wakes them, so that idle ones can before the
  * next one. One thread calls it. */

@@ -4,14 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool shares_init(struct shares *s, size_t limit, size_t one_body, size_t n_keys)
+void shares_init(struct shares *s, size_t limit, size_t one_body)
 {
     pthread_mutex_init(&s->lock, NULL);
     s->limit = limit > 4 * one_body ? limit : 4 * one_body;
     s->each = s->limit / 4;
-    s->n_keys = n_keys;
-    s->of_keys = calloc(n_keys + 1, sizeof(*s->of_keys));
-    return s->of_keys != NULL;
 }
 
 void shares_free(struct shares *s)
@@ -21,7 +18,6 @@ void shares_free(struct shares *s)
             next = p->next;
             free(p);
         }
-    free(s->of_keys);
     pthread_mutex_destroy(&s->lock);
 }
 

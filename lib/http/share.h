@@ -31,15 +31,12 @@ struct share {
 struct shares {
     size_t limit, each;
     atomic_size_t bytes;
-    struct share *of_keys; /* one for each key */
-    size_t n_keys;
     pthread_mutex_t lock;
     struct share *of_peers[SHARE_BUCKETS];
 };
 
-/* limit: bytes for all; one_body: what the largest request needs, which every share allows. False: no memory.
- */
-bool shares_init(struct shares *s, size_t limit, size_t one_body, size_t n_keys);
+/* limit: bytes for all; one_body: what the largest request needs, which every share allows. */
+void shares_init(struct shares *s, size_t limit, size_t one_body);
 void shares_free(struct shares *s);
 
 /* The share of an address (NULL or a unix socket: one share for all of these); NULL: no memory. */

@@ -14,7 +14,7 @@ KEY, OTHER = "k-" + "a" * 510, "the-second-key-is-short"
 folder = tempfile.TemporaryDirectory()
 key_file = os.path.join(folder.name, "keys")
 with open(key_file, "w") as f:
-    f.write(KEY + "\n" + OTHER + "\n")
+    f.write(KEY + " role=admin\n" + OTHER + " role=admin\n")
 os.chmod(key_file, 0o600)
 
 
@@ -26,7 +26,8 @@ def routes():
     return rows
 
 
-locked = Worker("http.api_keys_file=" + key_file)
+GUESSES_ARE_FAST = "http.wrong_key_delay_ms=0"
+locked = Worker("http.api_keys_file=" + key_file, GUESSES_ARE_FAST)
 w = Worker()
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "FOO")
 
@@ -84,7 +85,7 @@ def _():
 
 @case("who guesses keys does not fill the log: a line a second at most, with the address and never the key")
 def _():
-    with Worker("http.api_keys_file=" + key_file) as t:
+    with Worker("http.api_keys_file=" + key_file, GUESSES_ARE_FAST) as t:
         def lines():
             return [e for e in t.events() if e.get("message") == "a request without a valid API key"]
 
@@ -197,7 +198,11 @@ def _():
 
 @case("a job of another key: 404, as one that nobody knows; its id is free")
 def _():
-    with Worker("http.api_keys_file=" + key_file, token_ms=10) as t:
+    clients = os.path.join(folder.name, "clients")
+    with open(clients, "w") as f:
+        f.write(KEY + "\n" + OTHER + "\n")
+    os.chmod(clients, 0o600)
+    with Worker("http.api_keys_file=" + clients, token_ms=10) as t:
         def cancel(job, key):
             by_body = t.call("POST", "/v2/cancel", {"job_id": job}, key=key)
             by_path = t.call("DELETE", "/v2/jobs/" + job, key=key)

@@ -204,7 +204,7 @@ def shutdown_by_request_is_not_there_without_keys():
 def shutdown_by_request_needs_a_key():
     with Dir() as d:
         key = "0123456789abcdef"
-        with Worker("--set", "http.api_keys_file=" + d.file("k", key + "\n", 0o600)) as w:
+        with Worker("--set", "http.api_keys_file=" + d.file("k", key + " role=admin\n", 0o600)) as w:
             equal(status_of(read_all(w.request("POST", "/v2/shutdown", {}))), 401)
             equal(status_of(read_all(w.request("POST", "/v2/shutdown", {}, ["Authorization: Bearer x" + key]))), 401)
             equal(run("health", "-u", w.url)[0], 0)

@@ -250,8 +250,14 @@ static void test_secrets(void **state)
     assert_string_equal(list[1], "FEDCBA9876543210");
     secrets_free(list, n);
     const mode_t open_modes[] = {0640, 0604, 0620, 0666};
-    for (size_t i = 0; i < ARRAY_LEN(open_modes); i++)
+    for (size_t i = geteuid() == 0; i < ARRAY_LEN(open_modes); i++) /* root's group may read */
         assert_int_equal(read_secrets(good, open_modes[i], &list, &n, &err), ORCD_E_PERMISSION);
+    assert_int_equal(read_secrets(good, 0640, &list, &n, &err), geteuid() ? ORCD_E_PERMISSION : 0);
+    if (geteuid() == 0)
+        secrets_free(list, n);
+    assert_int_equal(read_secrets("0123456789abcdef name=x rps=2\n", 0600, &list, &n, &err), 0);
+    assert_string_equal(list[0], "0123456789abcdef");
+    secrets_free(list, n);
     assert_int_equal(read_secrets("", 0600, &list, &n, &err), ORCD_E_INVALID);
     assert_int_equal(read_secrets("short\n", 0600, &list, &n, &err), ORCD_E_INVALID);
     assert_null(strstr(err.msg, "short"));
