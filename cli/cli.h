@@ -83,7 +83,7 @@ void cli_verbs_list(FILE *out); /* verbs and options, for the tests of the docum
 
 /* Options that several verbs share. Help texts are phrases: a full stop follows in the manual. */
 #define CLI_CONFIG_OPTIONS                                                                                   \
-    {"config", 'c', "FILE", "configuration file (default: ORCD_CONFIG, then the system's orcd.yaml)"},       \
+    {"config", 'c', "FILE", "configuration file (default: ORCD_CONFIG, then SYSCONFDIR/orcd.yaml)"},         \
         {"set", 0, "KEY=VALUE", "set a key of orcd.yaml(5); may be repeated"},                               \
         {"plugin", 'p', "NAME", "plugin.name: auto, cuda, cpu, mock or another plugin in plugin.dir"},       \
     {                                                                                                        \

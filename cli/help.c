@@ -2,6 +2,17 @@
 
 #include "cli.h"
 
+/* Tables, and the pages made of them, have SYSCONFDIR where users are shown the folder of this build. */
+static void print_help(const char *help, FILE *out)
+{
+    static const char name[] = "SYSCONFDIR";
+    const char *at = strstr(help, name);
+    if (at)
+        fprintf(out, "%.*s%s%s\n", (int)(at - help), help, ORCD_SYSCONFDIR, at + sizeof(name) - 1);
+    else
+        fprintf(out, "%s\n", help);
+}
+
 static void print_option(const struct cli_option *o, FILE *out)
 {
     char left[48];
@@ -9,7 +20,8 @@ static void print_option(const struct cli_option *o, FILE *out)
         return;
     snprintf(left, sizeof(left), "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
         o->letter ? "," : " ", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-    fprintf(out, "  %-28s %s\n", left, o->help);
+    fprintf(out, "  %-28s ", left);
+    print_help(o->help, out);
 }
 
 void cli_usage(const struct cli_verb *verb, FILE *out)

@@ -1,5 +1,6 @@
 #include "config-table.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -104,6 +105,9 @@ static const struct config_key keys[] = {
     TEXT("http.listen", "127.0.0.1:8001",
         "host:port, [v6]:port or unix:/path; port 0: any free port; beyond loopback API keys are needed",
         http.listen),
+    TEXT("http.socket_mode", "0660", "mode of the socket of unix:/path, in octal digits", http.socket_mode),
+    TEXT("http.socket_group", NULL, "group that owns the socket of unix:/path; null: the process's",
+        http.socket_group),
     INT("http.threads", 1, 64, "1", "", "event loops", http.threads),
     TEXT("http.api_keys_file", NULL,
         "file with one API key a line; only its owner may read it; orcd.yaml(5) says what may stand behind a "
@@ -173,6 +177,11 @@ static int validate(const struct config_head *head, struct orcd_error *err)
         return error_set(err, ORCD_E_UNSUPPORTED,
             "%s: %s: must be null: this version does not support TLS; put a proxy with TLS in front",
             config_origin(head, tls), tls);
+    const char *mode = c->http.socket_mode;
+    if (!*mode || mode[strspn(mode, "01234567")] || strlen(mode) > 4 || strtoul(mode, NULL, 8) > 0777)
+        return error_set(err, ORCD_E_INVALID,
+            "%s: http.socket_mode: '%s': must be octal digits, such as 0660; at most 0777",
+            config_origin(head, "http.socket_mode"), mode);
     if (c->shutdown.drain_ms >= c->shutdown.grace_ms)
         return error_set(err, ORCD_E_INVALID,
             "%s: shutdown.drain_ms: '%lld': must be less than shutdown.grace_ms (%lld)",

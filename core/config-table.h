@@ -36,7 +36,7 @@ struct config {
         int64_t refresh_ms, residency_ms, stall_ms, max_failures;
     } health;
     struct {
-        char *listen, *api_keys_file, *cors_origins;
+        char *listen, *socket_mode, *socket_group, *api_keys_file, *cors_origins;
         int64_t threads;
         bool allow_unauthenticated;
         int64_t keep_alive_ms, write_stall_ms, ping_ms, metrics_event_ms, max_body_kb, max_connections,

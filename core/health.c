@@ -72,6 +72,7 @@ static void publish_utilization(struct health *h, struct backend *b)
     uint64_t now = clock_mono_ns();
     if (h->busy_at_ns && now > h->busy_at_ns && stats.device_busy_ns >= h->busy_ns) {
         double share = (double)(stats.device_busy_ns - h->busy_ns) / (double)(now - h->busy_at_ns);
+        metric_set(MG_DEVICE_UTILIZATION, share < 1 ? share : 1);
         metric_set(MG_STREAM_UTILIZATION, share < 1 ? share : 1);
     }
     h->busy_ns = stats.device_busy_ns;
@@ -350,9 +351,13 @@ int health_render(const struct health *h, enum health_probe probe, char *buf, si
     json_out_bool(&o, "resident", known && !atomic_load(&h->lost_residency));
     json_out_text(&o, "quant_kind", f->text[FACT_QUANT_KIND]);
     if (has_memory) {
+        json_out_u64(&o, "memory_bytes_used", atomic_load(&h->used_bytes));
+        json_out_u64(&o, "memory_bytes_total", atomic_load(&h->total_bytes));
         json_out_u64(&o, "vram_bytes_used", atomic_load(&h->used_bytes));
         json_out_u64(&o, "vram_bytes_total", atomic_load(&h->total_bytes));
     } else {
+        json_out_null(&o, "memory_bytes_used");
+        json_out_null(&o, "memory_bytes_total");
         json_out_null(&o, "vram_bytes_used");
         json_out_null(&o, "vram_bytes_total");
     }

@@ -49,10 +49,13 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
     X(REQUESTS_RUNNING, "orcd_requests_running", "Jobs in a slot")                                           \
     X(REQUESTS_WAITING, "orcd_requests_waiting", "Jobs in the queue")                                        \
     X(MODEL_LOAD_MS, "orcd_model_load_duration_ms", "Duration of the model load")                            \
-    X(DEVICE_INIT_MS, "orcd_cuda_init_duration_ms", "Duration of the device's initialization")               \
+    X(DEVICE_INIT_MS, "orcd_device_init_duration_ms", "Duration of the device's initialization")             \
+    X(CUDA_INIT_MS, "orcd_cuda_init_duration_ms", "The same, under the name that is asked for with GPUs")    \
     X(HTTP_START_MS, "orcd_http_server_start_duration_ms", "From process start to listening")                \
-    X(STREAM_UTILIZATION, "orcd_cuda_stream_utilization",                                                    \
+    X(DEVICE_UTILIZATION, "orcd_device_utilization",                                                         \
         "Share of the last health.refresh_ms with the device busy, 0 to 1")                                  \
+    X(STREAM_UTILIZATION, "orcd_cuda_stream_utilization",                                                    \
+        "The same, under the name that is asked for with GPUs")                                              \
     X(PREDICTION_MARGIN, "orcd_prediction_margin_ratio",                                                     \
         "Margin added to a prediction, in units of the time that a usual job takes alone")                   \
     X(HTTP_CONNECTIONS, "orcd_http_connections", "Open connections")                                         \
@@ -65,7 +68,13 @@ enum metric_when { WHEN_ARRIVAL, WHEN_QUEUE, WHEN_PREDICTED, WHEN_COUNT };
     X(VRAM_OTHER, "orcd_vram_used_bytes{kind=\"other\"}", "Device memory that this worker holds")            \
     X(VRAM_TOTAL, "orcd_vram_total_bytes", "Total device memory")                                            \
     X(HEALTH_AGE, "orcd_health_cache_age_seconds", "Age of the health cache")                                \
-    X(UPTIME, "orcd_uptime_seconds", "Seconds since the process started")
+    X(UPTIME, "orcd_uptime_seconds", "Seconds since the process started")                                    \
+    X(PROCESS_CPU, "process_cpu_seconds_total", "Processor time of the process, user and system")            \
+    X(PROCESS_START, "process_start_time_seconds", "When the process started, in seconds since 1970")        \
+    X(PROCESS_RESIDENT, "process_resident_memory_bytes", "Memory of the process that is in RAM")             \
+    X(PROCESS_VIRTUAL, "process_virtual_memory_bytes", "Address space of the process")                       \
+    X(PROCESS_FDS, "process_open_fds", "Open file descriptors")                                              \
+    X(PROCESS_MAX_FDS, "process_max_fds", "Limit of open file descriptors")
 
 /* Bucket sets, upper bounds ascending; defined in metrics.c. */
 #define METRIC_HISTOGRAMS(X)                                                                                 \

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "http/codes.h"
+#include "metrics/process.h"
 
 static const struct metrics_buckets BUCKETS_TINY_US = {
     12, {0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 50, 100, 1000}};
@@ -73,6 +74,18 @@ void metric_build_info(const char *version, unsigned abi, const char *plugin)
     snprintf(major, sizeof(major), "%u", abi);
     const char *const labels[][2] = {{"version", version}, {"abi", major}, {"plugin", plugin}};
     metrics_set_info(&metric_table, labels, ARRAY_LEN(labels));
+}
+
+void metric_process(void)
+{
+    struct process_usage u;
+    process_usage(&u);
+    metric_set(MG_PROCESS_CPU, u.cpu_seconds);
+    metric_set(MG_PROCESS_START, u.start_seconds);
+    metric_set(MG_PROCESS_RESIDENT, u.resident_bytes);
+    metric_set(MG_PROCESS_VIRTUAL, u.virtual_bytes);
+    metric_set(MG_PROCESS_FDS, u.open_fds);
+    metric_set(MG_PROCESS_MAX_FDS, u.max_fds);
 }
 
 char *metric_render(size_t *n)

@@ -59,6 +59,8 @@ static inline void metric_observe(enum metric_histogram id, double value)
 uint64_t metric_value(enum metric_counter id, unsigned label_value);
 
 /* Information labels of orcd_build_info; copied. Later calls have no effect. */
+/* Reads what the process uses; before metric_render(). */
+void metric_process(void);
 void metric_build_info(const char *version, unsigned abi, const char *plugin);
 
 /* The whole exposition as malloc'ed text; NULL: out of memory. */

@@ -285,6 +285,7 @@ static int load_weights(struct worker *w, bool *config_fault, struct orcd_error 
     w->device_ms = ms_since(began);
     atomic_store(&w->load_moved_ns, clock_mono_ns());
     metric_set(MG_DEVICE_INIT_MS, w->device_ms);
+    metric_set(MG_CUDA_INIT_MS, w->device_ms);
     metric_build_info(PACKAGE_VERSION, ORCD_ABI_MAJOR, plugin_table(w->plugin)->name);
     rc = stopped(w, err);
     began = clock_mono_ns();

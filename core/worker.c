@@ -105,6 +105,8 @@ static int start_http(struct worker *w, struct orcd_error *err)
     const struct config *c = w->config;
     struct http_params params = {
         .listen = c->http.listen,
+        .socket_mode = (uint32_t)strtoul(c->http.socket_mode, NULL, 8),
+        .socket_group = c->http.socket_group,
         .threads = (unsigned)c->http.threads,
         .api_keys = w->keys_text,
         .api_keys_bytes = w->keys_bytes,

@@ -44,6 +44,7 @@ void native_metrics(struct exchange *x)
     metric_set(MG_KV_USAGE, e.kv_tokens_total ? (double)e.kv_tokens_used / (double)e.kv_tokens_total : 0);
     metric_set(MG_HEALTH_AGE, health_age_s(api_of(x)->params.health));
     size_t n = 0;
+    metric_process();
     char *text = metric_render(&n);
     exchange_answer(x, 200, "text/plain; version=0.0.4; charset=utf-8", text, n);
 }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -86,7 +87,9 @@ static int open_one(
     int fd = socket(a->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_set_errno(err, ORCD_E_IO, errno, "http.listen: socket");
-    if (!a->unix_path[0]) {
+    if (a->unix_path[0]) {
+        fchmod(fd, 0600); /* bind() makes the file with it */
+    } else {
         set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
         if (reuse_port)
             set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -128,6 +131,21 @@ static int unix_remove_stale(const struct listen_address *a, struct orcd_error *
     return 0;
 }
 
+/* The socket's owner alone may connect until mode and group are as they shall be. */
+static int set_access(const struct listen_address *a, struct orcd_error *err)
+{
+    char buf[16384];
+    struct group entry, *found = NULL;
+    if (a->group && (getgrnam_r(a->group, &entry, buf, sizeof(buf), &found) || !found))
+        return error_set(err, ORCD_E_NOT_FOUND, "http.socket_group: there is no group '%s'", a->group);
+    if (found && chown(a->unix_path, (uid_t)-1, found->gr_gid))
+        return error_set_errno(err, ORCD_E_PERMISSION, errno,
+            "http.socket_group: cannot give %s to the group '%s'", a->unix_path, a->group);
+    if (chmod(a->unix_path, (mode_t)a->mode))
+        return error_set_errno(err, ORCD_E_IO, errno, "http.socket_mode: %s", a->unix_path);
+    return 0;
+}
+
 static int open_unix(struct listen_address *a, unsigned n, int *fds, struct orcd_error *err)
 {
     int rc = unix_remove_stale(a, err);
@@ -136,6 +154,11 @@ static int open_unix(struct listen_address *a, unsigned n, int *fds, struct orcd
     int fd = open_one(a, false, 0, err);
     if (fd < 0)
         return fd;
+    if ((rc = set_access(a, err))) {
+        close(fd);
+        unlink(a->unix_path);
+        return rc;
+    }
     for (unsigned i = 0; i < n; i++)
         fds[i] = i ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : fd;
     return 0;

@@ -111,6 +111,8 @@ static int start(struct http_server *s, struct listen_address *a, struct orcd_er
         return error_set(err, ORCD_E_NOMEM, "out of memory or descriptors for the HTTP loops");
     s->hub = h;
     s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    a->mode = s->params.socket_mode;
+    a->group = s->params.socket_group;
     rc = listen_open(a, s->n_loops, s->params.write_stall_ms, fds, err);
     if (rc)
         return rc;
@@ -164,6 +166,7 @@ int http_server_start(struct http_server **out, const struct http_params *params
     s->params.listen = s->url;
     s->params.api_keys = NULL;
     s->params.cors_origins = NULL;
+    s->params.socket_group = NULL;
     *out = s;
     return 0;
 }

@@ -14,7 +14,9 @@
 struct http_server;
 
 struct http_params {
-    const char *listen; /* host:port, [v6]:port, unix:/path; port 0: any */
+    const char *listen;       /* host:port, [v6]:port, unix:/path; port 0: any */
+    uint32_t socket_mode;     /* of a unix socket: 0 to 0777 */
+    const char *socket_group; /* its group by name; NULL: as it comes */
     unsigned threads;
     const char *api_keys; /* the text of a file of keys (keys.h); copied. NULL: none are configured */
     size_t api_keys_bytes;

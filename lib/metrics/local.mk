@@ -1,2 +1,2 @@
 liborcd_a_SOURCES += \
-	lib/metrics/metrics.c lib/metrics/metrics.h
+	lib/metrics/metrics.c lib/metrics/metrics.h lib/metrics/process.c lib/metrics/process.h

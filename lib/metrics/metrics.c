@@ -113,6 +113,13 @@ static void render_counter(struct text *t, const struct metrics_counter *c)
     }
 }
 
+/* A gauge may have a value that only grows, kept by somebody else, such as the kernel. */
+static const char *gauge_type(const char *name)
+{
+    const size_t n = family_length(name), k = strlen("_total");
+    return n > k && strncmp(name + n - k, "_total", k) == 0 ? "counter" : "gauge";
+}
+
 static void render_gauge(struct text *t, const struct metrics_gauge *g)
 {
     text_add(t, "%s %.17g\n", g->name, atomic_load_explicit(&g->value, memory_order_relaxed));
@@ -150,7 +157,7 @@ char *metrics_render(struct metrics *m, size_t *n)
     for (unsigned i = 0; i < m->n_gauges; i++) {
         const struct metrics_gauge *g = &m->gauges[i];
         if (family_begins(g->name, i ? g[-1].name : NULL))
-            text_header(&t, g->name, "gauge", g->help);
+            text_header(&t, g->name, gauge_type(g->name), g->help);
         render_gauge(&t, g);
     }
     for (unsigned i = 0; i < m->n_histograms; i++) {
@@ -186,8 +193,8 @@ void metrics_list(const struct metrics *m, metrics_emit emit, void *arg)
     for (unsigned i = 0; i < m->n_counters; i++)
         list_family(m->counters[i].name, NULL, "counter", m->counters[i].help, emit, arg);
     for (unsigned i = 0; i < m->n_gauges; i++)
-        list_family(
-            m->gauges[i].name, i ? m->gauges[i - 1].name : NULL, "gauge", m->gauges[i].help, emit, arg);
+        list_family(m->gauges[i].name, i ? m->gauges[i - 1].name : NULL, gauge_type(m->gauges[i].name),
+            m->gauges[i].help, emit, arg);
     for (unsigned i = 0; i < m->n_histograms; i++)
         list_family(m->histograms[i].name, i ? m->histograms[i - 1].name : NULL, "histogram",
             m->histograms[i].help, emit, arg);

@@ -230,6 +230,28 @@ def _():
         mine.close(), theirs.close()
 
 
+@case("a unix socket has its mode and group before anybody can connect")
+def _():
+    import grp
+    import stat
+    mine = grp.getgrgid(os.getegid()).gr_name
+    for settings, mode in ((), 0o660), (("http.socket_mode=0600", "http.socket_group=" + mine), 0o600), (("http.socket_mode=666",), 0o666):
+        path = os.path.join(folder.name, "s")
+        mask = os.umask(0o077)
+        try:
+            with Worker(*settings, listen="unix:" + path) as t:
+                equal(stat.S_IMODE(os.stat(path).st_mode), mode, settings)
+                equal(os.stat(path).st_gid, os.getegid())
+                equal(t.call("GET", "/v2/model").status, 200)
+        finally:
+            os.umask(mask)
+        check(not os.path.exists(path))
+    for setting, says in ("http.socket_group=no-such-group", b"no-such-group"), ("http.socket_mode=0888", b"octal"):
+        p = subprocess.run([ORCD, "serve", "--plugin", "mock", "--listen", "unix:" + path, "--set", setting],
+                           stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
+        check(p.returncode != 0 and says in p.stderr and not os.path.exists(path), p.stderr)
+
+
 @case("the workers end cleanly")
 def _():
     equal(w.stop(), 0)

@@ -47,7 +47,7 @@ def families(text):
 @case("every metric of the table is there, once, from the start")
 def _():
     with open(os.path.join(SRCDIR, "core/metrics-table.h")) as f:
-        names = set(re.findall(r'"(orcd_[a-z0-9_]+)', f.read()))
+        names = set(re.findall(r'"((?:orcd|process)_[a-z0-9_]+)', f.read()))
     got = families(scrape())
     equal(sorted(set(got) - {"orcd_build_info"}), sorted(names))
     equal(got["orcd_requests_total"][1], {'orcd_requests_total{outcome="%s"}' % o: 0.0 for o in OUTCOMES})
@@ -97,9 +97,27 @@ def _():
     check(m['orcd_vram_used_bytes{kind="weights"}'] > 0)
 
 
+@case("what the process uses")
+def _():
+    before = w.metrics()
+    text = w.call("GET", "/metrics").body.decode()
+    m = parse_metrics(text)
+    check("# TYPE process_cpu_seconds_total counter" in text and "# TYPE process_open_fds gauge" in text)
+    check(0 < before["process_cpu_seconds_total"] <= m["process_cpu_seconds_total"], m)
+    check(1 << 20 < m["process_resident_memory_bytes"] < m["process_virtual_memory_bytes"], m)
+    check(abs(m["process_start_time_seconds"] + m["orcd_uptime_seconds"] - time.time()) < 60, m)
+    kept = w.connect()
+    kept.sendall(request("GET", "/health"))
+    read_response(kept)
+    equal(w.metrics()["process_open_fds"], m["process_open_fds"] + 1)
+    kept.close()
+    check(m["process_open_fds"] < m["process_max_fds"], m)
+    equal(m["orcd_device_init_duration_ms"], m["orcd_cuda_init_duration_ms"])
+
+
 @case("health has every field of the contract")
 def _():
-    fields = """status model model_ref plugin plugin_version device resident quant_kind vram_bytes_used vram_bytes_total tokenizer_kind
+    fields = """status model model_ref plugin plugin_version device resident quant_kind memory_bytes_used memory_bytes_total vram_bytes_used vram_bytes_total tokenizer_kind
         vocab_size context_length slots queue_depth capabilities protocol memory_architecture uptime_seconds checked_ms_ago
         last_step_ms_ago load_progress sm cuda_runtime_version version""".split()
     for path in ("/health", "/health/live", "/health/ready"):

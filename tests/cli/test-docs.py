@@ -41,7 +41,7 @@ def every_page_belongs_to_a_verb():
     verbs = {line.split()[0] for line in output("help", "--list").splitlines()}
     for name in os.listdir(os.path.join(SRCDIR, "man")):
         m = re.fullmatch(r"orcd-([a-z]+)\.pod", name)
-        check(not m or m.group(1) in verbs | {"plugin"}, "a page without a verb:", name)
+        check(not m or m.group(1) in verbs | {"plugin", "api"}, "a page without a verb:", name)
 
 
 def every_key_is_in_its_page():
@@ -61,7 +61,7 @@ def every_metric_is_in_its_page():
 
 
 def every_error_code_is_in_its_page():
-    text = page("orcd-serve")
+    text = page("orcd-api")
     with open(os.path.join(SRCDIR, "lib/http/codes.h"), encoding="utf-8") as f:
         codes = re.findall(r"X\(([A-Z_]+), (\d+), [01]\)", f.read())
     check(len(codes) > 20)
@@ -75,23 +75,23 @@ def source(path):
 
 
 def every_route_is_in_its_page():
-    text = page("orcd-serve").replace("I<ID>", "ID")
+    text = page("orcd-api").replace("I<ID>", "ID")
     routes = re.findall(r'\{"(GET|POST|DELETE)", "([^"]+)", ', source("core/api/route-table.c"))
     check(len(routes) > 15)
     for method, path in routes:
         # Of several paths in a row the first alone has the method.
         name = path + "ID" if path.endswith("/") else path
-        check(re.search(r"%s(?![a-z0-9/])" % re.escape(name), text), "orcd-serve(8) does not name", method, name)
+        check(re.search(r"%s(?![a-z0-9/])" % re.escape(name), text), "orcd-api(7) does not name", method, name)
 
 
 def every_field_of_a_job_is_in_its_page():
-    text = page("orcd-serve")
+    text = page("orcd-api")
     code = source("core/api/params.c") + source("core/api/params-fields.c")
     params = re.findall(r'\{"([a-z_]+)", P_', code) + re.findall(
         r'strcmp\(name, "([a-z_]+)"\)', code[:code.index("static void read_params(")])
     check(len(params) > 15)
     for name in params:
-        check(re.search(r"^    %s\b" % name, text, re.M), "orcd-serve(8) does not name params.", name)
+        check(re.search(r"^    %s\b" % name, text, re.M), "orcd-api(7) does not name params.", name)
     top = re.findall(r'strcmp\(name, "([a-z_]+)"\)', code[code.index("static void read_top("):])
     check(len(top) > 6)
     for name in top:
@@ -112,7 +112,7 @@ def every_page_tells_status_and_examples():
         if not name.endswith(".pod"):
             continue
         text = page(name[:-4])
-        verb = name not in ("orcd.yaml.pod", "orcd-plugin.pod")
+        verb = name not in ("orcd.yaml.pod", "orcd-plugin.pod", "orcd-api.pod")
         for head in ["NAME", "DESCRIPTION", "SEE ALSO"] + (["SYNOPSIS", "EXIT STATUS", "EXAMPLES"] if verb else []):
             contains(text, "\n=head1 %s\n" % head)
         # man(7) puts C<> into quotes, which a reader takes for a part of what to type.
@@ -123,6 +123,7 @@ def every_verb_answers_help():
     for verb in {line.split()[0] for line in output("help", "--list").splitlines()}:
         equal(output(verb, "--help"), output("help", verb))
         contains(output(verb, "--help"), "usage: orcd " + verb)
+        check("SYSCONFDIR" not in output(verb, "--help"), "a folder is not named:", verb)
 
 
 def mistakes_point_to_the_help():

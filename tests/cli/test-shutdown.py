@@ -344,19 +344,32 @@ def unit_path(name):
     return os.path.join(os.environ.get("ORCD_BUILDDIR", "build"), "config", name)
 
 
-def the_unit_file_is_sound():
+def units_are_sound():
     verify = shutil.which("systemd-analyze")
-    unit = unit_path("orcd.service")
-    if not verify or not os.path.exists(unit):
+    if not verify or not os.path.exists(unit_path("orcd.service")):
         raise Skip("no systemd-analyze or no unit file")
-    with open(unit) as f, Dir() as d:
-        text = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=" + os.path.abspath(ORCD), f.read())
-        path = d.file("orcd.service", text)
-        p = subprocess.run([verify, "verify", "--man=no", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           timeout=TIMEOUT)
-        said = [line for line in p.stdout.decode().splitlines() if "orcd.service" in line]
-        equal((p.returncode, said), (0, []), p.stdout)
+    for name, instance in ("orcd.service", "orcd.service"), ("orcd@.service", "orcd@one.service"):
+        with open(unit_path(name)) as f, Dir() as d:
+            text = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=" + os.path.abspath(ORCD), f.read())
+            for more in "", text.replace("#PrivateDevices", "PrivateDevices").replace("#PrivateUsers", "PrivateUsers") \
+                    .replace("#ProcSubset", "ProcSubset").replace("#MemoryDeny", "MemoryDeny").replace("#SystemCall", "SystemCall"):
+                path = d.file(instance, more or text)
+                p = subprocess.run([verify, "verify", "--man=no", path], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, timeout=TIMEOUT)
+                said = [line for line in p.stdout.decode().splitlines() if instance in line]
+                equal((p.returncode, said), (0, []), p.stdout)
         contains(text, "Type=notify")
+
+
+def an_instance_has_a_configuration_and_folders_of_its_own():
+    if not os.path.exists(unit_path("orcd@.service")):
+        raise Skip("no unit file")
+    one, many = unit_settings("orcd.service"), unit_settings("orcd@.service")
+    check(one["ExecStart"][-1].endswith("/orcd.yaml") and many["ExecStart"][-1].endswith("/orcd/%i.yaml"), many)
+    for key in "RuntimeDirectory", "StateDirectory", "CacheDirectory":
+        equal((one[key], many[key]), (["orcd"], ["orcd/%i"]))
+    equal({k for k in one if one[k] != many[k]},
+          {"Description", "ExecStart", "RuntimeDirectory", "StateDirectory", "CacheDirectory", "Environment"})
 
 
 def unit_settings(name):
@@ -390,5 +403,6 @@ main([idle, hangup_is_ignored, a_running_job_ends_with_its_event, a_short_job_ma
       a_load_that_hangs_is_left_behind, a_lifeline_that_closes, a_lost_device_ends_the_worker,
       shutdown_by_request_is_not_there_without_keys, shutdown_by_request_needs_a_key, the_supervisor_is_told,
       a_load_that_stands_still_gets_no_more_time,
-      a_hung_step_starves_the_watchdog, the_supervisor_learns_of_a_hung_end, the_unit_file_is_sound,
+      a_hung_step_starves_the_watchdog, the_supervisor_learns_of_a_hung_end, units_are_sound,
+      an_instance_has_a_configuration_and_folders_of_its_own,
       the_unit_gives_the_cuda_plugin_its_devices_and_a_cache])
