@@ -6,7 +6,7 @@ libcore_a_SOURCES += \
 	core/api/choice.c core/api/compat.c core/api/compat.h \
 	core/api/dialect.h core/api/error-openai.c core/api/error-openai.h core/api/events.c \
 	core/api/generation.c core/api/generation.h \
-	core/api/params.c core/api/params.h core/api/params-fields.c core/api/params-fields.h \
+	core/api/params.c core/api/params.h core/api/params-bias.c core/api/params-fields.c core/api/params-fields.h \
 	core/api/params-chat.c core/api/params-chat.h \
 	core/api/params-openai.c core/api/params-openai.h core/api/params-openai-chat.c \
 	core/api/route-table.c \

@@ -82,8 +82,7 @@ void params_stop(struct json_in *in, struct request *r, json_object *v)
             return;
 }
 
-/* A token id as an object's key: plain decimal, no sign, no leading zero. */
-static bool read_token_key(const char *key, uint32_t n_vocab, int32_t *id)
+bool params_token_key(const char *key, uint32_t n_vocab, int32_t *id)
 {
     size_t n = strlen(key);
     if (n < 1 || n > 9 || key[strspn(key, "0123456789")] || (key[0] == '0' && n > 1))
@@ -111,7 +110,7 @@ void params_logit_bias(struct json_in *in, const struct api_model *model, struct
     json_object_object_foreach(v, key, value)
     {
         struct sample_bias *b = &r->sampling.bias[r->sampling.n_bias];
-        if (!read_token_key(key, model->n_vocab, &b->id)) {
+        if (!params_token_key(key, model->n_vocab, &b->id)) {
             json_in_fail(
                 in, "logit_bias", "has the key \"%.32s\": must be a token id below %u", key, model->n_vocab);
             return;

@@ -13,6 +13,8 @@ void params_u32(
 void params_stop(struct json_in *in, struct request *r, json_object *v); /* an array */
 /* Adds one; the caller has checked that there is room. */
 bool params_add_stop(struct json_in *in, struct request *r, json_object *v);
+/* A token id as an object's key: plain decimal, no sign, no leading zero. False: it is something else. */
+bool params_token_key(const char *key, uint32_t n_vocab, int32_t *id);
 void params_logit_bias(struct json_in *in, const struct api_model *model, struct request *r, json_object *v);
 void params_on_deadline(struct json_in *in, struct request *r, json_object *v);
 void params_model(struct json_in *in, const struct api_model *model, const char *field, json_object *v);

@@ -9,11 +9,13 @@ struct chat_request {
     struct chat_options options;
     json_object *messages, *max_tokens, *max_completion_tokens;
     bool logprobs, has_top;
+    int generation_prompt; /* -1: not said */
     uint64_t n_top;
 };
 
 static void read_field(struct json_in *in, struct chat_request *d, const char *name, json_object *v)
 {
+    bool add;
     if (strcmp(name, "messages") == 0)
         d->messages = v;
     else if (strcmp(name, "max_tokens") == 0)
@@ -28,8 +30,21 @@ static void read_field(struct json_in *in, struct chat_request *d, const char *n
         params_reasoning_effort(in, &d->options, v);
     else if (strcmp(name, "chat_template_kwargs") == 0)
         params_template_kwargs(in, &d->options, v);
+    else if (strcmp(name, "continue_final_message") == 0)
+        json_in_bool(in, name, v, &d->options.continue_final);
+    else if (strcmp(name, "add_generation_prompt") == 0)
+        d->generation_prompt = json_in_bool(in, name, v, &add) ? add ? 1 : 0 : -1;
     else
         openai_read_common(in, &d->q, name, v);
+}
+
+/* To add a prompt for an answer, and to continue one, exclude each other; neither is not supported. */
+static void check_continuation(struct json_in *in, const struct chat_request *d)
+{
+    if (d->options.continue_final && d->generation_prompt == 1)
+        json_in_fail(in, "continue_final_message", "must not be combined with add_generation_prompt: true");
+    else if (!d->options.continue_final && d->generation_prompt == 0)
+        json_in_fail(in, "add_generation_prompt", "must be true unless continue_final_message is");
 }
 
 static void read_limits(struct json_in *in, struct chat_request *d)
@@ -70,7 +85,7 @@ bool params_read_chat(struct generation *g, const struct api_model *model)
 {
     struct exchange *x = g->x;
     struct json_in in = {&x->error, ""};
-    struct chat_request d = {.options = CHAT_OPTIONS_INIT};
+    struct chat_request d = {.options = CHAT_OPTIONS_INIT, .generation_prompt = -1};
     if (openai_begin(&d.q, g, model)) {
         json_object_object_foreach(d.q.root, name, v)
         {
@@ -80,6 +95,8 @@ bool params_read_chat(struct generation *g, const struct api_model *model)
     }
     if (!x->error.code)
         read_limits(&in, &d);
+    if (!x->error.code)
+        check_continuation(&in, &d);
     if (!x->error.code && choices_new(g, d.q.n))
         read_conversation(&in, &d);
     openai_end(&d.q);

@@ -101,8 +101,6 @@ static const struct {
     {"prompt_logprobs", is_off},
     {"use_beam_search", is_off},
     {"truncate_prompt_tokens", is_off},
-    {"stop_token_ids", is_off},
-    {"include_stop_str_in_output", is_off},
     {"continue_final_message", is_off},
     {"add_generation_prompt", is_true},
 };
@@ -150,6 +148,26 @@ static void read_top_k(struct json_in *in, struct openai_request *q, json_object
         q->r.sampling.top_k = k < 0 || k >= q->model->n_vocab ? 0 : (uint32_t)k;
 }
 
+/* Each ends the answer, as an EOS does. */
+static void read_stop_ids(struct json_in *in, struct openai_request *q, json_object *v)
+{
+    struct request *r = &q->r;
+    r->n_stop_ids = 0;
+    if (!json_in_type(in, "stop_token_ids", v, json_type_array, "an array of token ids"))
+        return;
+    if (json_object_array_length(v) > JOB_STOP_MAX) {
+        json_in_fail(in, "stop_token_ids", "must have at most %d token ids", JOB_STOP_MAX);
+        return;
+    }
+    for (size_t i = 0; i < json_object_array_length(v); i++) {
+        uint64_t id;
+        if (!json_in_u64(
+                in, "stop_token_ids", json_object_array_get_idx(v, i), 0, q->model->n_vocab - 1, &id))
+            return;
+        r->stop_ids[r->n_stop_ids++] = (int32_t)id;
+    }
+}
+
 static void read_stream_options(struct json_in *in, struct openai_request *q, json_object *v)
 {
     json_object *usage = NULL;
@@ -179,8 +197,13 @@ bool openai_read_common(struct json_in *in, struct openai_request *q, const char
         else
             params_stop(in, r, v);
     } else if (strcmp(name, "logit_bias") == 0) {
-        params_logit_bias(in, q->model, r, v);
-    } else if (strcmp(name, "top_k") == 0) { /* from here on: extensions that other servers have too */
+        openai_read_bias(in, q, v);
+    } else if (strcmp(name, "stop_token_ids") ==
+               0) { /* from here on: extensions that other servers have too */
+        read_stop_ids(in, q, v);
+    } else if (strcmp(name, "include_stop_str_in_output") == 0) {
+        json_in_bool(in, name, v, &r->shows_stop);
+    } else if (strcmp(name, "top_k") == 0) {
         read_top_k(in, q, v);
     } else if (strcmp(name, "repeat_last_n") == 0) {
         params_u32(in, name, v, 0, q->model->n_ctx, &r->sampling.repeat_last_n);
@@ -197,10 +220,10 @@ void openai_read_max_tokens(struct json_in *in, struct openai_request *q, const 
     int64_t n;
     if (!json_in_i64(in, name, v, -1, INT64_MAX, &n))
         return;
-    if (n == 0)
-        json_in_fail(in, name, "must be at least 1, or -1 for what the context has room for");
-    q->has_max_tokens = n > 0;
-    q->max_tokens = (uint32_t)min_u64((uint64_t)n, UINT32_MAX);
+    q->r.prompt_only = n == 0;
+    q->has_max_tokens = n >= 0;
+    q->max_tokens =
+        (uint32_t)min_u64(n ? (uint64_t)n : 1, UINT32_MAX); /* the one of prompt_only is not shown */
 }
 
 /* The answer has at most the room that the prompt leaves. */

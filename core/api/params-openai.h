@@ -29,6 +29,7 @@ bool openai_begin(struct openai_request *q, struct generation *g, const struct a
 /* Reads a field that both kinds have. False: name is none of them. v is not null. */
 bool openai_read_common(struct json_in *in, struct openai_request *q, const char *name, json_object *v);
 void openai_read_max_tokens(struct json_in *in, struct openai_request *q, const char *name, json_object *v);
+void openai_read_bias(struct json_in *in, struct openai_request *q, json_object *v);
 /* Sets r->max_tokens: the client's value, at most what the prompt leaves of the context. */
 bool openai_fit(struct http_error *error, const struct openai_request *q, struct request *r);
 /* Every q->n-th choice has its prompt: copies it to those after it, and sets seeds and ids. */

@@ -73,6 +73,9 @@ struct chat_options {
     const char *reasoning_effort;
     /* For families whose system text has a date (llama3.2, gpt-oss): UTC, seconds since the epoch. 0: now. */
     int64_t date;
+    /* The last message, which must be the assistant's and have content, is not ended: the answer goes on
+     * where it stops (without white space at its end, if the template cuts that). */
+    bool continue_final;
 };
 #define CHAT_OPTIONS_INIT                                                                                    \
     {                                                                                                        \

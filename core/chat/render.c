@@ -63,6 +63,28 @@ void chat_date(const struct chat_render *r, const char *format, char *buf, size_
         *buf = 0;
 }
 
+/* What comes behind the last content are marks: the end of its turn, the start of the answer. */
+static int cut_behind_final(const struct chat_render *r)
+{
+    const struct chat_message *m = &r->m[r->n - 1];
+    struct chat_text *text = r->out;
+    const struct tokenizer_range *last = NULL;
+    if (m->role != CHAT_ASSISTANT || !m->n_content)
+        return error_set(r->err, ORCD_E_INVALID,
+            "the message that is to be continued must be the last, have the role assistant, and have "
+            "content");
+    while (text->n_plain && !text->plain[text->n_plain - 1].n)
+        text->n_plain--;
+    if (text->n_plain)
+        last = &text->plain[text->n_plain - 1];
+    if (!last || !memmem(m->content, m->n_content, text->s + last->at, last->n))
+        return error_set(r->err, ORCD_E_UNSUPPORTED,
+            "the chat template %s cannot continue this message of the assistant", r->t->name);
+    text->n = last->at + last->n;
+    text->s[text->n] = 0;
+    return 0;
+}
+
 static int render(const struct chat_template *t, const struct chat_message *messages, size_t n,
     const struct chat_options *o, struct chat_text *text, struct orcd_error *err)
 {
@@ -80,6 +102,8 @@ static int render(const struct chat_template *t, const struct chat_message *mess
     int rc = t->family->render(&r);
     if (!rc && text->failed)
         rc = error_set(err, ORCD_E_NOMEM, "out of memory for a conversation of %zu messages", n);
+    if (!rc && r.o->continue_final)
+        rc = cut_behind_final(&r);
     return rc;
 }
 

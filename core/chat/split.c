@@ -192,6 +192,11 @@ static void harmony_token(struct out *o, int32_t id)
 void chat_split_init(struct chat_split *s, const struct chat_template *t, const struct chat_options *o)
 {
     *s = (struct chat_split){.t = t, .kind = t->family ? t->family->split : SPLIT_NONE, .state = CONTENT};
+    if (o && o->continue_final) { /* in the middle of content */
+        s->state = s->kind == SPLIT_HARMONY ? BODY : CONTENT;
+        s->begun = true;
+        return;
+    }
     if (s->kind == SPLIT_THINK && (!o || o->enable_thinking != 0))
         s->state = THINK_START;
     if (s->kind == SPLIT_HARMONY) {

@@ -58,6 +58,10 @@ struct request {
     struct sample_params sampling;
     struct stop_string stop[JOB_STOP_MAX + JOB_STOP_CHAT];
     uint32_t n_stop;
+    int32_t stop_ids[JOB_STOP_MAX]; /* tokens that end the answer and are no part of it */
+    uint32_t n_stop_ids;
+    bool shows_stop;  /* the client's stop string that ends the answer is a part of it */
+    bool prompt_only; /* the prompt is computed; max_tokens is 1, and that token is dropped */
     uint32_t n_marks; /* how many of them, at the end, are marks of the chat template */
     /* Splits the answer of a conversation. Stop strings are searched in its content, not in its
      * reasoning or headers; marks are searched in all of the text. answer.t is NULL if the request

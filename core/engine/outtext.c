@@ -41,6 +41,16 @@ static inline size_t find(const struct outtext *o, uint32_t client, size_t from)
     return first;
 }
 
+/* Where what is shown ends if a stop string begins at `at`: there, or behind it. */
+static size_t end_of_shown(const struct outtext *o, size_t at)
+{
+    const struct request *r = o->request;
+    for (uint32_t s = 0; r->shows_stop && s < r->n_stop - r->n_marks; s++)
+        if (o->n - at >= r->stop[s].n && memcmp(o->buf + at, r->stop[s].text, r->stop[s].n) == 0)
+            return at + r->stop[s].n;
+    return at;
+}
+
 /* The number of bytes at the end of buf that begin a stop string. */
 static inline size_t begun(const struct outtext *o, uint32_t client, size_t from)
 {
@@ -123,7 +133,7 @@ static size_t push_conversation(struct outtext *o, int32_t id, size_t fresh, cha
     size_t at = find_in_answer(o);
     if (at < o->n) {
         *stopped = true;
-        return show_answer(o, at, out);
+        return show_answer(o, end_of_shown(o, at), out);
     }
     if (o->split.channel != CHAT_CONTENT)
         o->n_answer = 0; /* later content does not continue this text */
@@ -140,7 +150,7 @@ size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped)
     size_t at = find(o, 0, 0);
     if (at < o->n) {
         *stopped = true;
-        return show(o, at, out);
+        return show(o, end_of_shown(o, at), out);
     }
     return show(o, o->n - begun(o, 0, 0), out);
 }
@@ -149,7 +159,10 @@ size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped)
 static bool ends_before(const struct outtext *o, size_t *at)
 {
     *at = o->undecided ? find_in_answer(o) : o->n;
-    return *at < o->n;
+    if (*at == o->n)
+        return false;
+    *at = end_of_shown(o, *at);
+    return true;
 }
 
 /* Half a character becomes U+FFFD at the end, which may complete a stop string. n: nowhere. */
@@ -157,17 +170,15 @@ static size_t find_at_end(struct outtext *o, size_t fresh)
 {
     if (!fresh)
         return o->n;
-    if (!o->splits)
-        return find(o, 0, 0);
-    if (o->split.channel == CHAT_CONTENT)
+    if (o->splits && o->split.channel == CHAT_CONTENT)
         o->n_answer += fresh;
-    return find_in_answer(o);
+    return o->splits ? find_in_answer(o) : find(o, 0, 0);
 }
 
 size_t outtext_peek(const struct outtext *o, char *out, size_t size)
 {
     struct outtext last = *o; /* its text is copied below, before anything is added */
-    size_t n;
+    size_t n, at;
     if (ends_before(o, &n) || n > size) {
         memcpy(out, o->buf, n > size ? 0 : n);
         return n > size ? 0 : n;
@@ -176,7 +187,8 @@ size_t outtext_peek(const struct outtext *o, char *out, size_t size)
     last.buf = out;
     size_t fresh = detokenizer_flush(&last.detok, out + n, size - n);
     last.n = n + fresh;
-    return find_at_end(&last, fresh);
+    at = find_at_end(&last, fresh);
+    return end_of_shown(&last, at);
 }
 
 size_t outtext_flush(struct outtext *o, char *out, bool *stopped)
@@ -189,5 +201,5 @@ size_t outtext_flush(struct outtext *o, char *out, bool *stopped)
     o->n += fresh;
     size_t at = find_at_end(o, fresh);
     *stopped = at < o->n;
-    return show(o, at, out);
+    return show(o, end_of_shown(o, at), out);
 }

@@ -33,7 +33,8 @@ int outtext_init(struct outtext *o, const struct tokenizer *t, struct orcd_error
 void outtext_release(struct outtext *o);
 void outtext_begin(struct outtext *o, const struct tokenizer *t, const struct request *r);
 /* Writes the text that may be shown after this token to out and returns its bytes; job_new() allocated
- * room for all that a job can write. *stopped: a stop string was found; out has the text before it. */
+ * room for all that a job can write. *stopped: a stop string was found; out has the text before it, and with
+ * shows_stop the string. */
 size_t outtext_push(struct outtext *o, int32_t id, char *out, bool *stopped);
 /* Writes what outtext_flush would write now, at most `size` bytes of it; changes nothing. */
 size_t outtext_peek(const struct outtext *o, char *out, size_t size);

@@ -50,7 +50,7 @@ void predict_release(struct predictor *p)
 /* True: the answer has max_tokens tokens, because nothing else ends it. */
 static bool is_exact(const struct request *r)
 {
-    return r->ignore_eos && r->n_stop == 0;
+    return r->prompt_only || (r->ignore_eos && r->n_stop == 0 && r->n_stop_ids == 0);
 }
 
 void predict_slot(

@@ -9,7 +9,11 @@
 
 static bool ends_generation(const struct engine *e, const struct slot *s, int32_t id)
 {
-    return tokenizer_is_eog(e->tokenizer, id) && !s->job->request.ignore_eos;
+    const struct request *r = &s->job->request;
+    for (uint32_t i = 0; i < r->n_stop_ids; i++)
+        if (r->stop_ids[i] == id)
+            return true;
+    return tokenizer_is_eog(e->tokenizer, id) && !r->ignore_eos;
 }
 
 static void entry_fill(struct slot *s, struct job_token *t, int32_t id, uint32_t n_text)
@@ -47,6 +51,10 @@ static void append(struct engine *e, struct slot *s, const struct sample_result 
 {
     struct job *j = s->job;
     bool stopped = false;
+    if (j->request.prompt_only) {
+        answer_finish(e, s, FINISH_LENGTH);
+        return;
+    }
     if (ends_generation(e, s, drawn->id)) {
         answer_finish(e, s, FINISH_STOP);
         return;

@@ -225,7 +225,7 @@ def _():
     for n in (None, -1, 507, 508, 4096, 2 ** 32):
         equal(ask(max_tokens=n).json["usage"]["completion_tokens"], 507, n)  # the last token is never fed
     equal(ask().json["usage"]["completion_tokens"], 507)
-    for n in (0, -2, 1.5, "7", True):
+    for n in (-2, 1.5, "7", True):
         bad("max_tokens", max_tokens=n)
     e = bad(None, code="context_length_exceeded", prompt=[1] * 600)
     equal(e["details"], {"tokens": 600, "context_length": 512})
@@ -332,7 +332,8 @@ def _():
 def _():
     for name, values in {"temperature": (-1, 2.1, "1", True, []), "top_p": (-0.1, 1.1), "frequency_penalty": (-2.1, 2.1),
                          "presence_penalty": (3,), "top_k": (-2, 0.5), "min_p": (2,), "repetition_penalty": (0, 3),
-                         "stream": (1, "true"), "echo": (1,), "logit_bias": ([], {"x": 1}, {"1": 101}, {"258": 1}),
+                         "stream": (1, "true"), "echo": (1,), "logit_bias": (1, [1], [[1]], [["a", 101]], [[258, 1]], {"x": 101}, {"1": 101}, {"258": 1}, {"1": True}),
+                         "stop_token_ids": (1, [-1], [258], ["a"], [1] * 17), "include_stop_str_in_output": (1,),
                          "ignore_eos": (1,), "on_deadline": ("never",)}.items():
         for v in values:
             bad(name, **{name: v})
@@ -353,12 +354,79 @@ def _():
 def _():
     for name, value in {"grammar": "root ::= x", "json_schema": {"type": "object"}, "guided_json": {"a": 1}, "guided_regex": "a+",
                         "guided_choice": ["a"], "guided_grammar": "x", "structured_outputs": {"json": {}},
-                        "prompt_logprobs": 1, "use_beam_search": True, "truncate_prompt_tokens": 5, "stop_token_ids": [1],
-                        "include_stop_str_in_output": True, "continue_final_message": True,
-                        "add_generation_prompt": False}.items():
+                        "prompt_logprobs": 1, "use_beam_search": True, "truncate_prompt_tokens": 5,
+                        "continue_final_message": True, "add_generation_prompt": False}.items():
         bad(name, **{name: value})
     ask(max_tokens=1, guided_json=None, use_beam_search=False, stop_token_ids=[], grammar="", add_generation_prompt=True)
     ask(max_tokens=1, tools=[{"type": "function"}], tool_choice="none")
+
+
+@case("logit_bias by text and as a list of pairs; false means never")
+def _():
+    def text(**fields):
+        return ask(max_tokens=3, temperature=0, **fields).json["choices"][0]["text"]
+    for bias in ({"Z": 100}, {"90": 100}, [[90, 100]], [["Z", 100]], [["Z", 100], ["YX", 3]], {"Z": 100, "Y": False}):
+        equal(text(logit_bias=bias), "ZZZ", bias)
+    equal(text(logit_bias=[["Z", 100], ["Z", False]]), text(), "they add up")
+    equal((text(logit_bias=[]), text(logit_bias={})), (text(), text()))
+    bad("logit_bias", logit_bias={"x" * 1025: 1})
+
+
+@case("stop_token_ids end an answer and are no part of it, also of one that goes on behind its EOS")
+def _():
+    with Worker(text="one two.") as t:
+        for fields in ({}, {"ignore_eos": True}):
+            r = ask(t, max_tokens=20, stop_token_ids=[7, ord("t")], **fields).json["choices"][0]
+            equal((r["text"], r["finish_reason"]), ("one ", "stop"))
+            chunks = stream(worker=t, max_tokens=20, stop_token_ids=[ord("t")], **fields)
+            equal((text_by_index(chunks), chunks[-1]["choices"][0]["finish_reason"]), ({0: "one "}, "stop"))
+        equal(ask(t, max_tokens=20, stop_token_ids=[]).json["choices"][0]["text"], "one two.")
+
+
+@case("include_stop_str_in_output: the stop string that ends the answer is shown, whole")
+def _():
+    with Worker("model.chat_template=chatml", text="one two three") as t:
+        for stop, shown in ((" two", "one two"), (["three", " two"], "one two"), (["tw", "two"], "one tw"), (["o", "one"], "o")):
+            fields = dict(max_tokens=20, stop=stop, include_stop_str_in_output=True)
+            r = ask(t, **fields).json["choices"][0]
+            equal((r["text"], r["finish_reason"]), (shown, "stop"), stop)
+            equal(text_by_index(stream(worker=t, **fields)), {0: shown})
+            r = ask(t, path=CHAT, messages=[{"role": "user", "content": "a"}], **fields).json["choices"][0]
+            equal(r["message"]["content"], shown)
+        equal(ask(t, max_tokens=20, stop=" two", include_stop_str_in_output=False).json["choices"][0]["text"], "one")
+
+
+@case("max_tokens 0: the prompt is computed and nothing is said; with echo it is the answer")
+def _():
+    for echo, text in ((False, ""), (True, "hello")):
+        r = ask(max_tokens=0, echo=echo).json
+        equal((r["choices"][0]["text"], r["choices"][0]["finish_reason"]), (text, "length"))
+        equal((r["usage"]["prompt_tokens"], r["usage"]["completion_tokens"]), (6, 0))
+        chunks = stream(max_tokens=0, echo=echo, stream_options={"include_usage": True})
+        equal((text_by_index(chunks).get(0, ""), chunks[-1]["usage"]["completion_tokens"]), (text, 0))
+
+
+@case("continue_final_message: the answer goes on where the last message stops")
+def _():
+    def count(messages, **fields):
+        r = ask(t, path=CHAT, messages=messages, max_tokens=4, **fields).json
+        return r["usage"]["prompt_tokens"], r["choices"][0]["message"]["content"]
+    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "The answer is"}]
+    for family in ("chatml", "qwen3", "llama3", "gemma", "zephyr"):
+        with Worker("model.chat_template=" + family, text="wxyz") as t:
+            tokens, text = count(said, continue_final_message=True)
+            equal(text, "wxyz")
+            equal(count(said, continue_final_message=True, add_generation_prompt=False)[0], tokens)
+            longer = [said[0], {"role": "assistant", "content": "The answer is 12"}]
+            equal(count(longer, continue_final_message=True)[0], tokens + 3)
+            if family == "chatml":
+                prompt = "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nThe answer is"
+                equal(tokens, len(t.call("POST", "/tokenize", {"content": prompt, "add_special": True}).json["tokens"]))
+            for messages, fields in ((said[:1], {}), (said, {"add_generation_prompt": True}),
+                                     ([said[0], {"role": "assistant", "content": ""}], {})):
+                r = t.call("POST", CHAT, {"messages": messages, "continue_final_message": True, **fields})
+                equal(r.status, 400, r.body)
+            equal(t.call("POST", CHAT, {"messages": said[:1], "add_generation_prompt": False}).status, 400)
 
 
 @case("null is the same as not given")
