@@ -312,6 +312,12 @@ static int stream_and_events(struct orcd_ctx *ctx, struct orcd_error *err)
     return status == SIMT_OK ? 0 : cuda_failed(ctx->device, status, err, "making a context's stream");
 }
 
+static int decode_graphs(struct orcd_ctx *ctx, struct orcd_error *err)
+{
+    const enum simt_status status = graphs_make(ctx);
+    return status == SIMT_OK ? 0 : cuda_failed(ctx->device, status, err, "capturing decode steps");
+}
+
 static int ctx_build(struct orcd_ctx *ctx, struct orcd_error *err)
 {
     int rc = shape(ctx, err);
@@ -325,6 +331,8 @@ static int ctx_build(struct orcd_ctx *ctx, struct orcd_error *err)
         rc = stream_and_events(ctx, err);
     if (rc == 0)
         rc = first_contents(ctx, err);
+    if (rc == 0)
+        rc = decode_graphs(ctx, err);
     if (rc == 0)
         rc = cuda_need(ctx->device, 0, "nothing", err); /* notes what is free now */
     return rc == 0 ? launcher_start(ctx, err) : rc;

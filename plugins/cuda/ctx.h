@@ -182,7 +182,8 @@ struct group group_at(char *base, uint32_t n);
 struct ck_kv ctx_kv(const struct orcd_ctx *ctx, uint32_t layer);
 struct ck_history ctx_history(const struct orcd_ctx *ctx);
 
-/* --- graphs.c: captured passes, let go */
+/* --- graphs.c: passes that are captured before the launcher starts; all of them, let go */
+enum simt_status graphs_make(struct orcd_ctx *ctx);
 void graphs_free(struct orcd_ctx *ctx);
 
 /* --- launcher.c */

@@ -9,7 +9,8 @@
  * context's (struct scratch), and so are the graphs.
  *
  * Threads. The launcher alone (launcher.c). Nothing here waits for the device, but for graphs_run() when it
- * has to drop a graph. The first failure stays in status, and everything after it does nothing.
+ * has to drop a graph. (graphs_make() captures passes on the owner's thread, before there is a launcher.) The
+ * first failure stays in status, and everything after it does nothing.
  */
 #ifndef ORCD_CUDA_PASS_H
 #define ORCD_CUDA_PASS_H

@@ -20,7 +20,7 @@ namespace
 {
 
 std::atomic<size_t> n_graphs, n_execs;
-std::atomic<uint64_t> draws;
+std::atomic<uint64_t> draws, n_captures, n_instantiations, n_updates;
 
 enum simt_status run_nodes(const std::vector<node> &nodes)
 {
@@ -70,11 +70,15 @@ void graphs_usage(struct simt_usage *out)
 {
     out->graphs = n_graphs.load();
     out->graph_execs = n_execs.load();
+    out->captures = n_captures.load();
+    out->instantiations = n_instantiations.load();
+    out->updates = n_updates.load();
 }
 
 struct simt_graph *graph_new(std::vector<node> nodes)
 {
     n_graphs++;
+    n_captures++;
     return new simt_graph{std::move(nodes)};
 }
 
@@ -94,6 +98,7 @@ enum simt_status simt_graph_instantiate(struct simt_graph_exec **out, struct sim
     if (status)
         return status;
     n_execs++;
+    n_instantiations++;
     *out = new simt_graph_exec{std::make_shared<const std::vector<node>>(graph->nodes)};
     return SIMT_OK;
 }
@@ -104,8 +109,10 @@ enum simt_status simt_graph_update(struct simt_graph_exec *exec, struct simt_gra
     if (status)
         return status;
     *updated = same_shape(*exec->nodes, graph->nodes);
-    if (*updated)
+    if (*updated) {
         exec->nodes = std::make_shared<const std::vector<node>>(graph->nodes);
+        n_updates++;
+    }
     return SIMT_OK;
 }
 

@@ -128,9 +128,10 @@ struct simt_usage {
     size_t device_bytes, device_blocks;
     size_t pinned_bytes, pinned_blocks;
     size_t streams, events, graphs, graph_execs, blas;
-    uint64_t launches; /* since the start: kernels, in graphs too (host only) */
-    uint64_t early;    /* of these, dependent ones */
-    uint64_t misuses;  /* host only: reports of misuse, see knobs below */
+    uint64_t launches;                          /* since the start: kernels, in graphs too (host only) */
+    uint64_t early;                             /* of these, dependent ones */
+    uint64_t captures, instantiations, updates; /* that succeeded, since the start (host only) */
+    uint64_t misuses;                           /* host only: reports of misuse, see knobs below */
     size_t device_peak_bytes;
 };
 void simt_usage_get(struct simt_usage *out);
@@ -172,7 +173,8 @@ void simt_graph_destroy(struct simt_graph *graph);
 /* The exec does not need the graph afterwards. */
 enum simt_status simt_graph_instantiate(struct simt_graph_exec **out, struct simt_graph *graph);
 /* Puts the parameters of `graph` into `exec`: *updated is 1 when it could be done, 0 when
- * the shapes differ and the graph must be instantiated anew (not an error). */
+ * the shapes differ and the graph must be instantiated anew (not an error). What `exec` was launched
+ * for before goes on as it was. */
 enum simt_status simt_graph_update(struct simt_graph_exec *exec, struct simt_graph *graph, int *updated);
 enum simt_status simt_graph_launch(struct simt_graph_exec *exec, struct simt_stream *stream);
 void simt_graph_exec_destroy(struct simt_graph_exec *exec);
