@@ -16,8 +16,7 @@ static uint64_t bytes_read(const struct orcd_ctx *ctx, const struct step *s, uin
         bytes += r->done * (r->first_pos + r->done / 2 + 1) * token_bytes;
         decoded += r->n_tokens == 1 && r->done;
     }
-    const uint64_t passes = (decoded + ctx->decode_rows - 1) / ctx->decode_rows +
-                            (tokens - decoded + ctx->slice - 1) / ctx->slice;
+    const uint64_t passes = (decoded + ctx->decode_rows - 1) / ctx->decode_rows + s->n_slices;
     /* Of experts, those that the tokens of a pass may have chosen. */
     const uint64_t each = passes ? tokens / passes : 0;
     const uint64_t left = used * each < n ? m->expert_bytes / n * (n - used * each) : 0;

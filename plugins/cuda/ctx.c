@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "plugins/common/carve.h"
-#include "plugins/cuda/ctx.h"
+#include "plugins/cuda/pass.h"
 
 #define ALIGN UINT64_C(256)
 #define WORKSPACE_BYTES (UINT64_C(32) << 20) /* cuBLASLt's own advice for Hopper */
@@ -19,6 +19,11 @@ static uint64_t group_array(uint32_t n, uint64_t size)
 uint64_t group_size(uint32_t n)
 {
     return 8 * group_array(n, sizeof(uint32_t)) + group_array(n, sizeof(struct ck_tile));
+}
+
+uint64_t groups_size(uint64_t n_cells, uint64_t n_groups)
+{
+    return n_cells * (8 * sizeof(uint32_t) + sizeof(struct ck_tile)) + n_groups * 9 * GROUP_ALIGN;
 }
 
 struct group group_at(char *base, uint32_t n)
@@ -197,8 +202,8 @@ static int shape(struct orcd_ctx *ctx, struct orcd_error *err)
     ctx->decode_rows = p->max_batch_rows < CUDA_DECODE_ROWS ? p->max_batch_rows : CUDA_DECODE_ROWS;
     ctx->decode_groups = (p->max_batch_rows + ctx->decode_rows - 1) / ctx->decode_rows;
     ctx->group_bytes = group_size(ctx->decode_rows);
-    const uint64_t slices = p->max_batch_tokens / ctx->slice + 1;
-    ctx->desc_bytes = ctx->decode_groups * ctx->group_bytes + slices * group_size(ctx->slice);
+    ctx->desc_bytes =
+        ctx->decode_groups * ctx->group_bytes + groups_size(p->max_batch_tokens, prefill_shares(ctx));
 
     struct pages *pages = &ctx->pages;
     uint64_t n;

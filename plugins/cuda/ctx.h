@@ -64,6 +64,7 @@ struct step {
     /* pinned */
     char *desc;         /* group after group */
     uint64_t slices_at; /* bytes of desc that are taken */
+    uint32_t n_slices;  /* of prefill, launched */
     float *logits;
     int32_t *token, *top_ids; /* by number of the wanted position */
     float *top_logprobs;
@@ -129,7 +130,7 @@ struct orcd_ctx {
     struct orcd_model *model;
     struct orcd_device *device;
     struct orcd_ctx_params params;
-    uint32_t slice;       /* tokens of a prefill pass */
+    uint32_t slice;       /* rows of a prefill pass */
     uint32_t decode_rows; /* of a decode pass */
     uint32_t decode_groups;
     uint64_t group_bytes, desc_bytes; /* of a decode group, of all */
@@ -177,6 +178,8 @@ static inline uint32_t up_to(uint32_t n, uint32_t multiple)
 
 /* --- ctx.c: group descriptions. Bytes for n cells; pointers from base on. */
 uint64_t group_size(uint32_t n);
+/* Bytes for n_groups of n_cells in all. */
+uint64_t groups_size(uint64_t n_cells, uint64_t n_groups);
 struct group group_at(char *base, uint32_t n);
 /* The pages of one layer. */
 struct ck_kv ctx_kv(const struct orcd_ctx *ctx, uint32_t layer);

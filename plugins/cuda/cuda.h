@@ -6,6 +6,7 @@
  *   launch   launcher.c   takes steps in their order                           the launcher, "orcd-cuda"
  *            passes.c     cuts a step into passes, sends what changed before
  *                         them, fetches results behind them
+ *            heights.c    how high the products of a prompt's tokens are
  *            graphs.c     a pass of decode rows, captured once and replayed
  *   forward  forward.c    the forward pass in the paper's order, as launches
  *            products.c   inputs of products, tensor cores, the residual

@@ -8,6 +8,7 @@ static void launch(struct orcd_ctx *ctx, struct step *s, bool broken)
 {
     s->started_ns = ctx->device->host->now_ns();
     s->n_wanted = 0;
+    s->n_slices = 0;
     s->slices_at = ctx->decode_groups * ctx->group_bytes;
     if (broken) {
         strcpy(s->text, "a step before this one failed");

@@ -19,9 +19,9 @@
 
 const struct orcd_option cuda_option_table[] = {
     INT_OPTION("prefill_slice", "512", 16, 8192, "tokens",
-        "tokens of a prompt computed at a time; an abort loses at most these"),
+        "tokens of a prompt computed at a time, at most; an abort loses at most these"),
     BOOL_OPTION("fixed_height", "true",
-        "a slice's products have its full height however few its tokens are: same results in any batch"),
+        "heights of a slice's products follow from each row's own tokens: same results in any batch"),
     BOOL_OPTION("blas", "true", "prefill on tensor cores through cuBLASLt; false: with decode's kernels"),
     BOOL_OPTION("graphs", "true", "replay decode steps as CUDA graphs"),
     BOOL_OPTION("pdl", "true",

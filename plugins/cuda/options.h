@@ -16,8 +16,8 @@
 #include <orcd/plugin.h>
 
 struct cuda_options {
-    uint32_t prefill_slice; /* tokens of a prefill pass */
-    bool fixed_height;      /* products of a slice always have its full height */
+    uint32_t prefill_slice; /* tokens of a prefill pass, at most */
+    bool fixed_height;      /* heights of a slice's products follow from its rows one by one */
     bool blas;              /* tensor-core products; false: prefill goes through decode's */
     bool graphs;
     bool pdl; /* kernels that wait for their predecessor themselves start before its end */

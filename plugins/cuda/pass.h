@@ -17,6 +17,17 @@
 
 #include "plugins/cuda/ctx.h"
 
+/* Cells of a slice that are a row's. Each of its products has a height of its own, which follows from the row
+ * alone, and so have the bits of its results: cells behind its n that are within the height are the next
+ * share's, or nobody's. */
+struct share {
+    struct step_row *row;
+    uint32_t from;     /* of the row's tokens in the step, the first */
+    uint32_t first, n; /* cells */
+    uint32_t height;   /* at least n */
+    bool dropped;      /* was aborted before a layer */
+};
+
 struct pass {
     struct orcd_ctx *ctx;
     struct group at; /* device memory */
@@ -24,8 +35,10 @@ struct pass {
     uint32_t n_splits;         /* decode */
     uint32_t n_wanted, wanted; /* positions, and the number of the first */
     bool decode;
-    bool every;              /* each cell is wanted, in order */
-    bool gemm;               /* products on tensor cores */
+    bool every;                 /* each cell is wanted, in order */
+    bool gemm;                  /* products on tensor cores */
+    const struct share *shares; /* by which these go, in order; NULL: all rows in one */
+    uint32_t n_shares;
     enum simt_status status; /* the first failure */
 };
 
@@ -36,6 +49,13 @@ bool pass_ok(struct pass *p, enum simt_status status);
 bool forward_begin(struct pass *p); /* tokens, embeddings, angles */
 bool forward_layer(struct pass *p, uint32_t layer);
 bool forward_end(struct pass *p); /* logits and draws of wanted positions */
+
+/* --- heights.c. How many rows the products of a row's next `left` tokens have, in slices of at most `most`.
+ */
+uint32_t prefill_height(uint32_t most, uint32_t left);
+/* Slices and shares of slices that a step of so many rows and tokens may have; at most so many shares in one.
+ */
+uint64_t prefill_shares(const struct orcd_ctx *ctx);
 
 /* --- graphs.c. The whole of a decode pass of group number `group`. */
 bool graphs_run(struct pass *p, uint32_t group);

@@ -124,42 +124,60 @@ static int decode(struct orcd_ctx *ctx, struct step *s)
 
 /* ----------------------------------------------------------------- prefill */
 
-/* Cells of a slice that are a row's. */
-struct share {
-    struct step_row *row;
-    uint32_t first, n;
-    bool dropped; /* was aborted before a layer */
-};
-
 struct slice {
     struct pass pass;
     struct group host;
-    struct share *shares; /* at most one a cell */
-    uint32_t n_shares;
+    struct share *shares; /* room for prefill_shares() */
+    uint32_t n_shares, n_cells;
+    bool fixed; /* heights of products follow from rows */
 };
 
-static void add_tiles(struct slice *sl, const struct share *sh, uint32_t pos)
+/* Takes what there is room for of the row, in shares of a height each. False: the slice is full. */
+static bool slice_take(const struct orcd_ctx *ctx, struct slice *sl, struct step_row *r)
+{
+    for (uint32_t from = r->done; from < r->n_tokens;) {
+        const uint32_t left = r->n_tokens - from, room = ctx->slice - sl->n_cells;
+        const uint32_t height = sl->fixed ? prefill_height(ctx->slice, left) : left < room ? left : room;
+        if (height > room || height == 0)
+            return false;
+        const struct share sh = {.row = r,
+            .from = from,
+            .first = sl->n_cells,
+            .n = left < height ? left : height,
+            .height = height};
+        sl->shares[sl->n_shares++] = sh;
+        sl->n_cells += sh.n;
+        from += sh.n;
+    }
+    return true;
+}
+
+static void slice_plan(const struct orcd_ctx *ctx, const struct step *s, struct slice *sl)
+{
+    bool room = true;
+    for (uint32_t i = 0; i < s->n_rows && room; i++) {
+        struct step_row *r = &s->rows[i];
+        if (r->n_tokens > 1 && r->done < r->n_tokens && !row_over(ctx, s, r))
+            room = slice_take(ctx, sl, r);
+    }
+}
+
+static void add_tiles(struct slice *sl, const struct share *sh)
 {
     for (uint32_t t = 0; t < sh->n; t += CK_TILE)
         sl->host.tiles[sl->pass.n_tiles++] = (struct ck_tile){.first = sh->first + t,
             .count = sh->n - t < CK_TILE ? sh->n - t : CK_TILE,
             .seq = sh->row->seq,
-            .pos = pos + t};
+            .pos = sh->row->first_pos + sh->from + t};
 }
 
-static void slice_fill(struct orcd_ctx *ctx, struct step *s, struct slice *sl)
+static void slice_fill(struct step *s, struct slice *sl)
 {
-    struct pass *p = &sl->pass;
-    for (uint32_t i = 0; i < s->n_rows && p->rows < ctx->slice; i++) {
-        struct step_row *r = &s->rows[i];
-        if (r->n_tokens == 1 || r->done == r->n_tokens || row_over(ctx, s, r))
-            continue;
-        const uint32_t left = r->n_tokens - r->done, room = ctx->slice - p->rows;
-        const struct share sh = {.row = r, .first = p->rows, .n = left < room ? left : room};
-        for (uint32_t t = 0; t < sh.n; t++)
-            add_cell(p, &sl->host, s, r, r->done + t);
-        add_tiles(sl, &sh, r->first_pos + r->done);
-        sl->shares[sl->n_shares++] = sh;
+    for (uint32_t i = 0; i < sl->n_shares; i++) {
+        const struct share *sh = &sl->shares[i];
+        for (uint32_t t = 0; t < sh->n; t++)
+            add_cell(&sl->pass, &sl->host, s, sh->row, sh->from + t);
+        add_tiles(sl, sh);
     }
 }
 
@@ -210,18 +228,23 @@ static int slice_layers(struct orcd_ctx *ctx, struct step *s, struct slice *sl, 
 /* One slice; *more is false when there was none left. */
 static int slice_run(struct orcd_ctx *ctx, struct step *s, struct share *shares, bool *more)
 {
-    const uint64_t bytes = group_size(ctx->slice), at = s->slices_at;
-    struct slice sl = {.pass = {.ctx = ctx,
-                           .at = group_at(ctx->s.desc + at, ctx->slice),
-                           .gemm = ctx->blas != NULL,
-                           .wanted = s->n_wanted},
-        .host = group_at(s->desc + at, ctx->slice),
-        .shares = shares};
-    slice_fill(ctx, s, &sl);
-    *more = sl.pass.rows != 0;
+    const bool gemm = ctx->blas != NULL;
+    struct slice sl = {.shares = shares, .fixed = gemm && ctx->device->options.fixed_height};
+    slice_plan(ctx, s, &sl);
+    *more = sl.n_cells != 0;
     if (!*more)
         return 0;
+    const uint64_t at = s->slices_at, bytes = group_size(sl.n_cells);
+    sl.host = group_at(s->desc + at, sl.n_cells);
+    sl.pass = (struct pass){.ctx = ctx,
+        .at = group_at(ctx->s.desc + at, sl.n_cells),
+        .gemm = gemm,
+        .shares = sl.fixed ? shares : NULL,
+        .n_shares = sl.n_shares,
+        .wanted = s->n_wanted};
+    slice_fill(s, &sl);
     s->slices_at += bytes;
+    s->n_slices++;
     sl.pass.status = send(ctx, s, at, bytes);
     bool given_up = false;
     const int rc = slice_layers(ctx, s, &sl, &given_up);
@@ -241,7 +264,7 @@ static int prefill(struct orcd_ctx *ctx, struct step *s)
         more = more || s->rows[i].n_tokens > 1;
     if (!more)
         return 0;
-    struct share *shares = plugin_alloc(ctx->device->host, ctx->params.max_batch_rows, sizeof(*shares));
+    struct share *shares = plugin_alloc(ctx->device->host, prefill_shares(ctx), sizeof(*shares));
     if (!shares) {
         strcpy(s->text, "no memory for a slice");
         return ORCD_E_NOMEM;

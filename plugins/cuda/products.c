@@ -78,9 +78,7 @@ bool product_gemm(
         if (!pass_ok(p, ck_expand(ctx->stream, w, ctx->s.expanded, ld_b)))
             return false;
     }
-    /* One height gives one algorithm, whatever else is in the slice. */
-    const uint32_t m = ctx->device->options.fixed_height ? ctx->slice : p->rows;
-    const struct simt_gemm g = {.m = (int)m,
+    struct simt_gemm g = {.m = (int)p->rows,
         .n = (int)w->n_rows,
         .k = (int)w->n_cols,
         .trans_b = 1,
@@ -94,7 +92,17 @@ bool product_gemm(
         .ld_b = (int)ld_b,
         .ld_c = (int)ld_y,
         .batch = 1};
-    return pass_ok(p, simt_blas_gemm(ctx->blas, ctx->stream, &g));
+    if (!p->shares)
+        return pass_ok(p, simt_blas_gemm(ctx->blas, ctx->stream, &g));
+    /* Of a share's product the rows behind its cells belong to the next one, which comes after it. */
+    for (uint32_t i = 0; i < p->n_shares && p->status == SIMT_OK; i++) {
+        const struct share *sh = &p->shares[i];
+        g.m = (int)sh->height;
+        g.a = in->h + (uint64_t)sh->first * in->ld;
+        g.c = y + (uint64_t)sh->first * ld_y;
+        pass_ok(p, simt_blas_gemm(ctx->blas, ctx->stream, &g));
+    }
+    return p->status == SIMT_OK;
 }
 
 bool product_residual(

@@ -242,6 +242,7 @@ void test_choice()
         {"alignment of B", [](simt_gemm *s) { s->b = matrix_b + 4; }},
         {"alignment of C", [](simt_gemm *s) { s->c = matrix_c + 8; }},
     };
+    static_assert(sizeof matrix_c / sizeof *matrix_c >= 3 * (simt_blas::PLANS + 36), "room for the highest");
     for (const auto &o : others) {
         simt_gemm s = product(4, 8, 16);
         o.change(&s);
@@ -258,19 +259,20 @@ void test_choice()
     s = product(4, 8, 16);
     s.batch = 2, s.stride_a = 65, s.stride_b = 0, s.stride_c = 34;
     need(simt_blas_gemm(blas, &streams[0], &s), "gemm");
-    ok(fake.align[0] == 256 && fake.align[1] == 2 && fake.align[2] == 8, "of every product of several");
+    ok(fake.align[0] == 64 && fake.align[1] == 2 && fake.align[2] == 8, "of every product of several");
 
     // many shapes: the handle does not grow, and each is still right
     int before = fake.heuristics;
     for (int round = 0; round < 2; round++)
-        for (int m = 1; m <= 100; m++) {
+        for (int m = 1; m <= simt_blas::PLANS + 36; m++) {
             s = product(m, 3, 2);
             need(simt_blas_gemm(blas, &streams[0], &s), "gemm");
         }
-    ok(fake.live == 1 + 4 * simt_blas::PLANS && fake.heuristics == before + 200 && fake.wrong == 0,
+    ok(fake.live == 1 + 4 * simt_blas::PLANS && fake.heuristics == before + 2 * (simt_blas::PLANS + 36) &&
+            fake.wrong == 0,
         "%d shapes are kept, the oldest goes", simt_blas::PLANS);
     before = fake.heuristics;
-    for (int m = 100; m > 100 - simt_blas::PLANS; m--) {
+    for (int m = simt_blas::PLANS + 36; m > 36; m--) {
         s = product(m, 3, 2);
         need(simt_blas_gemm(blas, &streams[0], &s), "gemm");
     }

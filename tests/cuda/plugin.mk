@@ -1,5 +1,6 @@
 # tests: the cuda plugin, as it runs on the CPU. Those of the cpu plugin serve here too.
-EXTRA_DIST += tests/cuda/test-cuda-steps.c tests/cuda/test-cuda-faults.c tests/cuda/test-cuda-launches.c
+EXTRA_DIST += tests/cuda/test-cuda-steps.c tests/cuda/test-cuda-faults.c tests/cuda/test-cuda-heights.c \
+	tests/cuda/test-cuda-launches.c
 if CUDA_SIMT
 if HAVE_CMOCKA
 check_LIBRARIES += libtestcuda.a
@@ -11,7 +12,7 @@ TESTCUDA_CPPFLAGS = $(AM_CPPFLAGS) -DRIG_CUDA
 TESTCUDA_LIBS = libtestcuda.a libtestmodel.a $(ORACLE_LIBS) $(CMOCKA_LIBS)
 
 CUDA_PLUGIN_TESTS = tests/cuda/test-cuda-abort tests/cuda/test-cuda-edges tests/cuda/test-cuda-steps \
-	tests/cuda/test-cuda-faults tests/cuda/test-cuda-launches tests/cuda/test-cuda-oracle
+	tests/cuda/test-cuda-faults tests/cuda/test-cuda-heights tests/cuda/test-cuda-launches tests/cuda/test-cuda-oracle
 # With sanitizers this takes minutes, and the oracle's smaller models go through the same kernels.
 if !SANITIZED
 CUDA_PLUGIN_TESTS += tests/cuda/test-cuda-golden
@@ -38,6 +39,10 @@ tests_cuda_test_cuda_steps_SOURCES = tests/cuda/test-cuda-steps.c
 tests_cuda_test_cuda_steps_CPPFLAGS = $(TESTCUDA_CPPFLAGS)
 tests_cuda_test_cuda_steps_CFLAGS = $(TEST_CFLAGS)
 tests_cuda_test_cuda_steps_LDADD = $(TESTCUDA_LIBS)
+tests_cuda_test_cuda_heights_SOURCES = tests/cuda/test-cuda-heights.c
+tests_cuda_test_cuda_heights_CPPFLAGS = $(TESTCUDA_CPPFLAGS)
+tests_cuda_test_cuda_heights_CFLAGS = $(TEST_CFLAGS)
+tests_cuda_test_cuda_heights_LDADD = $(TESTCUDA_LIBS)
 tests_cuda_test_cuda_launches_SOURCES = tests/cuda/test-cuda-launches.c
 tests_cuda_test_cuda_launches_CPPFLAGS = $(TESTCUDA_CPPFLAGS)
 tests_cuda_test_cuda_launches_CFLAGS = $(TEST_CFLAGS)

@@ -28,8 +28,8 @@ struct simt_blas {
         void *desc, *left, *right, *result;
         lt::algorithm algo;
     };
-    /* More than a model has shapes of products at one height. */
-    enum { PLANS = 64 };
+    /* More than a model has shapes of products at all heights. */
+    enum { PLANS = 192 };
 
     void *handle;
     void *workspace;
@@ -107,14 +107,6 @@ cudaDataType type_of(enum simt_type type)
     return type == SIMT_F16 ? CUDA_R_16F : type == SIMT_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
-/* The power of two that an address is a multiple of, and every `stride` bytes from it; at most the
- * 256 that the library thinks of. */
-uint32_t alignment(const void *p, uint64_t stride = 0)
-{
-    uint64_t bits = reinterpret_cast<uintptr_t>(p) | stride | 256;
-    return static_cast<uint32_t>(bits & ~(bits - 1));
-}
-
 uint64_t bytes_of(enum simt_type type)
 {
     return type == SIMT_F32 ? 4 : 2;
@@ -129,9 +121,9 @@ shape shape_of(const simt_gemm &g)
     s.in = g.in, s.out = g.out;
     if (g.batch > 1)
         s.stride_a = g.stride_a, s.stride_b = g.stride_b, s.stride_c = g.stride_c;
-    s.align_a = alignment(g.a, static_cast<uint64_t>(s.stride_a) * bytes_of(g.in));
-    s.align_b = alignment(g.b, static_cast<uint64_t>(s.stride_b) * bytes_of(g.in));
-    s.align_c = alignment(g.c, static_cast<uint64_t>(s.stride_c) * bytes_of(g.out));
+    s.align_a = gemm_alignment(g.a, static_cast<uint64_t>(s.stride_a) * bytes_of(g.in));
+    s.align_b = gemm_alignment(g.b, static_cast<uint64_t>(s.stride_b) * bytes_of(g.in));
+    s.align_c = gemm_alignment(g.c, static_cast<uint64_t>(s.stride_c) * bytes_of(g.out));
     return s;
 }
 
@@ -326,7 +318,7 @@ void simt_blas_close(struct simt_blas *blas)
 
 enum simt_status simt_blas_workspace(struct simt_blas *blas, void *device_memory, size_t bytes)
 {
-    if (bytes && (!device_memory || alignment(device_memory) < WORKSPACE_ALIGN))
+    if (bytes && (!device_memory || reinterpret_cast<uintptr_t>(device_memory) % WORKSPACE_ALIGN != 0))
         return fail(SIMT_INVALID, "simt_blas_workspace: not aligned to %d bytes", WORKSPACE_ALIGN);
     if (bytes != blas->workspace_bytes)
         plans_drop(blas); /* they were chosen for what there was */

@@ -17,6 +17,7 @@ namespace
 {
 
 std::atomic<size_t> n_handles;
+std::atomic<uint64_t> n_rows;
 
 float load(const void *p, enum simt_type type, size_t i)
 {
@@ -57,8 +58,20 @@ void put(const simt_gemm &g, void *c, size_t at, float sum)
     store(c, g.out, at, sum);
 }
 
+/* Where sums begin. */
+size_t first_of_sum(const simt_gemm &g)
+{
+    if (!knobs().heights)
+        return 0;
+    const uint64_t algorithm =
+        static_cast<uint64_t>(g.m) << 16 | gemm_alignment(g.a, 0) << 8 | gemm_alignment(g.c, 0);
+    return mix(algorithm) % static_cast<size_t>(g.k);
+}
+
 void multiply(const simt_gemm &g, int64_t product)
 {
+    const size_t turn = first_of_sum(g);
+    auto place = [turn, depth = static_cast<size_t>(g.k)](size_t x) { return (x + depth - turn) % depth; };
     size_t m = static_cast<size_t>(g.m), n = static_cast<size_t>(g.n), k = static_cast<size_t>(g.k);
     size_t in = bytes_of(g.in), ld_a = static_cast<size_t>(g.ld_a), ld_b = static_cast<size_t>(g.ld_b);
     const char *a = static_cast<const char *>(g.a) + product * g.stride_a * static_cast<int64_t>(in);
@@ -67,12 +80,13 @@ void multiply(const simt_gemm &g, int64_t product)
     std::vector<float> rows(m * k), columns(k * 8), sums(m * 8);
     for (size_t i = 0; i < m; i++)
         for (size_t x = 0; x < k; x++)
-            rows[i * k + x] = load(a, g.in, g.trans_a ? x * ld_a + i : i * ld_a + x);
+            rows[i * k + place(x)] = load(a, g.in, g.trans_a ? x * ld_a + i : i * ld_a + x);
     for (size_t first = 0; first < n; first += 8) {
         size_t some = n - first < 8 ? n - first : 8;
         for (size_t x = 0; x < k; x++)
             for (size_t j = 0; j < some; j++)
-                columns[8 * x + j] = load(b, g.in, g.trans_b ? (first + j) * ld_b + x : x * ld_b + first + j);
+                columns[8 * place(x) + j] =
+                    load(b, g.in, g.trans_b ? (first + j) * ld_b + x : x * ld_b + first + j);
         std::fill(sums.begin(), sums.end(), 0.0f);
         multiply_8(sums.data(), rows.data(), columns.data(), m, k);
         for (size_t i = 0; i < m; i++)
@@ -109,6 +123,7 @@ namespace detail
 void blas_usage(struct simt_usage *out)
 {
     out->blas = n_handles.load();
+    out->gemm_rows = n_rows.load();
 }
 } // namespace detail
 } // namespace simt
@@ -163,6 +178,7 @@ enum simt_status simt_blas_gemm(
     w->run = [g = *gemm] {
         if (!in_range(g))
             return SIMT_INVALID;
+        n_rows.fetch_add(static_cast<uint64_t>(g.m) * static_cast<uint64_t>(g.batch));
         for (int i = 0; i < g.batch; i++)
             multiply(g, i);
         return SIMT_OK;

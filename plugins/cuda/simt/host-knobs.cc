@@ -16,7 +16,8 @@ namespace detail
 namespace
 {
 
-const settings defaults = {ORDER_FORWARD, false, true, true, false, 1, 1, static_cast<size_t>(8) << 30};
+const settings defaults = {
+    ORDER_FORWARD, false, true, true, false, false, 1, 1, static_cast<size_t>(8) << 30};
 settings now = defaults;
 std::once_flag environment;
 
@@ -118,6 +119,8 @@ bool apply(const std::string &word)
         now.driver = flag;
     } else if (key == "blas" && is_flag) {
         now.blas = flag;
+    } else if (key == "heights" && is_flag) {
+        now.heights = flag;
     } else if (key == "quiet" && is_flag) {
         now.quiet = flag;
     } else if (key == "fail") {

@@ -23,7 +23,7 @@ enum { MAX_DEVICES = 8 };
 struct settings {
     enum order order;
     bool deferred;
-    bool driver, blas, quiet;
+    bool driver, blas, heights, quiet;
     int devices;
     uint64_t seed;
     size_t memory_bytes;

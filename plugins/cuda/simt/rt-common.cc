@@ -71,6 +71,12 @@ const char *launch_refused(const simt_launch_config &c)
     return nullptr;
 }
 
+uint32_t gemm_alignment(const void *p, uint64_t stride)
+{
+    const uint64_t bits = reinterpret_cast<uintptr_t>(p) | stride | 64;
+    return static_cast<uint32_t>(bits & ~(bits - 1));
+}
+
 const char *gemm_refused(const simt_gemm &g)
 {
     if (g.m < 0 || g.n < 0 || g.k <= 0 || g.batch < 0)

@@ -14,7 +14,10 @@ enum simt_status fail(enum simt_status status, const char *format, ...) __attrib
 
 /* NULL when the launch could run on some device, else what is wrong with it. */
 const char *launch_refused(const simt_launch_config &config);
-/* The same for a product. */
+/* The power of two that an operand's address is a multiple of, and every `stride` bytes from it; at most 64,
+ * which rows of a product may be apart: one that begins at another row is of the same shape. */
+uint32_t gemm_alignment(const void *p, uint64_t stride);
+/* The same as launch_refused(), for a product. */
 const char *gemm_refused(const simt_gemm &gemm);
 
 } // namespace detail

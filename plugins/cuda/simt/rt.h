@@ -131,6 +131,7 @@ struct simt_usage {
     uint64_t launches;                          /* since the start: kernels, in graphs too (host only) */
     uint64_t early;                             /* of these, dependent ones */
     uint64_t captures, instantiations, updates; /* that succeeded, since the start (host only) */
+    uint64_t gemm_rows;                         /* of all products, since the start (host only) */
     uint64_t misuses;                           /* host only: reports of misuse, see knobs below */
     size_t device_peak_bytes;
 };
@@ -213,7 +214,7 @@ void simt_blas_close(struct simt_blas *blas);
 enum simt_status simt_blas_workspace(struct simt_blas *blas, void *device_memory, size_t bytes);
 /* The algorithm is chosen when a shape (sizes, types, distances, alignment of the pointers) is
  * asked for the first time, which takes longer than a later one, and kept in the handle with
- * those of 63 others. The same shape, workspace size, library and device give the same one; none
+ * those of 191 others. The same shape, workspace size, library and device give the same one; none
  * adds up parts of a sum from several blocks. */
 enum simt_status simt_blas_gemm(
     struct simt_blas *blas, struct simt_stream *stream, const struct simt_gemm *gemm);
@@ -231,6 +232,8 @@ enum simt_status simt_blas_gemm(
  *   devices=N                      how many devices there are (default 1; 0 too)
  *   driver=0|1                     0: every call says NO_DRIVER
  *   blas=0|1                       0: simt_blas_open says NO_BLAS
+ *   heights=0|1                    1: the order of a product's sums follows from its height and its
+ *                                  operands' alignment, as a library's choice of an algorithm does
  *   fail=WHAT:N                    the N-th WHAT from now (1 is the next) fails, once
  *   lose=WHAT:N                    at the N-th WHAT the device is lost, for ever
  *        WHAT: malloc, host_alloc, launch, copy, memset, stream, event, graph, blas, sync, any
