@@ -7,42 +7,6 @@
 #define ALIGN UINT64_C(256)
 #define WORKSPACE_BYTES (UINT64_C(32) << 20) /* cuBLASLt's own advice for Hopper */
 
-/* ------------------------------------------------------------------ groups */
-
-#define GROUP_ALIGN UINT64_C(64)
-
-static uint64_t group_array(uint32_t n, uint64_t size)
-{
-    return (n * size + GROUP_ALIGN - 1) / GROUP_ALIGN * GROUP_ALIGN;
-}
-
-uint64_t group_size(uint32_t n)
-{
-    return 8 * group_array(n, sizeof(uint32_t)) + group_array(n, sizeof(struct ck_tile));
-}
-
-uint64_t groups_size(uint64_t n_cells, uint64_t n_groups)
-{
-    return n_cells * (8 * sizeof(uint32_t) + sizeof(struct ck_tile)) + n_groups * 9 * GROUP_ALIGN;
-}
-
-struct group group_at(char *base, uint32_t n)
-{
-    const uint64_t each = group_array(n, sizeof(uint32_t));
-    uint32_t *at[8];
-    for (int i = 0; i < 8; i++)
-        at[i] = (uint32_t *)(void *)(base + (uint64_t)i * each);
-    return (struct group){.token = (int32_t *)at[0],
-        .seq = at[1],
-        .pos = at[2],
-        .index = at[3],
-        .wanted_seq = at[4],
-        .wanted_pos = at[5],
-        .draw = at[6],
-        .n_top = at[7],
-        .tiles = (struct ck_tile *)(void *)(base + 8 * each)};
-}
-
 struct ck_kv ctx_kv(const struct orcd_ctx *ctx, uint32_t layer)
 {
     const struct cuda_layer *l = &ctx->model->layers[layer];

@@ -176,12 +176,13 @@ static inline uint32_t up_to(uint32_t n, uint32_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
-/* --- ctx.c: group descriptions. Bytes for n cells; pointers from base on. */
+/* --- groups.c: descriptions. Bytes for n cells; pointers from base on. */
 uint64_t group_size(uint32_t n);
 /* Bytes for n_groups of n_cells in all. */
 uint64_t groups_size(uint64_t n_cells, uint64_t n_groups);
 struct group group_at(char *base, uint32_t n);
-/* The pages of one layer. */
+
+/* --- ctx.c. The pages of one layer. */
 struct ck_kv ctx_kv(const struct orcd_ctx *ctx, uint32_t layer);
 struct ck_history ctx_history(const struct orcd_ctx *ctx);
 

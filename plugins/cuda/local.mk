@@ -11,7 +11,7 @@ EXTRA_DIST += plugins/cuda/f-rows.cu
 noinst_LIBRARIES += libcudahost.a
 libcudahost_a_SOURCES = $(PLUGIN_COMMON_SOURCES) \
 	plugins/cuda/collect.c plugins/cuda/copy-speed.c plugins/cuda/ctx.c plugins/cuda/ctx.h plugins/cuda/cuda.h plugins/cuda/device.c \
-	plugins/cuda/forward.c plugins/cuda/graphs.c plugins/cuda/heights.c plugins/cuda/launcher.c plugins/cuda/load.c \
+	plugins/cuda/forward.c plugins/cuda/graphs.c plugins/cuda/groups.c plugins/cuda/heights.c plugins/cuda/launcher.c plugins/cuda/load.c \
 	plugins/cuda/model.c plugins/cuda/options.c plugins/cuda/options.h plugins/cuda/pass.h \
 	plugins/cuda/passes.c plugins/cuda/plan.c plugins/cuda/plan.h plugins/cuda/planes.c plugins/cuda/plugin.c \
 	plugins/cuda/products.c plugins/cuda/sequence.c plugins/cuda/submit.c
