@@ -137,7 +137,8 @@ static int32_t cpu_model_info(struct orcd_model *m, struct orcd_model_info *info
         .n_ctx = m->hp.n_ctx_train,
         .weight_bytes = m->weight_bytes,
         .kv_bytes_per_token = kv_block_bytes(&shape) / KV_TILE,
-        .scratch_bytes = cpu_scratch_bytes(m, m->device->sub_batch)};
+        .scratch_bytes = cpu_scratch_bytes(m, m->device->sub_batch),
+        .prefill_granule = 1};
     own.size = info->size < sizeof(own) ? info->size : sizeof(own);
     memcpy(info, &own, own.size);
     return 0;

@@ -39,7 +39,8 @@ static int32_t model_info(struct orcd_model *m, struct orcd_model_info *info, st
         .n_ctx = m->hp.n_ctx_train,
         .weight_bytes = m->weight_bytes,
         .kv_bytes_per_token = cuda_kv_token_bytes(m),
-        .scratch_bytes = cuda_scratch_bytes(m)};
+        .scratch_bytes = cuda_scratch_bytes(m),
+        .prefill_granule = options.blas && options.fixed_height ? options.prefill_slice : 1};
     own.size = info->size < sizeof(own) ? info->size : sizeof(own);
     memcpy(info, &own, own.size);
     return 0;

@@ -123,6 +123,7 @@ static int32_t model_info(struct orcd_model *model, struct orcd_model_info *info
         .n_ctx = mock_options.context,
         .weight_bytes = model->weight_bytes,
         .kv_bytes_per_token = MOCK_KV_BYTES_PER_TOKEN,
+        .prefill_granule = mock_options.slice_tokens,
     };
     memcpy(info, &answer, info->size < sizeof(answer) ? info->size : sizeof(answer));
     return 0;

@@ -29,9 +29,9 @@
 /* ------------------------------------------------------------------ options */
 
 struct mock_options {
-    uint64_t token_ns, prefill_ns_per_token, jitter_ns, load_ns, hang_ns, look_ns;
+    uint64_t token_ns, prefill_ns_per_token, slice_ns, jitter_ns, load_ns, hang_ns, look_ns;
     uint64_t seed, memory_bytes;
-    uint32_t length, context, max_inflight;
+    uint32_t slice_tokens, length, context, max_inflight;
     bool sampling;
     char text[MOCK_MAX_TEXT];
 };

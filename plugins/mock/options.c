@@ -15,6 +15,10 @@ const struct orcd_option mock_option_table[] = {
     ROW("token_ms", ORCD_OPT_FLOAT, "0", 0, 60000, "ms", "what a step with decode rows takes"),
     ROW("prefill_us_per_token", ORCD_OPT_FLOAT, "0", 0, 1e7, "us",
         "what each token of a row of several tokens takes, on top"),
+    ROW("slice_tokens", ORCD_OPT_INT, "1", 1, 65536, "tokens",
+        "the tokens of longer rows are computed in slices of this many; the host learns of it"),
+    ROW("slice_ms", ORCD_OPT_FLOAT, "0", 0, 60000, "ms",
+        "what each slice takes, on top, however few tokens are in it"),
     ROW("jitter_ms", ORCD_OPT_FLOAT, "0", 0, 60000, "ms",
         "up to this is added to token_ms, by seed and step"),
     ROW("seed", ORCD_OPT_INT, "1", 0, 9e15, "", "another seed, another text"),
@@ -48,6 +52,10 @@ int32_t mock_configure(const char *key, const char *value, struct orcd_error *er
         o->token_ns = ns(value, 1e6);
     else if (strcmp(key, "prefill_us_per_token") == 0)
         o->prefill_ns_per_token = ns(value, 1e3);
+    else if (strcmp(key, "slice_tokens") == 0)
+        o->slice_tokens = (uint32_t)strtoull(value, NULL, 10);
+    else if (strcmp(key, "slice_ms") == 0)
+        o->slice_ns = ns(value, 1e6);
     else if (strcmp(key, "jitter_ms") == 0)
         o->jitter_ns = ns(value, 1e6);
     else if (strcmp(key, "look_ms") == 0)

@@ -2,7 +2,8 @@
  * The mock's device: one thread a context that takes its steps in order. Time is a
  * target on the monotonic clock, so that delays don't add up to a drift: a step takes
  * token_ms when it has decode rows (of one token), then prefill_us_per_token for each
- * token of its other rows, one row after another.
+ * token of its other rows, one row after another. Slices hold tokens of several rows; a
+ * row takes slice_ms for each slice that it begins.
  */
 #include <errno.h>
 #include <math.h>
@@ -147,6 +148,23 @@ static void cut_short(struct orcd_ctx *ctx, struct mock_row *row, uint32_t compu
 
 /* ------------------------------------------------------------------ a step */
 
+/* A longer row behind `before` tokens of others. */
+static uint64_t row_ns(uint64_t before, uint32_t n)
+{
+    const struct mock_options *o = &mock_options;
+    uint64_t slice = o->slice_tokens, begun = (before + slice - 1) / slice;
+    return n * o->prefill_ns_per_token + ((before + n + slice - 1) / slice - begun) * o->slice_ns;
+}
+
+/* How many tokens of a row of its own are through after this time; whole slices are. */
+static uint64_t tokens_in(uint64_t ns)
+{
+    const struct mock_options *o = &mock_options;
+    uint64_t slice = o->slice_ns ? o->slice_tokens : 1;
+    uint64_t each = slice * o->prefill_ns_per_token + o->slice_ns;
+    return each ? ns / each * slice : 0;
+}
+
 /* Ends the rows of a part that lasted from `from` to `to`. Lock held at entry and exit. */
 static void end_part(struct orcd_ctx *ctx, struct mock_step *step, const struct mock_row *alone,
     uint64_t from, uint64_t to, bool complete)
@@ -159,9 +177,7 @@ static void end_part(struct orcd_ctx *ctx, struct mock_step *step, const struct 
         const struct mock_sequence *s = &ctx->sequences[row->seq];
         bool broken = s->len != row->first_pos || (row->tokens[0] == ORCD_TOKEN_CHAINED && s->sampled < 0);
         if (doomed(ctx, step, row) || broken) {
-            uint64_t per_token = mock_options.prefill_ns_per_token, done = 0;
-            if (alone && per_token && !complete)
-                done = (to - from) / per_token;
+            uint64_t done = alone && !complete ? tokens_in(to - from) : 0;
             cut_short(ctx, row, (uint32_t)(done < row->n_tokens ? done : row->n_tokens - 1));
             continue;
         }
@@ -190,16 +206,19 @@ static uint64_t decode_ns(const struct orcd_ctx *ctx)
 
 static void run_rows(struct orcd_ctx *ctx, struct mock_step *step)
 {
-    uint64_t at = step->started_ns;
+    uint64_t at = step->started_ns, before = 0;
     bool decodes = false;
     for (uint32_t r = 0; r < step->n_rows; r++)
         decodes = decodes || step->rows[r].n_tokens == 1;
     if (decodes)
         at = run_part(ctx, step, NULL, at, decode_ns(ctx));
-    for (uint32_t r = 0; r < step->n_rows; r++)
-        if (step->rows[r].n_tokens > 1)
-            at = run_part(
-                ctx, step, &step->rows[r], at, step->rows[r].n_tokens * mock_options.prefill_ns_per_token);
+    for (uint32_t r = 0; r < step->n_rows; r++) {
+        const struct mock_row *row = &step->rows[r];
+        if (row->n_tokens == 1)
+            continue;
+        at = run_part(ctx, step, row, at, row_ns(before, row->n_tokens));
+        before += row->n_tokens;
+    }
     ctx->target_ns = at;
 }
 

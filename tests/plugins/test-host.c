@@ -295,6 +295,7 @@ static void older_minor_has_no_later_slots(void **state)
 {
     (void)state;
     assert_int_equal(rig_start(&rig, dir, "minor-0", NULL), 0);
+    assert_int_equal(backend_model(rig.backend)->prefill_granule, 0); /* a field that it does not know */
     const struct orcd_plugin *t = plugin_table(rig.plugin);
     assert_int_equal(t->size, ORCD_PLUGIN_SIZE_MINOR_0);
     assert_null(t->seq_sampler);

@@ -514,6 +514,48 @@ static void kept_is_exact(void **state)
     rig_end(&r);
 }
 
+/* "Prompt tokens of a step are computed in slices of this many, and a slice costs the same however few
+ * tokens are in it." */
+static void a_slice_costs_the_same_however_full(void **state)
+{
+    (void)state;
+    START("seed=5");
+    assert_int_equal(backend_model(r.backend)->prefill_granule, 1);
+    rig_end(&r);
+    START("slice_tokens=512", "slice_ms=20");
+    assert_int_equal(backend_model(r.backend)->prefill_granule, 512);
+    OPEN(0);
+    rig_text(&r, 0, 0, letters(8), ORCD_WANT_LAST);
+    OK(rig_step(&r));
+    assert_true(r.result.finished_ns - r.result.started_ns >= 20 * NS_PER_MS);
+    rig_text(&r, 0, 8, letters(513), ORCD_WANT_LAST);
+    OK(rig_step(&r));
+    assert_true(r.result.finished_ns - r.result.started_ns >= 40 * NS_PER_MS);
+    rig_end(&r);
+}
+
+/* Slices hold tokens of several rows, so a row that begins none takes no time. */
+static void rows_share_a_slice(void **state)
+{
+    (void)state;
+    START("slice_tokens=512", "slice_ms=60000");
+    OPEN(0);
+    OPEN(1);
+    OPEN(2);
+    rig_text(&r, 0, 0, letters(100), ORCD_WANT_LAST);
+    rig_text(&r, 1, 0, letters(412), ORCD_WANT_LAST); /* the rest of the slice */
+    rig_text(&r, 2, 0, letters(2), ORCD_WANT_LAST);   /* a minute of its own */
+    OK(rig_submit(&r));
+    abort_one(1, 0);
+    abort_one(1, 2);
+    OK(rig_wait(&r));
+    assert_int_equal(r.status[0], ORCD_E_ABORTED);
+    assert_int_equal(r.status[1], 0);
+    assert_int_equal(r.status[2], ORCD_E_ABORTED);
+    assert_int_equal(r.kept[2], 0);
+    rig_end(&r);
+}
+
 /* "After a row is aborted, its sequence's later rows end ABORTED with `kept` unchanged." */
 static void later_rows_of_an_aborted_one(void **state)
 {
@@ -1047,6 +1089,8 @@ int main(void)
         cmocka_unit_test(abort_after_the_step),
         cmocka_unit_test(kept_is_exact),
         cmocka_unit_test(looks_at_the_abort_in_time),
+        cmocka_unit_test(a_slice_costs_the_same_however_full),
+        cmocka_unit_test(rows_share_a_slice),
         cmocka_unit_test(later_rows_of_an_aborted_one),
         cmocka_unit_test(hang_ignores_abort),
         cmocka_unit_test(chained_tokens_are_the_hosts),
