@@ -7,10 +7,7 @@
 /* Halfway between the first and the last count of a bucket. */
 static double bucket_middle(uint32_t b)
 {
-    if (b < 4)
-        return b + 1;
-    uint32_t width = UINT32_C(1) << (b / 2 - 1);
-    return (double)(2 + (b & 1)) * width + width / 2.0;
+    return curve_first(b) + (b < 4 ? 0 : (UINT32_C(1) << (b / 2 - 1)) / 2.0);
 }
 
 static void fill(const double *known, bool grows, double *out)

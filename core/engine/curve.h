@@ -1,6 +1,6 @@
 /*
- * A cost as a function of a count: the time of a step by its rows, the time of a prompt token by the
- * prompt tokens of its step. It is learnt online, in buckets of the count (1, 2, 3, 4, then two an
+ * A cost as a function of a count: the time of a step by its rows, the time of a slice of prompt tokens
+ * by the slices of its step. It is learnt online, in buckets of the count (1, 2, 3, 4, then two an
  * octave), as shape x pace. The shape of a bucket moves slowly. The pace is the mean of the middle half
  * of the last CURVE_RING samples, each divided by its bucket's shape. So a few outliers change nothing,
  * and when a device becomes slower, every bucket shows it after CURVE_RING steps, also a bucket that got
@@ -51,6 +51,12 @@ static inline uint32_t curve_bucket(uint32_t count)
     uint32_t octave = 31 - (uint32_t)__builtin_clz(count);
     uint32_t b = 2 * octave + (count >> (octave - 1) & 1);
     return b < CURVE_BUCKETS ? b : CURVE_BUCKETS - 1;
+}
+
+/* The smallest count of bucket b. */
+static inline uint32_t curve_first(uint32_t b)
+{
+    return b < 4 ? b + 1 : (2 + (b & 1)) << (b / 2 - 1);
 }
 
 static inline double curve_at(const struct curve_view *v, uint32_t count)

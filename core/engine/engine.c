@@ -77,11 +77,14 @@ static void *engine_main(void *arg)
 int engine_prepare(
     struct engine *e, struct backend *backend, const struct tokenizer *t, struct orcd_error *err)
 {
+    const struct orcd_model_info *info = backend_model(backend);
     e->backend = backend;
     e->tokenizer = t;
-    uint32_t max_tokens = backend_model(backend)->max_batch_tokens;
-    if (max_tokens && e->params.max_batch_tokens > max_tokens)
-        e->params.max_batch_tokens = max_tokens;
+    if (info->max_batch_tokens && e->params.max_batch_tokens > info->max_batch_tokens)
+        e->params.max_batch_tokens = info->max_batch_tokens;
+    /* A step cannot have more, so neither can a slice of it. */
+    e->rates.granule = info->prefill_granule < e->params.max_batch_tokens ? info->prefill_granule
+                                                                          : e->params.max_batch_tokens;
     if (e->params.max_batch_tokens < e->params.n_slots)
         return error_set(err, ORCD_E_INVALID,
             "max_batch_tokens is %u; it must be at least the number of slots, %u", e->params.max_batch_tokens,

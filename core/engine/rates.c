@@ -1,8 +1,11 @@
 #include "engine/rates.h"
 
+#include <math.h>
+
 #include "base/clock.h"
 
 #define MIN_PREFILL_TOKENS 32
+#define HARDLY_MORE 1.125 /* a cost up to this many times another counts as the same */
 #define LONGEST_GAP_NS NS_PER_MS
 /* With fewer samples there are no predictions; the warm-up step gives the first samples. */
 #define MIN_PREFILL 4
@@ -24,19 +27,26 @@ static double cost_ns(struct rates *r, uint64_t started_ns, uint64_t finished_ns
     return (double)step;
 }
 
+/* The slices that n tokens are computed in. */
+static uint32_t slices(uint32_t granule, uint32_t n)
+{
+    return granule > 1 ? n / granule + (n % granule != 0) : n;
+}
+
 void rates_learn_step(
     struct rates *r, uint32_t n_decode, uint32_t n_prefill, uint64_t started_ns, uint64_t finished_ns)
 {
     if (finished_ns <= started_ns || (!n_decode && !n_prefill))
         return;
     double ns = cost_ns(r, started_ns, finished_ns);
+    uint32_t n_slices = slices(r->granule, n_prefill);
     atomic_store_explicit(&r->last_ns, finished_ns, memory_order_relaxed);
     if (!n_decode) {
-        curve_learn(&r->alone, n_prefill, ns / n_prefill);
+        curve_learn(&r->alone, n_slices, ns / n_slices);
         return;
     }
     double beside = atomic_load_explicit(&r->beside, memory_order_relaxed);
-    beside += (n_prefill - beside) / BESIDE_STEPS;
+    beside += (n_slices - beside) / BESIDE_STEPS;
     atomic_store_explicit(&r->beside, beside, memory_order_relaxed);
     if (!n_prefill) {
         curve_learn(&r->decode, n_decode, ns);
@@ -46,7 +56,7 @@ void rates_learn_step(
     curve_read(&r->decode, true, &decode);
     double rows_ns = curve_at(&decode, n_decode);
     if (rows_ns > 0)
-        curve_learn(&r->mixed, n_prefill, (ns > rows_ns ? ns - rows_ns : 1) / n_prefill);
+        curve_learn(&r->mixed, n_slices, (ns > rows_ns ? ns - rows_ns : 1) / n_slices);
 }
 
 void rates_learn_length(struct rates *r, uint32_t tokens, bool ended)
@@ -58,6 +68,7 @@ void rates_learn_length(struct rates *r, uint32_t tokens, bool ended)
 void rates_read(const struct rates *r, struct rates_view *out)
 {
     out->max_rows = r->max_rows;
+    out->granule = r->granule ? r->granule : 1;
     out->beside = atomic_load_explicit(&r->beside, memory_order_relaxed);
     curve_read(&r->decode, true, &out->decode);
     curve_read(&r->alone, false, &out->alone);
@@ -76,33 +87,58 @@ double rates_step_ns(const struct rates_view *v, uint32_t n_decode, uint32_t n_p
 {
     uint32_t rows = v->max_rows && n_decode > v->max_rows ? v->max_rows : n_decode;
     double ns = n_decode ? curve_at(&v->decode, rows) * n_decode / rows : 0;
-    if (n_prefill)
-        ns += curve_at(n_decode ? &v->mixed : &v->alone, n_prefill) * n_prefill;
+    uint32_t n_slices = slices(v->granule, n_prefill);
+    if (n_slices)
+        ns += curve_at(n_decode ? &v->mixed : &v->alone, n_slices) * n_slices;
     return ns;
 }
 
 double rates_busy_step_ns(const struct rates_view *v, uint32_t n_decode)
 {
-    uint32_t tokens = v->beside > 1 ? (uint32_t)v->beside : 1;
-    return rates_step_ns(v, n_decode, 0) + v->beside * curve_at(&v->mixed, tokens);
+    uint32_t n_slices = v->beside > 1 ? (uint32_t)v->beside : 1;
+    return rates_step_ns(v, n_decode, 0) + v->beside * curve_at(&v->mixed, n_slices);
+}
+
+/* Whole slices of n tokens; n where none fits. */
+static uint32_t whole(uint32_t granule, uint32_t n)
+{
+    return granule > 1 && n > granule ? n - n % granule : n;
+}
+
+uint32_t rates_whole(const struct rates_view *v, uint32_t n)
+{
+    return whole(v->granule, n);
+}
+
+/* How many slices fit into this time; at least `least`, or the most that hardly cost more than these. */
+static double fitting(const struct curve_view *cost, uint32_t least, double ns)
+{
+    double same_ns = HARDLY_MORE * least * curve_at(cost, least), most = least;
+    for (uint32_t b = curve_bucket(least); b < CURVE_BUCKETS; b++) {
+        double first = curve_first(b), last = b + 1 < CURVE_BUCKETS ? curve_first(b + 1) - 1 : UINT32_MAX;
+        if (first * cost->at[b] <= ns)
+            most = fmax(most, fmin(floor(ns / cost->at[b]), last));
+        else if (first * cost->at[b] <= same_ns)
+            most = fmax(most, first);
+    }
+    return most;
 }
 
 uint32_t rates_budget(const struct rates_view *v, uint32_t n_decode, double slice_ns)
 {
     double decode = curve_at(&v->decode, n_decode);
     double room = (2 * decode > slice_ns ? 2 * decode : slice_ns) - decode;
-    /* The time of a token depends a little on their number, so two rounds are enough. */
-    double tokens = MIN_PREFILL_TOKENS;
-    for (int i = 0; i < 2; i++) {
-        double per_token = curve_at(&v->mixed, tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX);
-        tokens = room > MIN_PREFILL_TOKENS * per_token ? room / per_token : MIN_PREFILL_TOKENS;
-    }
+    double tokens = fitting(&v->mixed, slices(v->granule, MIN_PREFILL_TOKENS), room) * v->granule;
     return tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX;
 }
 
-uint32_t rates_prefill_budget(const struct rates *r, uint32_t n_decode, uint64_t slice_ns)
+uint32_t rates_prefill_budget(const struct rates *r, uint32_t n_decode, uint32_t room, uint64_t slice_ns)
 {
     struct rates_view v;
+    room = whole(r->granule, room);
+    if (!n_decode)
+        return room;
     rates_read(r, &v);
-    return rates_budget(&v, n_decode, (double)slice_ns);
+    uint32_t budget = rates_budget(&v, n_decode, (double)slice_ns);
+    return budget < room ? budget : room;
 }

@@ -2,7 +2,10 @@
  * What this worker has learnt about its own speed: the costs of steps (curve.h) and the lengths of
  * answers (lengths.h). Predictions and the size of prefill slices are computed from it.
  *
- * Life cycle: all zeros, with max_rows set before any other use; there is nothing to release.
+ * Prompt tokens cost by slices of `granule` tokens (orcd_model_info.prefill_granule): a slice takes the
+ * same time however few tokens are in it. A plugin without slices has slices of one token.
+ *
+ * Life cycle: all zeros, with max_rows and granule set before any other use; there is nothing to release.
  * Threads: the engine thread learns. Any thread may read; each number is one atomic, and the numbers
  * that a thread reads may be of different steps.
  * Order of calls: rates_learn_step() after each step and rates_learn_length() after each answer;
@@ -16,10 +19,11 @@
 
 struct rates {
     uint32_t max_rows;         /* decode rows of a step at most, set before any use; 0: any number */
+    uint32_t granule;          /* prompt tokens of a slice, set before any use; 0: one */
     struct curve decode;       /* ns of a step's decode rows, by their number */
-    struct curve alone, mixed; /* ns of a prompt token in a step without and with decode rows,
-                                  by prompt tokens of the step */
-    _Atomic double beside;     /* prompt tokens of a step with decode rows, a running mean */
+    struct curve alone, mixed; /* ns of a slice of prompt tokens in a step without and with decode rows,
+                                  by slices of the step */
+    _Atomic double beside;     /* slices of a step with decode rows, a running mean */
     struct lengths lengths;
     atomic_uint_fast64_t last_ns; /* end of the last step, monotonic; 0: no step yet */
     uint64_t finished_ns;         /* the same, for the engine thread only */
@@ -35,6 +39,7 @@ void rates_learn_length(struct rates *r, uint32_t tokens, bool ended);
 /* The rates at one moment. */
 struct rates_view {
     uint32_t max_rows; /* of a step; more rows take turns, and a "step" is one round of all; 0: any number */
+    uint32_t granule;  /* at least 1 */
     struct curve_view decode, alone, mixed;
     double beside;
     uint64_t last_ns;
@@ -44,11 +49,14 @@ void rates_read(const struct rates *r, struct rates_view *out);
 
 /* ns of a step; parts whose cost is not known count as 0. */
 double rates_step_ns(const struct rates_view *v, uint32_t n_decode, uint32_t n_prefill);
-/* ns of a step of n_decode rows with the recent mean of prompt tokens beside them. */
+/* ns of a step of n_decode rows with the recent mean of slices beside them. */
 double rates_busy_step_ns(const struct rates_view *v, uint32_t n_decode);
-/* How many prefill tokens a step may have beside n_decode > 0 rows, so that it takes at most
- * max(slice_ns, 2 decode steps); at least 32. */
+/* How many prompt tokens a step with place for n should have: whole slices, or n where none fits. */
+uint32_t rates_whole(const struct rates_view *v, uint32_t n);
+/* How many prompt tokens a step may have beside n_decode > 0 rows, so that it takes at most
+ * max(slice_ns, 2 decode steps): whole slices; at least 32 tokens, or more that hardly cost more. */
 uint32_t rates_budget(const struct rates_view *v, uint32_t n_decode, double slice_ns);
-uint32_t rates_prefill_budget(const struct rates *r, uint32_t n_decode, uint64_t slice_ns);
+/* The budget of the next step, which has place for `room` prompt tokens. */
+uint32_t rates_prefill_budget(const struct rates *r, uint32_t n_decode, uint32_t room, uint64_t slice_ns);
 
 #endif

@@ -87,7 +87,7 @@ struct sim {
     uint32_t n_decoding, n_prefilling, n_waiting;
     uint32_t next, n_next, later, n_jobs; /* next and end of the queued jobs; of the expected ones */
     uint32_t in_flight;
-    uint32_t slice, slice_of; /* a prefill budget, and 1 + the bucket of rows that it is for; 0: none yet */
+    uint32_t budget[CURVE_BUCKETS]; /* prompt tokens beside decode rows, by their bucket; 0: not known yet */
     bool done;
 };
 
@@ -158,14 +158,14 @@ static void admit(struct sim *m)
 static uint32_t budget(struct sim *m)
 {
     const struct sim_params *p = m->p;
-    if (!m->n_decoding)
-        return p->max_batch_tokens;
-    if (m->slice_of != curve_bucket(m->n_decoding) + 1) {
-        m->slice_of = curve_bucket(m->n_decoding) + 1;
-        m->slice = rates_budget(p->rates, m->n_decoding, p->slice_ns);
-    }
     uint32_t room = p->max_batch_tokens > m->n_decoding ? p->max_batch_tokens - m->n_decoding : 0;
-    return room < m->slice ? room : m->slice;
+    room = rates_whole(p->rates, room);
+    if (!m->n_decoding)
+        return room;
+    uint32_t *budget = &m->budget[curve_bucket(m->n_decoding)];
+    if (!*budget)
+        *budget = rates_budget(p->rates, m->n_decoding, p->slice_ns);
+    return room < *budget ? room : *budget;
 }
 
 static double step_ns(const struct sim *m, uint32_t n_prefill)
@@ -275,8 +275,8 @@ void sim_run(const struct sim_params *p, struct sim_scratch *s, struct sim_times
 void sim_alone(const struct rates_view *rates, uint32_t max_batch_tokens, uint32_t prompt, uint32_t tokens,
     double *first_ns, double *end_ns)
 {
-    uint32_t whole = prompt / max_batch_tokens, rest = prompt % max_batch_tokens;
-    *first_ns = whole * rates_step_ns(rates, 0, max_batch_tokens) + rates_step_ns(rates, 0, rest);
+    uint32_t most = rates_whole(rates, max_batch_tokens), whole = prompt / most, rest = prompt % most;
+    *first_ns = whole * rates_step_ns(rates, 0, most) + rates_step_ns(rates, 0, rest);
     *end_ns = *first_ns + (tokens - 1.0) * rates_step_ns(rates, 1, 0);
 }
 

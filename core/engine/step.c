@@ -263,12 +263,8 @@ static struct slot *next_prefill(struct engine *e, const struct step *st)
 static void add_prefill_rows(struct engine *e)
 {
     struct step *st = step_next(e);
-    uint32_t budget = e->params.max_batch_tokens - st->n_tokens;
-    if (st->n_decode) {
-        uint32_t slice =
-            rates_prefill_budget(&e->rates, st->n_decode, e->params.prefill_slice_ms * NS_PER_MS);
-        budget = budget < slice ? budget : slice;
-    }
+    uint32_t budget = rates_prefill_budget(&e->rates, st->n_decode, e->params.max_batch_tokens - st->n_tokens,
+        e->params.prefill_slice_ms * NS_PER_MS);
     for (struct slot *s; budget && (s = next_prefill(e, st));) {
         const struct request *r = &s->job->request;
         uint32_t n = r->n_tokens - s->n_fed;

@@ -449,6 +449,23 @@ def _():
         equal(t.call("GET", "/health").json["status"], "healthy")
 
 
+@case("a long prompt beside four streams takes whole slices of the plugin")
+def _():
+    with Worker("model.slots=5", "model.context=8192", token_ms=2, slice_tokens=512, slice_ms=27) as t:
+        streams = [t.stream(job_id="s%d" % i, params={"max_tokens": 8000, "ignore_eos": True}).open() for i in range(4)]
+        for s in streams:  # a step is counted after its tokens are sent, and before those of the next one
+            equal([s.event()[0] for _ in range(3)], ["started", "token", "token"])
+        name = 'orcd_step_duration_seconds_count{phase="prefill"}'
+        before = t.metrics()[name]
+        r = t.execute(job_id="long", stream=False, prompt="x" * 2040, params={"max_tokens": 1})
+        equal(r.status, 200)
+        # 508 tokens fit beside the streams.
+        t.wait_metric(name, lambda n: n >= before + 5)
+        for s in streams:
+            s.close()
+        equal(t.metrics()[name], before + 5)
+
+
 @case("a unix socket, two loops")
 def _():
     with tempfile.TemporaryDirectory() as d:

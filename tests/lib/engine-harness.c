@@ -91,6 +91,8 @@ void harness_start(struct harness *h, const struct harness_params *p)
         params.n_slots, params.n_ctx, p->kv_tokens ? p->kv_tokens : (uint64_t)params.n_slots * params.n_ctx);
     if (harness_pipeline)
         fake_pipeline(h->backend);
+    if (p->cost)
+        fake_device(h->backend, p->cost, p->granule);
     assert_int_equal(engine_new(&h->engine, &params, &err), 0);
     assert_int_equal(engine_start(h->engine, h->backend, h->tokenizer, &err), 0);
 }

@@ -14,6 +14,8 @@ struct harness {
 struct harness_params {
     uint32_t slots, ctx, batch, queue, step_rows, send_now_rows;
     uint64_t kv_tokens;
+    fake_cost *cost; /* with granule: fake_device(); NULL: none */
+    uint32_t granule;
 };
 
 /* Two steps in flight, see fake_pipeline(). Off at first, unless compiled with

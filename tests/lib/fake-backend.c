@@ -19,6 +19,7 @@ struct fake_seq {
 
 struct fake_step {
     uint64_t ticket, submitted_ns;
+    uint64_t cost_ns; /* 0: the time that passes */
     uint32_t n_rows, seq[MAX_SEQ], n[MAX_SEQ], want[MAX_SEQ], kind[MAX_SEQ];
     int32_t *row_tokens[MAX_SEQ];
     float *logits;
@@ -38,7 +39,8 @@ struct backend {
     unsigned passes;
     uint64_t doomed_ticket[MAX_SEQ];
     uint32_t keep;
-    uint64_t ahead_ns;
+    uint64_t ahead_ns, prefill_ns;
+    fake_cost *cost;
     int fail_wait, fail_row;
     bool nan;
     struct {
@@ -161,6 +163,12 @@ void fake_finish_ahead(struct backend *b, uint64_t ns)
     LOCKED(b, b->ahead_ns = ns);
 }
 
+void fake_device(struct backend *b, fake_cost *ns, uint32_t granule)
+{
+    b->cost = ns;
+    b->model.prefill_granule = granule;
+}
+
 void fake_kept_on_abort(struct backend *b, uint32_t n)
 {
     LOCKED(b, b->keep = n);
@@ -193,6 +201,7 @@ GETTER(uint64_t, fake_tokens_computed, b->computed)
 GETTER(uint32_t, fake_most_rows, b->most_rows)
 GETTER(uint32_t, fake_most_tokens, b->most_tokens)
 GETTER(uint32_t, fake_most_mixed_tokens, b->most_mixed)
+GETTER(uint64_t, fake_prefill_ns, b->prefill_ns)
 GETTER(uint32_t, fake_most_steps, b->most_steps)
 GETTER(uint32_t, fake_steps_in_flight, b->n_steps)
 
@@ -306,6 +315,8 @@ int backend_submit(struct backend *b, const struct orcd_batch *batch, struct orc
     st->n_rows = batch->n_rows;
     st->ticket = batch->ticket;
     st->submitted_ns = clock_mono_ns();
+    st->cost_ns = b->cost ? b->cost(decode, tokens - decode) : 0;
+    b->prefill_ns += tokens > decode ? st->cost_ns : 0;
     b->n_steps++;
     b->most_steps = b->n_steps > b->most_steps ? b->n_steps : b->most_steps;
     b->most_rows = batch->n_rows > b->most_rows ? batch->n_rows : b->most_rows;
@@ -418,7 +429,7 @@ int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_erro
     b->waiting = false;
     if (b->closed && b->passes)
         b->passes--;
-    uint64_t ahead_ns = b->ahead_ns;
+    uint64_t ahead_ns = b->ahead_ns, cost_ns = st->cost_ns;
     int fail = b->poisoned ? ORCD_E_ABORTED : b->fail_wait;
     b->fail_wait = 0;
     b->poisoned = fail && b->n_steps > 1;
@@ -437,7 +448,8 @@ int backend_wait(struct backend *b, struct orcd_result *result, struct orcd_erro
     pthread_mutex_unlock(&b->lock);
     if (fail)
         return error_set(err, fail, "injected");
-    result->finished_ns = result->collected_ns = clock_mono_ns() + ahead_ns;
+    result->finished_ns = result->collected_ns =
+        cost_ns ? result->started_ns + cost_ns : clock_mono_ns() + ahead_ns;
     reach(b, FAKE_WAITED);
     return 0;
 }

@@ -35,6 +35,13 @@ void fake_on(struct backend *b, enum fake_point point, void (*fn)(void *arg), vo
 /* Steps report that they finished this much later than now. */
 void fake_finish_ahead(struct backend *b, uint64_t ns);
 
+/* Called before the engine starts: a device with a clock of its own. A step reports that it took
+ * ns(decode rows, prompt tokens), and the model's granule is that. */
+typedef uint64_t fake_cost(uint32_t n_decode, uint32_t n_prefill);
+void fake_device(struct backend *b, fake_cost *ns, uint32_t granule);
+/* The time on that clock of all steps with prompt tokens so far. */
+uint64_t fake_prefill_ns(struct backend *b);
+
 /* Doomed rows keep this many of their tokens. */
 void fake_kept_on_abort(struct backend *b, uint32_t n);
 void fake_fail_next_wait(struct backend *b, int code);

@@ -168,7 +168,57 @@ static void slices_keep_a_step_short(void **state)
     rates_read(r, &v);
     assert_in_range(rates_budget(&v, 4, 20 * MS), 70, 80); /* 15 ms */
     assert_in_range(rates_budget(&v, 4, 1 * MS), 32, 32);  /* 5 ms: 25 */
-    assert_int_equal(rates_prefill_budget(r, 4, 20 * NS_PER_MS), rates_budget(&v, 4, 20 * MS));
+    assert_int_equal(rates_prefill_budget(r, 4, 1000, 20 * NS_PER_MS), rates_budget(&v, 4, 20 * MS));
+    assert_int_equal(rates_prefill_budget(r, 4, 50, 20 * NS_PER_MS), 50);
+    assert_int_equal(rates_prefill_budget(r, 0, 1000, 20 * NS_PER_MS), 1000);
+    free(r);
+}
+
+/* A slice costs the same however few tokens are in it, so steps have whole slices, at least one. */
+static void steps_have_whole_slices(void **state)
+{
+    (void)state;
+    struct rates *r = calloc(1, sizeof(*r));
+    struct rates_view v;
+    r->granule = 256;
+    for (int i = 0; i < 40; i++) {
+        learn(r, 4, 0, 2);
+        learn(r, 4, 8, 2 + 6);
+        learn(r, 0, 8, 5);
+    }
+    rates_read(r, &v);
+    assert_near(rates_step_ns(&v, 0, 1) / MS, 5, 0.01);
+    assert_near(rates_step_ns(&v, 0, 256) / MS, 5, 0.01);
+    assert_near(rates_step_ns(&v, 0, 257) / MS, 2 * 5, 0.01);
+    assert_near(rates_step_ns(&v, 4, 512) / MS, 2 + 2 * 6, 0.01);
+    assert_near(rates_busy_step_ns(&v, 4) / MS, 2 + 6 * v.beside, 0.01);
+    assert_int_equal(rates_budget(&v, 4, 5 * MS), 256);  /* 3 ms: none would fit */
+    assert_int_equal(rates_budget(&v, 4, 21 * MS), 768); /* 19 ms */
+    assert_int_equal(rates_prefill_budget(r, 4, 767, 21 * NS_PER_MS), 512);
+    assert_int_equal(rates_prefill_budget(r, 4, 255, 21 * NS_PER_MS), 255);
+    assert_int_equal(rates_prefill_budget(r, 0, 1000, 21 * NS_PER_MS), 768);
+    r->granule = 20; /* 32 tokens are the least */
+    rates_read(r, &v);
+    assert_int_equal(rates_budget(&v, 4, 5 * MS), 40);
+    assert_int_equal(rates_prefill_budget(r, 4, 39, 5 * NS_PER_MS), 20);
+    free(r);
+}
+
+/* Where more tokens hardly cost more than the least, there is no reason to take so few. */
+static void tokens_that_cost_nothing_are_taken(void **state)
+{
+    (void)state;
+    struct rates *r = calloc(1, sizeof(*r));
+    struct rates_view v;
+    for (int i = 0; i < 40; i++) {
+        learn(r, 4, 0, 2);
+        learn(r, 4, 32, 2 + 27);
+        learn(r, 4, 256, 2 + 28);
+        learn(r, 4, 512, 2 + 54);
+    }
+    rates_read(r, &v);
+    assert_int_equal(rates_budget(&v, 4, 20 * MS), 256);
+    assert_in_range(rates_budget(&v, 4, 62 * MS), 512, 640);
     free(r);
 }
 
@@ -272,9 +322,10 @@ static void brute_force(const struct sim_params *p, const struct sim_job *jobs, 
         }
         for (uint32_t i = 0; i < n; i++)
             rows += b[i].in_slot && !b[i].prompt;
+        room -= rows < room ? rows : room;
+        room = room > p->rates->granule ? room / p->rates->granule * p->rates->granule : room;
         if (rows) {
             uint32_t slice = rates_budget(p->rates, rows, p->slice_ns);
-            room = p->max_batch_tokens - rows;
             room = room < slice ? room : slice;
         }
         bool ready[JOBS] = {false}, decodes[JOBS];
@@ -294,6 +345,7 @@ static void brute_force(const struct sim_params *p, const struct sim_job *jobs, 
             n_prefill += take;
             ready[best] = b[best].prompt == 0;
         }
+        n_prefill = (n_prefill + p->rates->granule - 1) / p->rates->granule;
         if (!n_prefill)
             now += curve_at(&p->rates->decode, rows);
         else if (rows)
@@ -339,9 +391,10 @@ static void brute_force(const struct sim_params *p, const struct sim_job *jobs, 
     *out = (struct sim_times){b[p->job].slot, b[p->job].first, b[p->job].end};
 }
 
-static void learnt_rates(struct rates_view *v)
+static void learnt_rates(struct rates_view *v, uint32_t granule)
 {
     struct rates *r = calloc(1, sizeof(*r));
+    r->granule = granule;
     for (int i = 0; i < 40; i++)
         for (uint32_t rows = 1; rows <= 8; rows++) {
             learn(r, rows, 0, 4 + rows * 0.5);
@@ -361,16 +414,18 @@ static int by_rank(const void *a, const void *b)
 static void equals_brute_force(void **state)
 {
     (void)state;
-    struct rates_view v;
+    static const uint32_t granules[] = {0, 16, 100, 512};
+    struct rates_view views[4];
     struct sim_scratch s;
-    learnt_rates(&v);
+    for (uint32_t i = 0; i < 4; i++)
+        learnt_rates(&views[i], granules[i]);
     assert_int_equal(sim_scratch_init(&s, JOBS), 0);
     uint32_t with_wait = 0, with_deadline = 0;
     for (uint32_t round = 0; round < 4000; round++) {
         struct sim_job jobs[JOBS];
         struct sim_times got, wanted;
         seed = round * 77 + 5;
-        struct sim_params p = {.rates = &v,
+        struct sim_params p = {.rates = &views[round % 4],
             .n_slots = 1 + random_below(10),
             .max_batch_tokens = 32 + random_below(500),
             .slice_ns = (1 + random_below(30)) * MS};
@@ -414,7 +469,7 @@ static void alone_is_an_empty_machine(void **state)
     struct sim_scratch s;
     struct sim_times got;
     double first, end;
-    learnt_rates(&v);
+    learnt_rates(&v, 1);
     assert_int_equal(sim_scratch_init(&s, 2), 0);
     struct sim_params p = {
         .rates = &v, .n_slots = 4, .max_batch_tokens = 100, .slice_ns = 20 * MS, .n_queued = 1};
@@ -442,6 +497,8 @@ int main(void)
         cmocka_unit_test(slower_is_learnt_in_sixteen_steps),
         cmocka_unit_test(a_pause_is_no_work),
         cmocka_unit_test(slices_keep_a_step_short),
+        cmocka_unit_test(steps_have_whole_slices),
+        cmocka_unit_test(tokens_that_cost_nothing_are_taken),
         cmocka_unit_test(lengths_of_answers),
         cmocka_unit_test(equals_brute_force),
         cmocka_unit_test(alone_is_an_empty_machine),
