@@ -5,6 +5,11 @@
 #include "base/clock.h"
 
 #define MIN_PREFILL_TOKENS 32
+/* A step gets twice its budget after this many that spent theirs, and again after twice as many, unless a
+ * step costs less than this part of what was believed. */
+#define PATIENCE_LEAST 4
+#define PATIENCE_MOST 128
+#define SURPRISE 0.75
 #define HARDLY_MORE 1.125 /* a cost up to this many times another counts as the same */
 #define LONGEST_GAP_NS NS_PER_MS
 /* With fewer samples there are no predictions; the warm-up step gives the first samples. */
@@ -33,6 +38,20 @@ static uint32_t slices(uint32_t granule, uint32_t n)
     return granule > 1 ? n / granule + (n % granule != 0) : n;
 }
 
+static void learn_mixed(struct rates *r, uint32_t n_decode, uint32_t n_slices, double ns)
+{
+    struct curve_view decode, mixed;
+    curve_read(&r->decode, true, &decode);
+    curve_read(&r->mixed, false, &mixed);
+    double rows_ns = curve_at(&decode, n_decode);
+    if (!(rows_ns > 0))
+        return;
+    double slice_ns = (ns > rows_ns ? ns - rows_ns : 1) / n_slices;
+    if (slice_ns < SURPRISE * curve_at(&mixed, n_slices))
+        r->patience = PATIENCE_LEAST;
+    curve_learn(&r->mixed, n_slices, slice_ns);
+}
+
 void rates_learn_step(
     struct rates *r, uint32_t n_decode, uint32_t n_prefill, uint64_t started_ns, uint64_t finished_ns)
 {
@@ -52,11 +71,7 @@ void rates_learn_step(
         curve_learn(&r->decode, n_decode, ns);
         return;
     }
-    struct curve_view decode;
-    curve_read(&r->decode, true, &decode);
-    double rows_ns = curve_at(&decode, n_decode);
-    if (rows_ns > 0)
-        curve_learn(&r->mixed, n_slices, (ns > rows_ns ? ns - rows_ns : 1) / n_slices);
+    learn_mixed(r, n_decode, n_slices, ns);
 }
 
 void rates_learn_length(struct rates *r, uint32_t tokens, bool ended)
@@ -132,13 +147,30 @@ uint32_t rates_budget(const struct rates_view *v, uint32_t n_decode, double slic
     return tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX;
 }
 
-uint32_t rates_prefill_budget(const struct rates *r, uint32_t n_decode, uint32_t room, uint64_t slice_ns)
+uint32_t rates_prefill_budget(struct rates *r, uint32_t n_decode, uint32_t room, uint64_t slice_ns)
 {
     struct rates_view v;
     room = whole(r->granule, room);
+    r->budget = UINT32_MAX;
     if (!n_decode)
         return room;
     rates_read(r, &v);
     uint32_t budget = rates_budget(&v, n_decode, (double)slice_ns);
-    return budget < room ? budget : room;
+    if (budget >= room)
+        return room;
+    r->budget = budget;
+    if (r->n_spent < (r->patience ? r->patience : PATIENCE_LEAST))
+        return budget;
+    return budget < room / 2 ? 2 * budget : room;
+}
+
+void rates_composed(struct rates *r, uint32_t n_prefill)
+{
+    if (n_prefill == r->budget)
+        r->n_spent++;
+    if (n_prefill <= r->budget)
+        return;
+    uint32_t patience = r->patience ? r->patience : PATIENCE_LEAST;
+    r->patience = patience < PATIENCE_MOST ? 2 * patience : PATIENCE_MOST;
+    r->n_spent = 0;
 }

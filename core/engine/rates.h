@@ -8,8 +8,9 @@
  * Life cycle: all zeros, with max_rows and granule set before any other use; there is nothing to release.
  * Threads: the engine thread learns. Any thread may read; each number is one atomic, and the numbers
  * that a thread reads may be of different steps.
- * Order of calls: rates_learn_step() after each step and rates_learn_length() after each answer;
- * rates_read(), then the functions below it on the view that it filled.
+ * Order of calls: rates_prefill_budget() and rates_composed() for each step with decode rows and prompt
+ * tokens; rates_learn_step() after each step and rates_learn_length() after each answer; rates_read(), then
+ * the functions below it on the view that it filled.
  */
 #ifndef ORCD_ENGINE_RATES_H
 #define ORCD_ENGINE_RATES_H
@@ -26,7 +27,12 @@ struct rates {
     _Atomic double beside;     /* slices of a step with decode rows, a running mean */
     struct lengths lengths;
     atomic_uint_fast64_t last_ns; /* end of the last step, monotonic; 0: no step yet */
-    uint64_t finished_ns;         /* the same, for the engine thread only */
+
+    /* Only for the engine thread. */
+    uint64_t finished_ns; /* the same as last_ns */
+    uint32_t budget;      /* of the last step, if it was below what the step had place for; else UINT32_MAX */
+    uint32_t n_spent;     /* such budgets that were spent, since a step got more */
+    uint32_t patience;    /* when so many are spent, a step gets more; 0: not set yet */
 };
 
 /* A step that ran from started_ns to finished_ns. The time that the host spent between two steps counts
@@ -56,7 +62,12 @@ uint32_t rates_whole(const struct rates_view *v, uint32_t n);
 /* How many prompt tokens a step may have beside n_decode > 0 rows, so that it takes at most
  * max(slice_ns, 2 decode steps): whole slices; at least 32 tokens, or more that hardly cost more. */
 uint32_t rates_budget(const struct rates_view *v, uint32_t n_decode, double slice_ns);
-/* The budget of the next step, which has place for `room` prompt tokens. */
-uint32_t rates_prefill_budget(const struct rates *r, uint32_t n_decode, uint32_t room, uint64_t slice_ns);
+
+/* The budget of the next step, which has place for `room` prompt tokens. Now and then it is twice the
+ * budget by the rates: costs of larger steps are not learnt otherwise, so rates that are too high there
+ * would stay for ever. */
+uint32_t rates_prefill_budget(struct rates *r, uint32_t n_decode, uint32_t room, uint64_t slice_ns);
+/* The step has this many prompt tokens. */
+void rates_composed(struct rates *r, uint32_t n_prefill);
 
 #endif

@@ -264,9 +264,10 @@ static void add_prefill_rows(struct engine *e)
 {
     struct step *st = step_next(e);
     struct slot *s = next_prefill(e, st);
-    uint32_t room = e->params.max_batch_tokens - st->n_tokens, budget = 0;
-    if (s)
-        budget = rates_prefill_budget(&e->rates, st->n_decode, room, e->params.prefill_slice_ms * NS_PER_MS);
+    if (!s)
+        return;
+    uint32_t budget = rates_prefill_budget(&e->rates, st->n_decode, e->params.max_batch_tokens - st->n_tokens,
+        e->params.prefill_slice_ms * NS_PER_MS);
     for (; s && budget; s = next_prefill(e, st)) {
         const struct request *r = &s->job->request;
         uint32_t n = r->n_tokens - s->n_fed;
@@ -275,6 +276,7 @@ static void add_prefill_rows(struct engine *e)
         st->n_prefill += n;
         budget -= n;
     }
+    rates_composed(&e->rates, st->n_prefill);
 }
 
 static enum api_code code_of(int rc)

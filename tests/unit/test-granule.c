@@ -69,13 +69,13 @@ static void decode_all(struct harness *h, struct job **streams)
     }
 }
 
-/* The ms of the steps that compute a prompt of n tokens beside four streams. */
-static uint64_t beside_streams(struct harness *h, uint32_t n)
+/* The ms of the steps that compute a prompt of n tokens, unlike the others before, beside four streams. */
+static uint64_t beside_streams(struct harness *h, const char *id, uint32_t n)
 {
     struct job *streams[STREAMS];
     decode_all(h, streams);
     uint64_t before = fake_prefill_ns(h->backend);
-    struct job *j = harness_submit(h, prompt_of("long", n, 1));
+    struct job *j = harness_submit(h, prompt_of(id, n, 1));
     fake_gate_open(h->backend);
     harness_wait_end(j);
     uint64_t ns = fake_prefill_ns(h->backend) - before;
@@ -96,13 +96,25 @@ static void a_prompt_beside_streams_takes_whole_slices(void **state)
     (void)state;
     struct harness h;
     start(&h, SLICE, 27, 2, 0);
-    assert_int_equal(beside_streams(&h, 2048), 5 * (27 + 2));
+    assert_int_equal(beside_streams(&h, "A", 2048), 5 * (27 + 2));
     harness_stop(&h);
     start(&h, SLICE, 100, 7, 0);
-    assert_int_equal(beside_streams(&h, 2048), 5 * (100 + 7));
+    assert_int_equal(beside_streams(&h, "A", 2048), 5 * (100 + 7));
     harness_stop(&h);
     start(&h, UINT32_MAX, 27, 2, 0); /* a slice is no larger than a step */
-    assert_int_equal(beside_streams(&h, 2048), 5 * (27 + 2));
+    assert_int_equal(beside_streams(&h, "A", 2048), 5 * (27 + 2));
+    harness_stop(&h);
+}
+
+/* The plugin does not say that it has slices. In pieces of 32 tokens the first prompt would take 1856 ms. */
+static void a_wrong_belief_heals(void **state)
+{
+    (void)state;
+    struct harness h;
+    start(&h, 0, 27, 2, 0);
+    assert_in_range(beside_streams(&h, "A", 2048), 145, 600);
+    beside_streams(&h, "B", 2048);
+    assert_int_equal(beside_streams(&h, "C", 2048), 5 * (27 + 2));
     harness_stop(&h);
 }
 
@@ -146,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_prompt_beside_streams_takes_whole_slices),
+        cmocka_unit_test(a_wrong_belief_heals),
         cmocka_unit_test(a_prompt_is_predicted_by_its_slices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

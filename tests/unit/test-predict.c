@@ -204,6 +204,63 @@ static void steps_have_whole_slices(void **state)
     free(r);
 }
 
+/* Prompts beside 4 rows, in steps with place for 500 tokens. Returns how many tokens the last step had. */
+static uint32_t prompts(
+    struct rates *r, uint32_t steps, double decode_ms, double (*prefill_ms)(uint32_t n), uint32_t *largest)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < steps; i++) {
+        n = rates_prefill_budget(r, 4, 500, 20 * NS_PER_MS);
+        rates_composed(r, n);
+        learn(r, 4, n, decode_ms + prefill_ms(n));
+        learn(r, 4, 0, decode_ms);
+        *largest = n > *largest ? n : *largest;
+    }
+    return n;
+}
+
+static double one_slice_ms(uint32_t n)
+{
+    (void)n;
+    return 27;
+}
+
+static double linear_ms(uint32_t n)
+{
+    return 0.2 * n;
+}
+
+/* Costs of more tokens than a step ever gets are not learnt, so now and then a step gets more. */
+static void a_larger_budget_is_tried(void **state)
+{
+    (void)state;
+    struct rates *r = calloc(1, sizeof(*r));
+    uint32_t largest = 0;
+    learn(r, 4, 0, 2);
+    learn(r, 0, 8, 27);
+    assert_int_equal(prompts(r, 4, 2, one_slice_ms, &largest), 32);
+    prompts(r, 36, 2, one_slice_ms, &largest);
+    assert_int_equal(prompts(r, 1, 2, one_slice_ms, &largest), 500);
+    /* Where that was no mistake, it is rare, and never more than twice. */
+    memset(r, 0, sizeof(*r));
+    learn(r, 4, 0, 2);
+    uint32_t tried = 0, budget = prompts(r, 100, 2, linear_ms, &largest);
+    assert_in_range(budget, 85, 95); /* 18 ms */
+    for (uint32_t i = 0; i < 2000; i++) {
+        largest = 0;
+        prompts(r, 1, 2, linear_ms, &largest);
+        assert_true(largest <= 2 * 95);
+        tried += largest > 95;
+    }
+    assert_in_range(tried, 10, 20);
+    /* Steps that did not spend their budget do not count. */
+    for (uint32_t i = 0; i < 1000; i++) {
+        assert_in_range(rates_prefill_budget(r, 4, 500, 20 * NS_PER_MS), 85, 95);
+        rates_composed(r, 8);
+    }
+    free(r);
+}
+
 /* Where more tokens hardly cost more than the least, there is no reason to take so few. */
 static void tokens_that_cost_nothing_are_taken(void **state)
 {
@@ -498,6 +555,7 @@ int main(void)
         cmocka_unit_test(a_pause_is_no_work),
         cmocka_unit_test(slices_keep_a_step_short),
         cmocka_unit_test(steps_have_whole_slices),
+        cmocka_unit_test(a_larger_budget_is_tried),
         cmocka_unit_test(tokens_that_cost_nothing_are_taken),
         cmocka_unit_test(lengths_of_answers),
         cmocka_unit_test(equals_brute_force),
