@@ -63,11 +63,11 @@ static void choice_log(struct choice *c)
         LOG_F("ttft_ms", e->ttft_ms),
         LOG_F("duration_ms", (double)(now - j->request.arrived_ns) / (double)NS_PER_MS),
         LOG_T("client", c->g->peer), LOG_T("route", c->g->x->route->path),
-        key ? LOG_T("key", key->name) : NULL, LOG_T("model", api_model(c->g->x)->ref),
+        key ? LOG_T("key", key->name) : LOG_NONE, LOG_T("model", api_model(c->g->x)->ref),
         LOG_I("tokens_in", j->request.n_tokens), LOG_I("tokens", e->tokens_out),
         LOG_I("wasted", e->tokens_out > delivered ? e->tokens_out - delivered : 0),
-        j->request.deadline_ns ? LOG_F("deadline_slack_ms", slack) : NULL,
-        j->predicted_end_ns ? LOG_F("predicted_ms", predicted) : NULL, NULL);
+        j->request.deadline_ns ? LOG_F("deadline_slack_ms", slack) : LOG_NONE,
+        j->predicted_end_ns ? LOG_F("predicted_ms", predicted) : LOG_NONE, NULL);
 }
 
 /* --- what the engine calls -------------------------------------------------------------- */

@@ -60,7 +60,8 @@ static void refused(const struct exchange *x)
     peer_text(x, peer);
     log_event(ORCD_LOG_INFO, "job rejected", LOG_T("correlation_id", x->correlation_id),
         LOG_T("code", api_code_name(x->error.code)), LOG_T("client", peer),
-        x->key ? LOG_T("key", x->key->name) : NULL, left_out ? LOG_I("not_logged", left_out) : NULL, NULL);
+        x->key ? LOG_T("key", x->key->name) : LOG_NONE, left_out ? LOG_I("not_logged", left_out) : LOG_NONE,
+        NULL);
 }
 
 const struct http_service *api_service(struct api *a)

@@ -168,7 +168,8 @@ void log_event(int level, const char *message, ...)
     va_list args;
     va_start(args, message);
     for (const struct log_field *f; (f = va_arg(args, const struct log_field *));)
-        line_field(&l, f, json);
+        if (f->key)
+            line_field(&l, f, json);
     va_end(args);
     line_end(&l, json);
     log_writer_put(l.text, l.n);

@@ -43,6 +43,8 @@ struct log_field {
 #define LOG_T(k, v) (&(struct log_field){.key = (k), .kind = LOG_TEXT, .text = (v)})
 #define LOG_I(k, v) (&(struct log_field){.key = (k), .kind = LOG_INT, .i = (int64_t)(v)})
 #define LOG_F(k, v) (&(struct log_field){.key = (k), .kind = LOG_FLOAT, .f = (v)})
+#define LOG_NONE                                                                                             \
+    (&(struct log_field){.key = NULL}) /* in place of a field that there is not; NULL ends the list */
 
 /* log_event(ORCD_LOG_INFO, "job ended", LOG_T("job_id", id), LOG_I("tokens", n), NULL); */
 void log_event(int level, const char *message, ...);

@@ -208,7 +208,8 @@ static void log_wrong_key(const struct exchange *x)
         return;
     peer_text(x, peer);
     log_event(ORCD_LOG_WARN, "a request without a valid API key", LOG_T("client", peer),
-        LOG_T("correlation_id", x->correlation_id), left_out ? LOG_I("not_logged", left_out) : NULL, NULL);
+        LOG_T("correlation_id", x->correlation_id), left_out ? LOG_I("not_logged", left_out) : LOG_NONE,
+        NULL);
 }
 
 /* NULL: none is presented. */

@@ -71,8 +71,14 @@ def _():
         equal(t.execute(job_id="c", key=ALICE, params={"top_p": 3}).status, 400)
         names = [t.wait_log(lambda e: e.get("message") == "job ended" and e["job_id"] == j)["key"] for j in "ab"]
         equal(names, ["alice", "key-2"])
+        job = t.wait_log(lambda e: e.get("message") == "job ended")
+        check({"model", "client", "route", "tokens", "wasted"} <= set(job), job)
         equal(t.wait_log(lambda e: e.get("message") == "job rejected")["key"], "alice")
         check(not any(k in line for line in t.lines if line for k in (ALICE, BOB)), "a key is in the log")
+    with Worker() as t:  # without keys nothing is left out but the key
+        t.execute(job_id="a", stream=False, params={"max_tokens": 1}, headers={"Request-Timeout-Ms": "60000"})
+        job = t.wait_log(lambda e: e.get("message") == "job ended")
+        check({"model", "tokens", "wasted", "deadline_slack_ms"} <= set(job) and "key" not in job, job)
 
 
 @case("rps: what comes too early is 429 and told when to come again; other clients, cancels and /metrics are not")
