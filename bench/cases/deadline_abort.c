@@ -40,10 +40,10 @@ static const struct variant variants[] = {
     {"in decode, 10 ms a token", SETTINGS("plugin.options.token_ms=10"), NULL, 8, false, false},
     {"in decode, partial answers, 10 ms a token", SETTINGS("plugin.options.token_ms=10"), PARTIAL, 8, false,
         true},
-    {"the plugin hangs", SETTINGS("plugin.options.fault=wait.hang@6!", "plugin.options.hang_ms=400"), NULL, 8,
+    {"the plugin hangs", SETTINGS("plugin.options.fault=wait.hang@8!", "plugin.options.hang_ms=400"), NULL, 8,
         false, false},
     {"the plugin hangs, partial answers",
-        SETTINGS("plugin.options.fault=wait.hang@6!", "plugin.options.hang_ms=400"), PARTIAL, 8, false, true},
+        SETTINGS("plugin.options.fault=wait.hang@8!", "plugin.options.hang_ms=400"), PARTIAL, 8, false, true},
 };
 
 struct deadline {

@@ -49,7 +49,7 @@ static const struct variant variants[] = {
         .mock_only = true},
     {.name = "the plugin hangs",
         .settings = (const char *const[]){DRAIN, "plugin.options.token_ms=10",
-            "plugin.options.fault=wait.hang@8!", NULL},
+            "plugin.options.fault=wait.hang@10!", NULL},
         .prompt_tokens = 8,
         .max_tokens = 3000,
         .after_tokens = 3,

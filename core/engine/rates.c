@@ -12,7 +12,7 @@
 #define SURPRISE 0.75
 #define HARDLY_MORE 1.125 /* a cost up to this many times another counts as the same */
 #define LONGEST_GAP_NS NS_PER_MS
-/* With fewer samples there are no predictions; the warm-up step gives the first samples. */
+/* With fewer samples there are no predictions; the warm-up gives the first samples. */
 #define MIN_PREFILL 4
 #define MIN_DECODE 16
 #define MIN_LENGTHS 4

@@ -139,29 +139,34 @@ static int lone_row(struct engine *e, uint32_t seq, uint32_t first_pos, uint32_t
     return rc;
 }
 
-/* Runs one row of sequence 0 and learns from it. */
-static int warm_up_row(struct engine *e, uint32_t first_pos, uint32_t n, struct orcd_error *err)
+/* Computes n tokens of the empty sequence 0 as a prompt, then one more. */
+static int warm_up_run(struct engine *e, uint32_t n, bool learns, struct orcd_error *err)
 {
-    struct orcd_result result;
-    int rc = lone_row(e, 0, first_pos, n, &result, err);
-    if (rc)
+    struct orcd_result prompt, decode;
+    int rc = lone_row(e, 0, 0, n, &prompt, err);
+    if (!rc)
+        rc = lone_row(e, 0, n, 1, &decode, err);
+    if (rc || !learns)
         return rc;
-    bool decode = n == 1;
-    rates_learn_step(&e->rates, decode, decode ? 0 : n, result.started_ns, result.finished_ns);
+    rates_learn_step(&e->rates, 0, n, prompt.started_ns, prompt.finished_ns);
+    rates_learn_step(&e->rates, 1, 0, decode.started_ns, decode.finished_ns);
     return 0;
 }
 
 int engine_warm_up(struct engine *e, struct orcd_error *err)
 {
-    uint32_t n = WARM_UP_TOKENS;
+    uint32_t n = WARM_UP_TOKENS, kept;
     n = n < e->params.max_batch_tokens ? n : e->params.max_batch_tokens;
     n = n < e->params.n_ctx ? n : e->params.n_ctx - 1;
     int rc = n ? backend_seq_open(e->backend, 0, n + 1, err) : 0;
     if (rc || !n)
         return rc;
-    rc = warm_up_row(e, 0, n, err);
+    /* The first run pays for what is set up when it is first needed, a library or a kernel. */
+    rc = warm_up_run(e, n, false, err);
     if (!rc)
-        rc = warm_up_row(e, n, 1, err);
+        rc = backend_seq_trim(e->backend, 0, 0, &kept, err);
+    if (!rc)
+        rc = warm_up_run(e, n, true, err);
     int closed = backend_seq_close(e->backend, 0, rc ? NULL : err);
     return rc ? rc : closed;
 }

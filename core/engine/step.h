@@ -48,8 +48,8 @@ struct step {
 int step_init(struct step *st, uint32_t n_rows, uint32_t n_tokens); /* 0, or -1: out of memory */
 void step_release(struct step *st);
 
-/* Computes a short prompt and one token in sequence 0, to learn a first rate and to see that the plugin
- * works. */
+/* Computes a short prompt and one token in sequence 0, twice, to see that the plugin works and to learn
+ * first rates from the second time. */
 int engine_warm_up(struct engine *e, struct orcd_error *err);
 /* Where the device fails job after job (device.h) and a probe is due: tries one token in a sequence of its
  * own. Only with no step in flight. */

@@ -402,7 +402,7 @@ def _():
 @case("a plugin that hangs leaves no client without an answer")
 def _():
     with Worker("health.stall_ms=1000", "shutdown.drain_ms=100", "shutdown.grace_ms=1000",
-                token_ms=2, fault="wait.hang@20", hang_ms=4000) as t:
+                token_ms=2, fault="wait.hang@22", hang_ms=4000) as t:
         s = t.stream(job_id="a", params=LONG, headers={"Request-Timeout-Ms": "600"}).open()
         e = s.rest()[-1]
         equal((e[0], e[2]["code"]), ("error", "DEADLINE_EXCEEDED"))
@@ -423,7 +423,7 @@ def _():
 @case("a plugin that hangs for ever: cancels and disconnects are answered and counted, health tells")
 def _():
     t = Worker("health.stall_ms=100", "model.slots=2", "shutdown.drain_ms=0", "shutdown.grace_ms=500", token_ms=2,
-               fault="wait.hang@20")
+               fault="wait.hang@22")
     a = t.stream(job_id="a", params=LONG).open()
     equal(a.event()[0], "started")
     b = t.connect()

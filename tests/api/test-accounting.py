@@ -98,17 +98,17 @@ def _():
         check(b.delivered >= 1)
 
 
-@case("error: the tenth step fails")
+@case("error: the twelfth step fails")
 def _():
     for stream in (True, False):
-        with Worker(fault="wait.fail@10") as t, Books(t, "error") as b:
+        with Worker(fault="wait.fail@12") as t, Books(t, "error") as b:
             if stream:
                 events = t.stream(job_id="a", params=LONG).open().rest()
                 equal(events[-1][2]["code"], "BACKEND_ERROR")
                 b.delivered = tokens(events)
             else:
                 equal(t.execute(job_id="a", stream=False, params=LONG).code, "BACKEND_ERROR")
-        check(b.generated >= 5)  # two steps were the warm-up
+        check(b.generated >= 5)  # four steps were the warm-up
 
 
 @case("disconnected: what was handed to the kernel is delivered")
@@ -149,7 +149,7 @@ def _():
 
 @case("outcomes add up to the requests sent, and each histogram to the jobs among them")
 def _():
-    with Worker("model.slots=2", "queue.capacity=4", "deadlines.admission=off", token_ms=2, fault="wait.fail@300") as t:
+    with Worker("model.slots=2", "queue.capacity=4", "deadlines.admission=off", token_ms=2, fault="wait.fail@302") as t:
         sent = 0
         for i in range(6):
             equal(t.execute(job_id="ok%d" % i, stream=i % 2 == 0, params={"max_tokens": 5, "ignore_eos": True}).status, 200)

@@ -34,7 +34,7 @@ def _():
 
 @case("a device that goes on failing stays unhealthy, however it fails")
 def _():
-    for fault in "seq_open.oom@2!", "seq_open.fail@2!", "wait.row_fail@3!", "wait.fail@3!", "logits.nan!":
+    for fault in "seq_open.oom@2!", "seq_open.fail@2!", "wait.row_fail@5!", "wait.fail@5!", "logits.nan!":
         with Worker("health.max_failures=3", SAMPLED_HERE, fault=fault) as t:
             fail_jobs(t, 2)
             equal(t.call("GET", "/health/ready").status, 200, fault)

@@ -610,7 +610,7 @@ def _():
 @case("a failing device: an error in the stream, a status without one; all answers end")
 def _():
     for n in (1, 3):
-        with Worker("model.slots=4", token_ms=2, fault="submit.fail@9") as t:
+        with Worker("model.slots=4", token_ms=2, fault="submit.fail@11") as t:
             chunks = stream(worker=t, n=n, max_tokens=400, ignore_eos=True)
             e = chunks[-1]["error"]
             equal(e["type"], "server_error")

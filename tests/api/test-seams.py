@@ -82,7 +82,7 @@ def _():
 def _():
     clock = Clock()
     with Worker("http.keep_alive_ms=10000", "http.ping_ms=3600000", "http.write_stall_ms=3600000", "model.slots=1",
-                env=clock.env, token_ms=1, fault="wait.hang@20", hang_ms=3000) as t:
+                env=clock.env, token_ms=1, fault="wait.hang@22", hang_ms=3000) as t:
         params = {"max_tokens": 40, "ignore_eos": True}
         a = t.stream(job_id="a", params=params).open()
         equal(a.event()[0], "started")
@@ -90,7 +90,7 @@ def _():
         whole = t.connect()
         whole.sendall(request("POST", "/v2/execute", {"job_id": "c", "prompt": "c", "stream": False, "params": params}))
         t.wait_metric("orcd_requests_waiting", lambda v: v == 2)
-        clock.advance(60, t)  # while the 20th step hangs: a is parked, b and c wait
+        clock.advance(60, t)  # while the 22nd step hangs: a is parked, b and c wait
         equal(a.rest()[-1][0], "end")
         equal(b.open().rest()[-1][0], "end")
         equal(read_response(whole).status, 200)

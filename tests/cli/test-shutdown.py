@@ -124,7 +124,7 @@ def a_second_signal_leaves_at_once():
 
 
 def a_plugin_that_hangs_is_left_behind():
-    with Worker("--set", "plugin.options.fault=wait.hang@4", "--set", "shutdown.drain_ms=100", "--set",
+    with Worker("--set", "plugin.options.fault=wait.hang@6", "--set", "shutdown.drain_ms=100", "--set",
                 "shutdown.grace_ms=1000") as w:
         s = w.request("POST", "/v2/execute", JOB)
         read_until(s, b"event: token")
@@ -187,7 +187,7 @@ def a_lifeline_that_closes():
 
 
 def a_lost_device_ends_the_worker():
-    with Worker("--set", "plugin.options.fault=wait.device_lost@5") as w:
+    with Worker("--set", "plugin.options.fault=wait.device_lost@7") as w:
         s = w.request("POST", "/v2/execute", JOB)
         contains(read_all(s).decode(), "DEVICE_LOST")
         equal(w.wait(), 69)
@@ -307,7 +307,7 @@ def a_load_that_stands_still_gets_no_more_time():
 def a_hung_step_starves_the_watchdog():
     with Supervisor() as sup:
         env = {"NOTIFY_SOCKET": sup.path, "WATCHDOG_USEC": "100000"}
-        with Worker("--set", "plugin.options.fault=wait.hang@4", "--set", "health.stall_ms=200", "--set",
+        with Worker("--set", "plugin.options.fault=wait.hang@6", "--set", "health.stall_ms=200", "--set",
                     "shutdown.drain_ms=0", "--set", "shutdown.grace_ms=200", env=env) as w:
             sup.until("READY=1")
             sup.until("WATCHDOG=1")
@@ -329,7 +329,7 @@ def a_hung_step_starves_the_watchdog():
 
 def the_supervisor_learns_of_a_hung_end():
     with Supervisor() as sup:
-        with Worker("--set", "plugin.options.fault=wait.hang@4", "--set", "shutdown.drain_ms=0", "--set",
+        with Worker("--set", "plugin.options.fault=wait.hang@6", "--set", "shutdown.drain_ms=0", "--set",
                     "shutdown.grace_ms=200", env={"NOTIFY_SOCKET": sup.path}) as w:
             s = w.request("POST", "/v2/execute", JOB)
             read_until(s, b"event: token")

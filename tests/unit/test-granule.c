@@ -154,12 +154,29 @@ static void a_prompt_is_predicted_by_its_slices(void **state)
     harness_stop(&h);
 }
 
+/* A library that is loaded when it is first called, say. */
+static void the_first_step_teaches_nothing(void **state)
+{
+    (void)state;
+    struct harness h;
+    struct rates_view v;
+    start(&h, SLICE, 27, 2, 300);
+    rates_read(&h.engine->rates, &v);
+    assert_true(fabs(rates_step_ns(&v, 0, 128) / NS_PER_MS - 27) < 0.1);
+    assert_true(fabs(rates_step_ns(&v, 1, 0) / NS_PER_MS - 2) < 0.1);
+    assert_int_equal(fake_tokens_computed(h.backend), 2 * (8 + 1));
+    teach(&h);
+    assert_true(fabs(predicted_ms(&h, 128) - 27) < 0.1);
+    harness_stop(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_prompt_beside_streams_takes_whole_slices),
         cmocka_unit_test(a_wrong_belief_heals),
         cmocka_unit_test(a_prompt_is_predicted_by_its_slices),
+        cmocka_unit_test(the_first_step_teaches_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
