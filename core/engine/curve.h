@@ -1,6 +1,6 @@
 /*
  * A cost as a function of a count: the time of a step by its rows, the time of a slice of prompt tokens
- * by the slices of its step. It is learnt online, in buckets of the count (1, 2, 3, 4, then two an
+ * by the prompt tokens of its step. It is learnt online, in buckets of the count (1, 2, 3, 4, then two an
  * octave), as shape x pace. The shape of a bucket moves slowly. The pace is the mean of the middle half
  * of the last CURVE_RING samples, each divided by its bucket's shape. So a few outliers change nothing,
  * and when a device becomes slower, every bucket shows it after CURVE_RING steps, also a bucket that got

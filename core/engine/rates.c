@@ -38,7 +38,13 @@ static uint32_t slices(uint32_t granule, uint32_t n)
     return granule > 1 ? n / granule + (n % granule != 0) : n;
 }
 
-static void learn_mixed(struct rates *r, uint32_t n_decode, uint32_t n_slices, double ns)
+static void learn_beside(_Atomic double *mean, uint32_t n)
+{
+    double old = atomic_load_explicit(mean, memory_order_relaxed);
+    atomic_store_explicit(mean, old + (n - old) / BESIDE_STEPS, memory_order_relaxed);
+}
+
+static void learn_mixed(struct rates *r, uint32_t n_decode, uint32_t n_prefill, double ns)
 {
     struct curve_view decode, mixed;
     curve_read(&r->decode, true, &decode);
@@ -46,10 +52,10 @@ static void learn_mixed(struct rates *r, uint32_t n_decode, uint32_t n_slices, d
     double rows_ns = curve_at(&decode, n_decode);
     if (!(rows_ns > 0))
         return;
-    double slice_ns = (ns > rows_ns ? ns - rows_ns : 1) / n_slices;
-    if (slice_ns < SURPRISE * curve_at(&mixed, n_slices))
+    double slice_ns = (ns > rows_ns ? ns - rows_ns : 1) / slices(r->granule, n_prefill);
+    if (slice_ns < SURPRISE * curve_at(&mixed, n_prefill))
         r->patience = PATIENCE_LEAST;
-    curve_learn(&r->mixed, n_slices, slice_ns);
+    curve_learn(&r->mixed, n_prefill, slice_ns);
 }
 
 void rates_learn_step(
@@ -61,17 +67,15 @@ void rates_learn_step(
     uint32_t n_slices = slices(r->granule, n_prefill);
     atomic_store_explicit(&r->last_ns, finished_ns, memory_order_relaxed);
     if (!n_decode) {
-        curve_learn(&r->alone, n_slices, ns / n_slices);
+        curve_learn(&r->alone, n_prefill, ns / n_slices);
         return;
     }
-    double beside = atomic_load_explicit(&r->beside, memory_order_relaxed);
-    beside += (n_slices - beside) / BESIDE_STEPS;
-    atomic_store_explicit(&r->beside, beside, memory_order_relaxed);
-    if (!n_prefill) {
+    learn_beside(&r->beside, n_slices);
+    learn_beside(&r->beside_tokens, n_prefill);
+    if (n_prefill)
+        learn_mixed(r, n_decode, n_prefill, ns);
+    else
         curve_learn(&r->decode, n_decode, ns);
-        return;
-    }
-    learn_mixed(r, n_decode, n_slices, ns);
 }
 
 void rates_learn_length(struct rates *r, uint32_t tokens, bool ended)
@@ -85,6 +89,7 @@ void rates_read(const struct rates *r, struct rates_view *out)
     out->max_rows = r->max_rows;
     out->granule = r->granule ? r->granule : 1;
     out->beside = atomic_load_explicit(&r->beside, memory_order_relaxed);
+    out->beside_tokens = atomic_load_explicit(&r->beside_tokens, memory_order_relaxed);
     curve_read(&r->decode, true, &out->decode);
     curve_read(&r->alone, false, &out->alone);
     curve_read(&r->mixed, false, &out->mixed);
@@ -102,16 +107,16 @@ double rates_step_ns(const struct rates_view *v, uint32_t n_decode, uint32_t n_p
 {
     uint32_t rows = v->max_rows && n_decode > v->max_rows ? v->max_rows : n_decode;
     double ns = n_decode ? curve_at(&v->decode, rows) * n_decode / rows : 0;
-    uint32_t n_slices = slices(v->granule, n_prefill);
-    if (n_slices)
-        ns += curve_at(n_decode ? &v->mixed : &v->alone, n_slices) * n_slices;
+    if (n_prefill)
+        ns += curve_at(n_decode ? &v->mixed : &v->alone, n_prefill) * slices(v->granule, n_prefill);
     return ns;
 }
 
 double rates_busy_step_ns(const struct rates_view *v, uint32_t n_decode)
 {
-    uint32_t n_slices = v->beside > 1 ? (uint32_t)v->beside : 1;
-    return rates_step_ns(v, n_decode, 0) + v->beside * curve_at(&v->mixed, n_slices);
+    /* Of a step with one slice, if steps have less. */
+    double tokens = v->beside > 0 && v->beside < 1 ? v->beside_tokens / v->beside : v->beside_tokens;
+    return rates_step_ns(v, n_decode, 0) + v->beside * curve_at(&v->mixed, (uint32_t)tokens);
 }
 
 /* Whole slices of n tokens; n where none fits. */
@@ -126,14 +131,16 @@ uint32_t rates_whole(const struct rates_view *v, uint32_t n)
 }
 
 /* How many slices fit into this time; at least `least`, or the most that hardly cost more than these. */
-static double fitting(const struct curve_view *cost, uint32_t least, double ns)
+static double fitting(const struct rates_view *v, uint32_t least, double ns)
 {
-    double same_ns = HARDLY_MORE * least * curve_at(cost, least), most = least;
-    for (uint32_t b = curve_bucket(least); b < CURVE_BUCKETS; b++) {
-        double first = curve_first(b), last = b + 1 < CURVE_BUCKETS ? curve_first(b + 1) - 1 : UINT32_MAX;
-        if (first * cost->at[b] <= ns)
-            most = fmax(most, fmin(floor(ns / cost->at[b]), last));
-        else if (first * cost->at[b] <= same_ns)
+    const double *at = v->mixed.at;
+    double same_ns = HARDLY_MORE * least * curve_at(&v->mixed, least * v->granule), most = least;
+    for (uint32_t b = curve_bucket(least * v->granule); b < CURVE_BUCKETS; b++) {
+        uint32_t end = b + 1 < CURVE_BUCKETS ? curve_first(b + 1) - 1 : UINT32_MAX;
+        double first = slices(v->granule, curve_first(b)), last = end / v->granule;
+        if (first <= last && first * at[b] <= ns)
+            most = fmax(most, fmin(floor(ns / at[b]), last));
+        else if (first <= last && first * at[b] <= same_ns)
             most = fmax(most, first);
     }
     return most;
@@ -143,7 +150,7 @@ uint32_t rates_budget(const struct rates_view *v, uint32_t n_decode, double slic
 {
     double decode = curve_at(&v->decode, n_decode);
     double room = (2 * decode > slice_ns ? 2 * decode : slice_ns) - decode;
-    double tokens = fitting(&v->mixed, slices(v->granule, MIN_PREFILL_TOKENS), room) * v->granule;
+    double tokens = fitting(v, slices(v->granule, MIN_PREFILL_TOKENS), room) * v->granule;
     return tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX;
 }
 

@@ -2,8 +2,8 @@
  * What this worker has learnt about its own speed: the costs of steps (curve.h) and the lengths of
  * answers (lengths.h). Predictions and the size of prefill slices are computed from it.
  *
- * Prompt tokens cost by slices of `granule` tokens (orcd_model_info.prefill_granule): a slice takes the
- * same time however few tokens are in it. A plugin without slices has slices of one token.
+ * Prompt tokens cost by slices of `granule` tokens (orcd_model_info.prefill_granule): a slice takes much
+ * the same time however few tokens are in it. A plugin without slices has slices of one token.
  *
  * Life cycle: all zeros, with max_rows and granule set before any other use; there is nothing to release.
  * Threads: the engine thread learns. Any thread may read; each number is one atomic, and the numbers
@@ -19,12 +19,13 @@
 #include "engine/lengths.h"
 
 struct rates {
-    uint32_t max_rows;         /* decode rows of a step at most, set before any use; 0: any number */
-    uint32_t granule;          /* prompt tokens of a slice, set before any use; 0: one */
-    struct curve decode;       /* ns of a step's decode rows, by their number */
-    struct curve alone, mixed; /* ns of a slice of prompt tokens in a step without and with decode rows,
-                                  by slices of the step */
-    _Atomic double beside;     /* slices of a step with decode rows, a running mean */
+    uint32_t max_rows;            /* decode rows of a step at most, set before any use; 0: any number */
+    uint32_t granule;             /* prompt tokens of a slice, set before any use; 0: one */
+    struct curve decode;          /* ns of a step's decode rows, by their number */
+    struct curve alone, mixed;    /* ns of a slice of prompt tokens in a step without and with decode rows,
+                                     by prompt tokens of the step */
+    _Atomic double beside;        /* slices of a step with decode rows, a running mean */
+    _Atomic double beside_tokens; /* the same of its prompt tokens */
     struct lengths lengths;
     atomic_uint_fast64_t last_ns; /* end of the last step, monotonic; 0: no step yet */
 
@@ -47,7 +48,7 @@ struct rates_view {
     uint32_t max_rows; /* of a step; more rows take turns, and a "step" is one round of all; 0: any number */
     uint32_t granule;  /* at least 1 */
     struct curve_view decode, alone, mixed;
-    double beside;
+    double beside, beside_tokens;
     uint64_t last_ns;
     bool known; /* there are enough samples for predictions */
 };

@@ -317,7 +317,7 @@ struct orcd_model_info {
     uint64_t kv_bytes_per_token;
     uint64_t scratch_bytes;
     /* Prompt tokens of a step are computed in slices of this many, and a slice costs
-     * the same however few tokens are in it. 0 or 1: each token costs by itself. */
+     * much the same however few tokens are in it. 0 or 1: each token costs by itself. */
     uint32_t prefill_granule;
     uint32_t reserved;
 };

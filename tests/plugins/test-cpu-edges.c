@@ -420,6 +420,31 @@ static void test_kv(void **state)
     rig_close(&r);
 }
 
+static uint32_t granule(const char *fixed_height)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct orcd_model_info info = {.size = sizeof(info)};
+    struct rig r;
+    rig_open(&r, path, &(struct rig_options){.sub_batch = 64, .settings = {fixed_height, "false"}});
+    assert_int_equal(r.p->model_info(r.model, &info, &err), 0);
+    rig_close(&r);
+    return info.prefill_granule;
+}
+
+/* A slice of the cuda plugin reads all weights however few its tokens are. */
+static void test_granule(void **state)
+{
+    (void)state;
+#ifdef RIG_CUDA
+    assert_int_equal(granule(NULL), 64);
+    assert_int_equal(granule("fixed_height"), 1);
+    struct orcd_error err = ORCD_ERROR_INIT;
+    assert_int_equal(rig_plugin()->configure("fixed_height", "true", &err), 0);
+#else
+    assert_int_equal(granule(NULL), 1);
+#endif
+}
+
 #ifndef RIG_CUDA
 static void test_options(void **state)
 {
@@ -500,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_bad_steps),
         cmocka_unit_test(test_kv),
+        cmocka_unit_test(test_granule),
 #ifndef RIG_CUDA
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_quota),

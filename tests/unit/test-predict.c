@@ -204,6 +204,31 @@ static void steps_have_whole_slices(void **state)
     free(r);
 }
 
+/* 8 ms for the weights, 12 for 512 tokens. */
+static void a_slice_that_is_not_full_may_cost_less(void **state)
+{
+    (void)state;
+    struct rates *r = calloc(1, sizeof(*r));
+    struct rates_view v;
+    r->granule = 512;
+    for (int i = 0; i < 400; i++) {
+        learn(r, 4, 0, 2);
+        learn(r, 4, 32, 2 + 8.75);
+        learn(r, 0, 32, 8.75);
+        learn(r, 0, 500, 20);
+    }
+    rates_read(r, &v);
+    assert_near(rates_step_ns(&v, 0, 8) / MS, 8.75, 0.01);
+    assert_near(rates_step_ns(&v, 0, 160) / MS, 11.75, 0.1);
+    assert_near(rates_step_ns(&v, 0, 320) / MS, 15.5, 0.1);
+    assert_near(rates_step_ns(&v, 0, 512) / MS, 20, 0.01);
+    assert_near(rates_step_ns(&v, 0, 1024) / MS, 40, 0.01);
+    assert_near(v.beside, 0.5, 0.02);
+    assert_near(v.beside_tokens, 16, 0.02);
+    assert_near(rates_busy_step_ns(&v, 4) / MS, 2 + 0.5 * 8.75, 0.02);
+    free(r);
+}
+
 /* Prompts beside 4 rows, in steps with place for 500 tokens. Returns how many tokens the last step had. */
 static uint32_t prompts(
     struct rates *r, uint32_t steps, double decode_ms, double (*prefill_ms)(uint32_t n), uint32_t *largest)
@@ -402,13 +427,13 @@ static void brute_force(const struct sim_params *p, const struct sim_job *jobs, 
             n_prefill += take;
             ready[best] = b[best].prompt == 0;
         }
-        n_prefill = (n_prefill + p->rates->granule - 1) / p->rates->granule;
+        uint32_t n_slices = (n_prefill + p->rates->granule - 1) / p->rates->granule;
         if (!n_prefill)
             now += curve_at(&p->rates->decode, rows);
         else if (rows)
-            now += curve_at(&p->rates->decode, rows) + curve_at(&p->rates->mixed, n_prefill) * n_prefill;
+            now += curve_at(&p->rates->decode, rows) + curve_at(&p->rates->mixed, n_prefill) * n_slices;
         else
-            now += curve_at(&p->rates->alone, n_prefill) * n_prefill;
+            now += curve_at(&p->rates->alone, n_prefill) * n_slices;
         if (in_flight && --in_flight == 0 && now < 0)
             now = 0;
         uint32_t still = 0;
@@ -555,6 +580,7 @@ int main(void)
         cmocka_unit_test(a_pause_is_no_work),
         cmocka_unit_test(slices_keep_a_step_short),
         cmocka_unit_test(steps_have_whole_slices),
+        cmocka_unit_test(a_slice_that_is_not_full_may_cost_less),
         cmocka_unit_test(a_larger_budget_is_tried),
         cmocka_unit_test(tokens_that_cost_nothing_are_taken),
         cmocka_unit_test(lengths_of_answers),
