@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "base/util.h"
 #include "cli.h"
 
@@ -58,6 +59,24 @@ static int give(struct cli_args *a, const struct cli_option *o, const char *valu
     return 0;
 }
 
+static int unknown_option(const struct cli_args *a, const char *word)
+{
+    const struct cli_option *best = NULL;
+    unsigned best_at = name_reach(word + 2);
+    char name[64] = "";
+    if (word[1] == '-')
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+    for (const struct cli_option *o = a->verb->options; *name && o->name; o++) {
+        unsigned d = name_distance(name, o->name);
+        if (o->help && d < best_at) {
+            best_at = d;
+            best = o;
+        }
+    }
+    return cli_fail(EX_USAGE, "unknown option '%s'%s%s%s; 'orcd %s --help' lists the options", word,
+        best ? ", did you mean --" : "", best ? best->name : "", best ? "?" : "", verb_name);
+}
+
 /* Parses the option at argv[*i]. Reads the next word as its value if it needs one. */
 static int parse_option(struct cli_args *a, int argc, char **argv, int *i)
 {
@@ -73,7 +92,7 @@ static int parse_option(struct cli_args *a, int argc, char **argv, int *i)
         value = word[2] ? word + 2 : NULL;
     }
     if (!o)
-        return cli_fail(EX_USAGE, "unknown option '%s'; 'orcd %s --help' lists the options", word, verb_name);
+        return unknown_option(a, word);
     if (!o->arg && value)
         return cli_fail(EX_USAGE, "option --%s does not take a value", o->name);
     if (o->arg && !value) {

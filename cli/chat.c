@@ -56,15 +56,56 @@ static int make_request(struct chat *c, struct json_object *request)
     return rc ? rc : query_params(c->query.args, params);
 }
 
+static const char *role_of(const struct chat *c, size_t i)
+{
+    struct json_object *role = NULL, *m = json_object_array_get_idx(c->messages, i);
+    return m && json_object_object_get_ex(m, "role", &role) ? json_object_get_string(role) : "";
+}
+
+/* The first message of the user, unless it is the only one. 0: there is nothing to drop. */
+static size_t oldest(const struct chat *c)
+{
+    const size_t n = json_object_array_length(c->messages), first = strcmp(role_of(c, 0), "system") == 0;
+    return n > first + 2 ? first + 1 : 0;
+}
+
+/* Drops the oldest turn: a message of the user and what the assistant said to it. */
+static void drop_oldest(struct chat *c)
+{
+    const size_t at = oldest(c) - 1;
+    do
+        json_object_array_del_idx(c->messages, at, 1);
+    while (strcmp(role_of(c, at), "user") != 0);
+}
+
+/* Sends the conversation. Where it is too long for the model's context, its oldest turns are dropped; the
+ * system message stays. */
+static int send(struct chat *c)
+{
+    unsigned dropped = 0;
+    for (;;) {
+        struct json_object *request = json_object_new_object();
+        c->query.hides_length = oldest(c) > 0;
+        int rc = make_request(c, request);
+        rc = rc ? rc : query_send(&c->query, request);
+        json_object_put(request);
+        if (!c->query.too_long) {
+            if (dropped && cli_can_print(STDERR_FILENO, 0))
+                fprintf(stderr, "%s(the context is full: the oldest %u turns were dropped)%s\n",
+                    isatty(STDERR_FILENO) ? "\033[2m" : "", dropped, isatty(STDERR_FILENO) ? "\033[0m" : "");
+            return rc;
+        }
+        drop_oldest(c);
+        dropped++;
+    }
+}
+
 /* Sends a message and adds it and its answer to the conversation. A message that got no answer is
  * removed again. */
 static int turn(struct chat *c, const char *text, size_t n)
 {
-    struct json_object *request = json_object_new_object();
     add_message(c, "user", text, n);
-    int rc = make_request(c, request);
-    rc = rc ? rc : query_send(&c->query, request);
-    json_object_put(request);
+    int rc = send(c);
     if (c->query.n_said)
         add_message(c, "assistant", c->query.said, c->query.n_said);
     else
@@ -153,6 +194,17 @@ static int talk(struct chat *c)
     return is_over(rc) ? rc : 0;
 }
 
+/* Before anybody types a message in vain. */
+static int check_template(struct chat *c)
+{
+    bool has = false;
+    int rc = query_has_template(&c->query, &has);
+    if (rc || has)
+        return rc;
+    return cli_fail(EX_DATAERR, "this model has no chat template: set model.chat_template (--set "
+                                "model.chat_template=NAME; orcd.yaml(5) lists the names), or use orcd run");
+}
+
 /* --- once --- */
 
 static int once(struct chat *c)
@@ -183,6 +235,7 @@ int verb_chat(const struct cli_args *a)
     bool talks = !cli_value(a, "message") && isatty(STDIN_FILENO);
     if (rc == 0 && talks) {
         rc = query_connect(&c.query);
+        rc = rc ? rc : check_template(&c);
         rc = rc ? rc : talk(&c);
     } else if (rc == 0) {
         rc = once(&c);

@@ -42,6 +42,7 @@ struct cli_verb {
 
 extern const struct cli_verb cli_verbs[];               /* ended by a row without a name */
 const struct cli_verb *cli_verb_find(const char *name); /* NULL: no such verb */
+int cli_verb_unknown(const char *name);                 /* prints an error; returns EX_USAGE */
 
 #define CLI_MAX_GIVEN 256
 
@@ -90,7 +91,8 @@ void cli_verbs_list(FILE *out); /* verbs and options, for the tests of the docum
         "gpu-device", 0, "N", "plugin.options.device: the device to use, as orcd plugins numbers it"         \
     }
 #define CLI_URL_OPTIONS                                                                                      \
-    {"url", 'u', "URL", "the worker: http[s]://host:port or unix:/path (default: http.listen)"},             \
+    {"url", 'u', "URL",                                                                                      \
+        "the worker: http[s]://host:port or unix:/path (default: ORCD_URL, else http.listen)"},              \
     {                                                                                                        \
         "api-key-file", 0, "FILE", "file with the API key (default: the variable ORCD_API_KEY)"              \
     }
@@ -106,9 +108,11 @@ const char *cli_demo_model(void);
  * its build tree (config.status lies beside it there). The next call overwrites the text. */
 const char *cli_source_file(const char *name);
 
-/* Writes the URL of the worker that a client verb talks to into buf: --url, else http.listen.
+/* Writes the URL of the worker that a client verb talks to into buf: --url, else ORCD_URL,
+ * else http.listen.
  * Returns 0, or an exit status after printing an error. */
 int cli_worker_url(const struct cli_args *a, char *buf, size_t size);
+const char *cli_named_url(const struct cli_args *a); /* --url or ORCD_URL; NULL: neither is given */
 /* The key from --api-key-file or ORCD_API_KEY, malloc'ed; *key is NULL if neither is set. Returns 0,
  * or an exit status after printing an error. */
 int cli_api_key(const struct cli_args *a, char **key);

@@ -28,7 +28,7 @@ int main(int argc, char **argv)
     const struct cli_verb *verb = cli_verb_find(word);
     if (!verb) {
         if (*word)
-            return cli_fail(EX_USAGE, "unknown verb '%s'; 'orcd --help' lists the verbs", word);
+            return cli_verb_unknown(word);
         cli_help(stderr);
         return EX_USAGE;
     }

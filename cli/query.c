@@ -14,6 +14,7 @@
 
 #define PROMPT_MAX (3u << 20)
 #define CONNECT_MS 10000
+#define SERVICE_MS 1000 /* for a service that may run on this machine */
 
 static int wake_pipe[2] = {-1, -1};
 static volatile sig_atomic_t interrupts;
@@ -62,6 +63,10 @@ int query_open(struct query *q, const struct cli_args *a)
         .json = cli_flag(a, "json")};
     if (deadline && q->deadline_ms < 0)
         return cli_fail(EX_USAGE, "--deadline: '%s': must be a time such as 1500ms, 2s or 1m", deadline);
+    const char *stats = cli_value(a, "stats");
+    q->stats = stats ? strcmp(stats, "on") == 0 : isatty(STDOUT_FILENO) && isatty(STDERR_FILENO) && !q->json;
+    if (stats && !q->stats && strcmp(stats, "off") != 0)
+        return cli_fail(EX_USAGE, "--stats: '%s': must be on or off", stats);
     if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK))
         return cli_fail(EX_OSERR, "cannot create a pipe: %s", strerror(errno));
     struct sigaction sa = {.sa_handler = on_interrupt};
@@ -165,7 +170,7 @@ void query_name_job(struct query *q, const char *prefix, struct json_object *req
 static const char *text_of(struct json_object *o, const char *name)
 {
     struct json_object *v;
-    if (!json_object_object_get_ex(o, name, &v) || !json_object_is_type(v, json_type_string))
+    if (!o || !json_object_object_get_ex(o, name, &v) || !json_object_is_type(v, json_type_string))
         return "";
     return json_object_get_string(v);
 }
@@ -254,6 +259,25 @@ static void print_json(const char *name, const char *id, const char *data)
     fflush(stdout);
 }
 
+static double number_of(struct json_object *o, const char *name)
+{
+    struct json_object *v;
+    return json_object_object_get_ex(o, name, &v) ? json_object_get_double(v) : 0;
+}
+
+/* Dim, on standard error: it is no part of the answer. */
+static void print_stats(const struct query *q, struct json_object *end)
+{
+    const double tokens = number_of(end, "tokens_out"), ms = number_of(end, "decode_time_ms");
+    const bool dim = isatty(STDERR_FILENO);
+    if (!q->stats || !cli_can_print(STDERR_FILENO, 0))
+        return;
+    /* The time of the first token is not in decode_time_ms. */
+    fprintf(stderr, "%s(%.0f tokens, %.1f a second; the first after %.0f ms)%s\n", dim ? "\033[2m" : "",
+        tokens, tokens > 1 && ms > 0 ? (tokens - 1) * 1e3 / ms : 0, number_of(end, "ttft_ms"),
+        dim ? "\033[0m" : "");
+}
+
 static int on_event(const char *name, const char *id, const char *data, void *arg)
 {
     struct query *q = arg;
@@ -269,6 +293,8 @@ static int on_event(const char *name, const char *id, const char *data, void *ar
         end_line(q);
         if (o && strcmp(text_of(o, "finish_reason"), "deadline") == 0 && !q->json)
             fprintf(stderr, "orcd %s: the answer was cut at the deadline\n", q->args->verb->name);
+        if (o)
+            print_stats(q, o);
     } else if (strcmp(name, "error") == 0) {
         q->ended = true;
         end_line(q);
@@ -325,6 +351,25 @@ static int read_stream(struct query *q, struct client *c, struct orcd_error *err
     return q->status;
 }
 
+/* An answer in one piece, which is an error. */
+static int refused(struct query *q, int status, const char *answer)
+{
+    struct json_object *o = json_tokener_parse(answer), *e = NULL;
+    const bool too_long = o && json_object_object_get_ex(o, "error", &e) &&
+                          strcmp(text_of(e, "code"), "CONTEXT_LENGTH_EXCEEDED") == 0;
+    json_object_put(o);
+    if (too_long && q->hides_length) {
+        q->too_long = true;
+        return EX_DATAERR;
+    }
+    if (q->json) {
+        const size_t n = strlen(answer);
+        cli_print_text(stdout, answer, n);
+        fputs(n && answer[n - 1] == '\n' ? "" : "\n", stdout);
+    }
+    return cli_api_error(status, answer);
+}
+
 static int send_body(struct query *q, const char *body)
 {
     struct orcd_error err = ORCD_ERROR_INIT;
@@ -357,11 +402,7 @@ static int send_body(struct query *q, const char *body)
         size_t n;
         rc = client_read_all(c, 1 << 20, &answer, &n, &err);
         if (rc == 0) {
-            if (q->json) {
-                cli_print_text(stdout, answer, strlen(answer));
-                fputs(n && answer[n - 1] == '\n' ? "" : "\n", stdout);
-            }
-            rc = cli_api_error(status, answer);
+            rc = refused(q, status, answer);
             free(answer);
         } else {
             rc = cli_fail(EX_UNAVAILABLE, "%s", err.msg);
@@ -379,7 +420,7 @@ int query_send(struct query *q, struct json_object *request)
     free(q->said);
     q->said = NULL;
     q->n_said = 0;
-    q->cancelled = q->ended = q->thinking = false;
+    q->cancelled = q->ended = q->thinking = q->too_long = false;
     q->last = 0;
     q->status = 0;
     return send_body(q, body);
@@ -403,13 +444,72 @@ static int choose_model(const struct cli_args *a, const char **model)
     return 0;
 }
 
+/* GET /v2/model; the object, or NULL. */
+static struct json_object *ask_model(struct query *q, int timeout_ms)
+{
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct client *c = NULL;
+    struct client_request request = {.method = "GET", .path = "/v2/model", .bearer = q->key};
+    struct json_object *model = NULL;
+    char *body = NULL;
+    size_t n;
+    int status = 0;
+    if (client_open(&c, q->url, timeout_ms, &err) == 0) {
+        client_set_timeout(c, timeout_ms);
+        client_set_wake(c, wake_pipe[0]); /* the pipe stays readable: the request is then not sent, either */
+        if (client_send(c, &request, &status, &err) == 0 && status == 200 &&
+            client_read_all(c, 1 << 16, &body, &n, &err) == 0)
+            model = json_tokener_parse(body);
+    }
+    client_close(c);
+    free(body);
+    if (json_object_is_type(model, json_type_object))
+        return model;
+    json_object_put(model);
+    return NULL;
+}
+
+int query_has_template(struct query *q, bool *has)
+{
+    struct json_object *model = ask_model(q, CONNECT_MS);
+    const char *family = text_of(model, "chat_template");
+    *has = *family && strcmp(family, "none") != 0;
+    const bool answered = model != NULL;
+    json_object_put(model);
+    /* What is wrong with the worker or the key is said when the request is sent. */
+    return answered || cli_named_url(q->args) ? 0 : cli_fail(EX_UNAVAILABLE, "the worker does not answer");
+}
+
+/* A service that runs with the configuration that holds for this command. */
+static bool service_runs(struct query *q)
+{
+    static const char *const others[] = {"model", "set", "plugin", "gpu-device", "config"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (cli_value(q->args, others[i]))
+            return false;
+    if (cli_worker_url(q->args, q->url, sizeof(q->url)) || cli_api_key(q->args, &q->key))
+        return false;
+    struct json_object *model = ask_model(q, SERVICE_MS);
+    const bool runs = model != NULL;
+    json_object_put(model);
+    if (runs && isatty(STDERR_FILENO) && cli_can_print(STDERR_FILENO, 0))
+        fprintf(stderr, "(using the worker at %s)\n", q->url);
+    if (!runs) {
+        cli_api_key_free(q->key);
+        q->key = NULL;
+    }
+    return runs;
+}
+
 int query_connect(struct query *q)
 {
     const char *model = NULL;
-    if (cli_value(q->args, "url")) {
+    if (cli_named_url(q->args)) {
         int rc = cli_worker_url(q->args, q->url, sizeof(q->url));
         return rc ? rc : cli_api_key(q->args, &q->key);
     }
+    if (service_runs(q))
+        return 0;
     int rc = choose_model(q->args, &model);
     rc = rc ? rc : private_worker_start(&q->worker, q->args, model, wake_pipe[0]);
     snprintf(q->url, sizeof(q->url), "%s", q->worker.url);

@@ -31,9 +31,11 @@ struct query {
     bool json;
     bool show_thoughts; /* print the model's reasoning too */
     bool keep;          /* keep the text of the answer in `said` */
+    bool stats;         /* print the speed of each answer */
+    bool hides_length;  /* CONTEXT_LENGTH_EXCEEDED is not printed, but set in too_long */
 
     /* The last answer: */
-    bool cancelled, ended, thinking;
+    bool cancelled, ended, thinking, too_long;
     char last;  /* the last character printed; 0: none */
     int status; /* the exit status of an error event; 0: no such event */
     char *said; /* malloc'ed */
@@ -43,9 +45,12 @@ struct query {
 /* Reads --json and --deadline, and installs the handler of SIGINT. This and the functions below
  * return 0, or an exit status after printing an error. */
 int query_open(struct query *q, const struct cli_args *a);
-/* Uses the worker that --url names, else starts a private one with --model, the configured model or
- * the demo model. */
+/* Uses the worker that --url or ORCD_URL names; else, unless an option asks for another model, plugin or
+ * setting, the one that listens at the configured address; else starts a private one with --model, the
+ * configured model or the demo model. */
 int query_connect(struct query *q);
+/* Whether the worker's model has a chat template. */
+int query_has_template(struct query *q, bool *has);
 void query_close(struct query *q);
 
 /* Reads all of standard input; *text is malloc'ed. */

@@ -10,9 +10,15 @@
 #define TIMEOUT_MS 10000
 #define ANSWER_MAX (16u << 20)
 
+const char *cli_named_url(const struct cli_args *a)
+{
+    const char *url = cli_value(a, "url"), *env = getenv("ORCD_URL");
+    return url ? url : env && *env ? env : NULL;
+}
+
 int cli_worker_url(const struct cli_args *a, char *buf, size_t size)
 {
-    const char *url = cli_value(a, "url");
+    const char *url = cli_named_url(a);
     if (url) {
         snprintf(buf, size, "%s", url);
         return 0;

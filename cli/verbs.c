@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/nearest.h"
 #include "cli.h"
 
 #define END                                                                                                  \
@@ -9,7 +10,8 @@
 
 /* Options of a request and of its answer. */
 #define ANSWER_OPTIONS                                                                                       \
-    {"url", 'u', "URL", "use this worker instead of a private one: http[s]://host:port or unix:/path"},      \
+    {"url", 'u', "URL",                                                                                      \
+        "use this worker: http[s]://host:port or unix:/path (default: ORCD_URL, else a private one)"},       \
         {"api-key-file", 0, "FILE", "file with the API key (default: the variable ORCD_API_KEY)"},           \
         CLI_CONFIG_OPTIONS,                                                                                  \
         {"deadline", 'd', "TIME", "time for the whole answer: 1500ms, 2s, 1m; at most 24 hours"},            \
@@ -23,7 +25,9 @@
         {"repetition-penalty", 0, "X",                                                                       \
             "penalty for tokens that already occurred: above 0, to 2 (default: 1, none)"},                   \
         {"seed", 's', "N", "seed of the sampler, 0 to 2^53 - 1; the same seed gives the same answer"},       \
-        {"stop", 0, "TEXT", "end the answer before this text; may be given four times"},                     \
+        {"stats", 0, "WHAT",                                                                                 \
+            "on or off: print tokens per second after an answer (default: on in a terminal)"},               \
+        {"stop", 0, "TEXT", "end the answer before this text; may be given sixteen times"},                  \
     {                                                                                                        \
         "json", 'j', NULL, "print the events as they arrive, each as a line of JSON"                         \
     }
@@ -38,15 +42,16 @@ static const struct cli_option serve_options[] = {
 };
 static const struct cli_option run_options[] = {
     {"model", 'm', "FILE", "GGUF file for a private worker (default: model.path, else the demo model)"},
+    {"raw", 0, NULL, "continue the prompt as it is, even if the model has a chat template"},
     ANSWER_OPTIONS,
     END,
 };
 static const struct cli_option chat_options[] = {
-    {"message", 'm', "TEXT", "send this message, print the answer and exit; - is standard input"},
+    {"message", 0, "TEXT", "send this message, print the answer and exit; - is standard input"},
     {"system", 0, "TEXT", "the system message at the start of the conversation"},
     {"thinking", 0, "WHAT", "on or off: whether the model reasons first, for models that support both"},
     {"show-thinking", 0, NULL, "print what the model thinks even if the output is not a terminal"},
-    {"model", 0, "FILE", "GGUF file for a private worker (default: model.path, else the demo model)"},
+    {"model", 'm', "FILE", "GGUF file for a private worker (default: model.path, else the demo model)"},
     ANSWER_OPTIONS,
     END,
 };
@@ -54,6 +59,7 @@ static const struct cli_option url_options[] = {CLI_URL_OPTIONS, CLI_CONFIG_OPTI
 static const struct cli_option health_options[] = {
     CLI_URL_OPTIONS,
     CLI_CONFIG_OPTIONS,
+    {"json", 'j', NULL, "print JSON in a terminal, too"},
     {"watch", 'w', NULL, "print a line each second until interrupted"},
     END,
 };
@@ -117,8 +123,8 @@ static const struct cli_option help_options[] = {
 const struct cli_verb cli_verbs[] = {
     {"serve", "[MODEL]", 0, 1, "run a worker: one model, one plugin, one device, over HTTP", serve_options,
         verb_serve, false},
-    {"run", "[PROMPT]", 0, 1, "stream an answer, from a private worker unless --url names one", run_options,
-        verb_run, false},
+    {"run", "[PROMPT]", 0, 1, "stream an answer, from a private worker unless one is named or runs already",
+        run_options, verb_run, false},
     {"chat", "", 0, 0, "talk with a model, or ask it one question", chat_options, verb_chat, false},
     {"cancel", "JOB", 1, 1, "end a running or queued job", url_options, verb_cancel, false},
     {"health", "", 0, 0, "print a worker's health; status 0: healthy, 1: not healthy, 2: unreachable",
@@ -137,6 +143,19 @@ const struct cli_verb cli_verbs[] = {
     {"help", "[VERB]", 0, 1, "describe a verb and its options", help_options, verb_help, false},
     {NULL, NULL, 0, 0, NULL, NULL, NULL, false},
 };
+
+int cli_verb_unknown(const char *name)
+{
+    const char *best = NULL;
+    unsigned best_at = name_reach(name);
+    for (const struct cli_verb *v = cli_verbs; v->name; v++)
+        if (!v->hidden && name_distance(name, v->name) < best_at) {
+            best_at = name_distance(name, v->name);
+            best = v->name;
+        }
+    return cli_fail(EX_USAGE, "unknown verb '%s'%s%s%s; 'orcd --help' lists the verbs", name,
+        best ? ", did you mean " : "", best ? best : "", best ? "?" : "");
+}
 
 const struct cli_verb *cli_verb_find(const char *name)
 {

@@ -27,13 +27,13 @@ _orcd()
     serve:-*)
         COMPREPLY=($(compgen -W '--config --set --plugin --gpu-device --listen --help' -- "$cur")) ;;
     run:-*)
-        COMPREPLY=($(compgen -W '--model --url --api-key-file --config --set --plugin --gpu-device --deadline --on-deadline --max-tokens --temperature --top-p --top-k --min-p --repetition-penalty --seed --stop --json --help' -- "$cur")) ;;
+        COMPREPLY=($(compgen -W '--model --raw --url --api-key-file --config --set --plugin --gpu-device --deadline --on-deadline --max-tokens --temperature --top-p --top-k --min-p --repetition-penalty --seed --stats --stop --json --help' -- "$cur")) ;;
     chat:-*)
-        COMPREPLY=($(compgen -W '--message --system --thinking --show-thinking --model --url --api-key-file --config --set --plugin --gpu-device --deadline --on-deadline --max-tokens --temperature --top-p --top-k --min-p --repetition-penalty --seed --stop --json --help' -- "$cur")) ;;
+        COMPREPLY=($(compgen -W '--message --system --thinking --show-thinking --model --url --api-key-file --config --set --plugin --gpu-device --deadline --on-deadline --max-tokens --temperature --top-p --top-k --min-p --repetition-penalty --seed --stats --stop --json --help' -- "$cur")) ;;
     cancel:-*)
         COMPREPLY=($(compgen -W '--url --api-key-file --config --set --plugin --gpu-device --help' -- "$cur")) ;;
     health:-*)
-        COMPREPLY=($(compgen -W '--url --api-key-file --config --set --plugin --gpu-device --watch --help' -- "$cur")) ;;
+        COMPREPLY=($(compgen -W '--url --api-key-file --config --set --plugin --gpu-device --json --watch --help' -- "$cur")) ;;
     metrics:-*)
         COMPREPLY=($(compgen -W '--url --api-key-file --config --set --plugin --gpu-device --list --help' -- "$cur")) ;;
     plugins:-*)

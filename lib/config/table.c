@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "base/util.h"
 
 /* True if name is `above` itself or lies below it. */
@@ -85,29 +86,6 @@ const char *config_key_allowed(const struct config_key *k, char *buf, size_t siz
     return buf;
 }
 
-/* Levenshtein distance, at most 63 characters of each. */
-static unsigned distance(const char *a, const char *b)
-{
-    unsigned row[64];
-    size_t n = strnlen(b, ARRAY_LEN(row) - 1), m = strnlen(a, ARRAY_LEN(row) - 1);
-    for (size_t j = 0; j <= n; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= m; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= n; j++) {
-            unsigned up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-            if (up + 1 < best)
-                best = up + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            diagonal = up;
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
 static const char *leaf(const char *name)
 {
     const char *dot = strrchr(name, '.');
@@ -117,9 +95,9 @@ static const char *leaf(const char *name)
 const char *config_key_nearest(const struct config_table *t, const char *name)
 {
     const char *best = NULL;
-    unsigned best_at = (unsigned)strlen(name) / 3 + 1;
+    unsigned best_at = name_reach(name);
     for (size_t i = 0; i < t->n_keys; i++) {
-        unsigned d = distance(name, t->keys[i].name);
+        unsigned d = name_distance(name, t->keys[i].name);
         if (t->keys[i].type != CONFIG_OPEN && d < best_at) {
             best_at = d;
             best = t->keys[i].name;

@@ -146,10 +146,10 @@ def an_interrupt_before_the_answer_cancels_by_name():
     """The worker has the request and has not answered yet, as in a queue or behind a proxy."""
     s = socket.create_server(("127.0.0.1", 0))
     s.settimeout(TIMEOUT)
-    p = subprocess.Popen([ORCD, "run", "-u", "http://127.0.0.1:%d" % s.getsockname()[1], "hi"],
+    p = subprocess.Popen([ORCD, "run", "--raw", "-u", "http://127.0.0.1:%d" % s.getsockname()[1], "hi"],
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV)
     c, _ = s.accept()
-    asked = read_until(c, b"}}")
+    asked = read_until(c, b'"hi"}')
     p.send_signal(signal.SIGINT)
     c2, _ = s.accept()
     cancel = read_until(c2, b"}")
@@ -186,7 +186,7 @@ def an_interrupt_ends_a_job_in_the_queue():
 def a_second_interrupt_leaves_at_once():
     """The worker never answers: a raw listener that accepts and is silent."""
     s = socket.create_server(("127.0.0.1", 0))
-    p = subprocess.Popen([ORCD, "run", "-u", "http://127.0.0.1:%d" % s.getsockname()[1], "hi"],
+    p = subprocess.Popen([ORCD, "run", "--raw", "-u", "http://127.0.0.1:%d" % s.getsockname()[1], "hi"],
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV)
     c, _ = s.accept()
     read_until(c, b"hi")
@@ -294,10 +294,10 @@ def a_terminal_is_safe_from_the_answer():
 
     t = threading.Thread(target=serve)
     t.start()
-    status, out, err = run("run", "-u", url, "hi")
+    status, out, err = run("run", "--raw", "-u", url, "hi")
     equal((status, out), (0, "a\x1b]0;owned\x07b\u009bc\n"))
     master, slave = pty.openpty()
-    p = subprocess.Popen([ORCD, "run", "-u", url, "hi"], stdout=slave, stdin=subprocess.DEVNULL, env=ENV)
+    p = subprocess.Popen([ORCD, "run", "--raw", "-u", url, "hi"], stdout=slave, stdin=subprocess.DEVNULL, env=ENV)
     os.close(slave)
     equal(p.wait(TIMEOUT), 0)
     equal(os.read(master, 1000), b"a?]0;owned?b?c\r\n")
@@ -326,7 +326,7 @@ def a_terminal_is_safe_from_events_as_json():
     t.start()
     for answer in answers:
         master, slave = pty.openpty()
-        p = subprocess.Popen([ORCD, "run", "--json", "-u", url, "hi"], stdout=slave, stderr=slave,
+        p = subprocess.Popen([ORCD, "run", "--raw", "--json", "-u", url, "hi"], stdout=slave, stderr=slave,
                              stdin=subprocess.DEVNULL, env=ENV)
         os.close(slave)
         p.wait(TIMEOUT)
@@ -375,7 +375,7 @@ def strange_servers_are_answered_with_a_status():
     t = threading.Thread(target=serve)
     t.start()
     for case in cases:
-        status, out, err = run("run", "-u", url, "hi")
+        status, out, err = run("run", "--raw", "-u", url, "hi")
         check(status in (65, 69, 70, 75, 76), status, case[:200], out[:200], err)
         equal(len(err.splitlines()), 1, err)
     t.join()
@@ -400,6 +400,59 @@ def unix_sockets():
             equal(w.stop(), 0)
 
 
+def a_prompt_is_a_message_where_the_model_has_a_template():
+    with Worker(*HELLO, "--set", "model.chat_template=chatml") as w:
+        def prompt_tokens(*args):
+            status, out, err = run("run", "-u", w.url, "--json", *args, "hi")
+            equal(status, 0, err)
+            return events(out)[0]["data"]["prompt_tokens"]
+        raw = prompt_tokens("--raw")
+        equal(prompt_tokens(), raw + len("<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n"))
+        equal(run("run", "-u", w.url, "hi")[:2], (0, "Hello, world. Goodbye.\n"))
+        equal(w.stop(), 0)
+
+
+def a_worker_is_named_by_the_environment_or_runs_already():
+    with Worker(*HELLO) as w:
+        equal(run("run", "hi", env={"ORCD_URL": w.url})[:2], (0, "Hello, world. Goodbye.\n"))
+        equal(run("health", env={"ORCD_URL": w.url})[0], 0)
+        equal(run("health", "-u", w.url, env={"ORCD_URL": "http://127.0.0.1:1"})[0], 0)
+        # At the configured address; another model, plugin or setting means a private one.
+        here = {"ORCD_HTTP_LISTEN": w.url[len("http://"):]}
+        equal(run("run", "hi", env=here), (0, "Hello, world. Goodbye.\n", ""))
+        status, out, err = run("run", "--plugin", "mock", "--set", "plugin.options.text=Mine.", "hi", env=here)
+        equal((status, out), (0, "Mine.\n"), err)
+        equal(w.stop(), 0)
+
+
+def speed_is_told_apart_from_the_answer():
+    with Worker(*HELLO) as w:
+        status, out, err = run("run", "-u", w.url, "--stats", "on", "hi")
+        equal((status, out), (0, "Hello, world. Goodbye.\n"))
+        check(re.fullmatch(r"\(\d+ tokens, [0-9.]+ a second; the first after \d+ ms\)\n", err), err)
+        equal(run("run", "-u", w.url, "hi")[2], "")
+        equal(run("run", "-u", w.url, "--stats", "maybe", "hi")[0], 64)
+        equal(w.stop(), 0)
+
+
+def health_is_a_table_on_a_terminal():
+    with Worker() as w:
+        for more, part in ((), "  status                healthy\r\n"), (("--json",), '{"status":"healthy"'):
+            pid, fd = pty.fork()
+            if pid == 0:
+                os.execve(ORCD, [ORCD, "health", "-u", w.url, *more], ENV)
+            out = b""
+            try:
+                while piece := os.read(fd, 4096):
+                    out += piece
+            except OSError:
+                pass
+            os.close(fd)
+            equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+            contains(out.decode(), part)
+        equal(w.stop(), 0)
+
+
 def every_plugin_of_the_tree_opens():
     folder = os.path.join(SRCDIR, "plugins")
     names = [n for n in os.listdir(folder) if os.path.exists(os.path.join(folder, n, "plugin.map"))]
@@ -418,4 +471,6 @@ main([a_private_worker_answers_and_leaves_nothing, a_private_worker_that_cannot_
       an_interrupt_before_the_answer_cancels_by_name, an_interrupt_ends_a_job_in_the_queue, a_second_interrupt_leaves_at_once,
       cancel_by_id, health_tells_scripts, health_watches_until_the_end, metrics_are_those_of_the_list, keys,
       a_terminal_is_safe_from_the_answer, a_terminal_is_safe_from_events_as_json,
-      strange_servers_are_answered_with_a_status, addresses, unix_sockets, every_plugin_of_the_tree_opens])
+      strange_servers_are_answered_with_a_status, addresses, unix_sockets,
+      a_prompt_is_a_message_where_the_model_has_a_template, a_worker_is_named_by_the_environment_or_runs_already,
+      speed_is_told_apart_from_the_answer, health_is_a_table_on_a_terminal, every_plugin_of_the_tree_opens])
