@@ -281,9 +281,13 @@ static int stream_and_events(struct orcd_ctx *ctx, struct orcd_error *err)
     return status == SIMT_OK ? 0 : cuda_failed(ctx->device, status, err, "making a context's stream");
 }
 
-static int decode_graphs(struct orcd_ctx *ctx, struct orcd_error *err)
+/* What takes long the first time: not in the middle of traffic. */
+static int first_times(struct orcd_ctx *ctx, struct orcd_error *err)
 {
-    const enum simt_status status = graphs_make(ctx);
+    enum simt_status status = prefill_products(ctx);
+    if (status != SIMT_OK)
+        return cuda_failed(ctx->device, status, err, "the first products of prefill");
+    status = graphs_make(ctx);
     return status == SIMT_OK ? 0 : cuda_failed(ctx->device, status, err, "capturing decode steps");
 }
 
@@ -301,7 +305,7 @@ static int ctx_build(struct orcd_ctx *ctx, struct orcd_error *err)
     if (rc == 0)
         rc = first_contents(ctx, err);
     if (rc == 0)
-        rc = decode_graphs(ctx, err);
+        rc = first_times(ctx, err);
     if (rc == 0)
         rc = cuda_need(ctx->device, 0, "nothing", err); /* notes what is free now */
     return rc == 0 ? launcher_start(ctx, err) : rc;

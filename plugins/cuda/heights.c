@@ -6,6 +6,10 @@
  *
  * An algorithm, and with it the bits of a result, follows from the height. So a height follows from the row's
  * own tokens in the step, never from what else is computed.
+ *
+ * A library chooses an algorithm when a shape comes for the first time, and loads its code then: milliseconds
+ * to hundreds of them. All heights of all shapes are computed once when a context is made, not in the middle
+ * of traffic.
  */
 #include "plugins/cuda/pass.h"
 
@@ -31,4 +35,50 @@ uint64_t prefill_shares(const struct orcd_ctx *ctx)
     /* Only a row's last share is lower than this, or not full. */
     const uint32_t least = ctx->slice < SMALL ? ctx->slice : SMALL;
     return (uint64_t)ctx->params.max_batch_rows + ctx->params.max_batch_tokens / least + 1;
+}
+
+/* ------------------------------------------------------------ the first time */
+
+static bool layer_products(struct pass *p, const struct cuda_layer *l)
+{
+    const struct scratch *s = &p->ctx->s;
+    const struct orcd_hparams *hp = &p->ctx->model->hp;
+    const struct ck_halves embd = halves_for(p, hp->n_embd), att = halves_for(p, l->n_heads * hp->head_dim_v),
+                           ff = halves_for(p, l->n_ff);
+    if (!product_gemm(p, &l->q, &embd, s->q, s->ld_q) || !product_gemm(p, &l->k, &embd, s->k, s->ld_k) ||
+        !product_gemm(p, &l->v, &embd, s->v, s->ld_v) || !product_gemm(p, &l->out, &att, s->tmp, s->ld_embd))
+        return false;
+    return l->has_experts || ((l->gate.n_rows == 0 || product_gemm(p, &l->gate, &embd, s->gate, s->ld_ff)) &&
+                                 product_gemm(p, &l->up, &embd, s->up, s->ld_ff) &&
+                                 product_gemm(p, &l->down, &ff, s->tmp, s->ld_embd));
+}
+
+/* Whether an earlier layer has the same shapes; looking one back is enough for most models. */
+static bool as_before(const struct orcd_model *m, uint32_t i)
+{
+    const struct cuda_layer *l = &m->layers[i], *before = &m->layers[i - 1];
+    return l->n_heads == before->n_heads && l->n_kv_heads == before->n_kv_heads && l->n_ff == before->n_ff &&
+           l->has_experts == before->has_experts;
+}
+
+static enum simt_status products_of(struct orcd_ctx *ctx, uint32_t height)
+{
+    const struct orcd_model *m = ctx->model;
+    const struct share share = {.n = height, .height = height};
+    struct pass p = {.ctx = ctx, .rows = height, .gemm = true, .shares = &share, .n_shares = 1};
+    bool good = true;
+    for (uint32_t i = 0; i < m->hp.n_layers && good; i++)
+        if (i == 0 || !as_before(m, i))
+            good = layer_products(&p, &m->layers[i]);
+    return p.status;
+}
+
+enum simt_status prefill_products(struct orcd_ctx *ctx)
+{
+    if (!ctx->blas || !ctx->device->options.fixed_height)
+        return SIMT_OK;
+    enum simt_status status = products_of(ctx, ctx->slice);
+    for (size_t i = 0; i < N_HEIGHTS && heights[i] < ctx->slice && status == SIMT_OK; i++)
+        status = products_of(ctx, heights[i]);
+    return status == SIMT_OK ? simt_stream_sync(ctx->stream) : status;
 }

@@ -56,6 +56,9 @@ uint32_t prefill_height(uint32_t most, uint32_t left);
 /* Slices and shares of slices that a step of so many rows and tokens may have; at most so many shares in one.
  */
 uint64_t prefill_shares(const struct orcd_ctx *ctx);
+/* Computes each product that prefill may have once, on what is in the context's memory, and waits: before the
+ * launcher starts. */
+enum simt_status prefill_products(struct orcd_ctx *ctx);
 
 /* --- graphs.c. The whole of a decode pass of group number `group`. */
 bool graphs_run(struct pass *p, uint32_t group);
@@ -79,6 +82,8 @@ struct input {
     struct ck_halves halves;
 };
 bool input_make(struct pass *p, struct input *in, const struct rows_for *r);
+/* Memory of FP16 rows of n. */
+struct ck_halves halves_for(const struct pass *p, uint32_t n);
 /* y = w times the rows, on tensor cores, without scale and bias. */
 bool product_gemm(
     struct pass *p, const struct ck_matrix *w, const struct ck_halves *in, float *y, uint32_t ld_y);

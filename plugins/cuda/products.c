@@ -38,7 +38,7 @@ static struct ck_act act_for(const struct pass *p, const struct rows_for *r)
     return act;
 }
 
-static struct ck_halves halves_for(const struct pass *p, uint32_t n)
+struct ck_halves halves_for(const struct pass *p, uint32_t n)
 {
     return (struct ck_halves){.h = p->ctx->s.halves, .scale = p->ctx->s.halves_scale, .ld = up_to(n, 32)};
 }

@@ -4,20 +4,26 @@
 #include "multiply.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <set>
 
 using namespace simt::detail;
+
+/* What an algorithm would follow from. */
+using shape = std::array<int64_t, 12>;
 
 struct simt_blas {
     void *workspace;
     size_t workspace_bytes;
+    std::set<shape> shapes; /* that came */
 };
 
 namespace
 {
 
 std::atomic<size_t> n_handles;
-std::atomic<uint64_t> n_rows;
+std::atomic<uint64_t> n_rows, n_shapes;
 
 float load(const void *p, enum simt_type type, size_t i)
 {
@@ -56,6 +62,13 @@ void put(const simt_gemm &g, void *c, size_t at, float sum)
     if (g.beta != 0)
         sum += g.beta * load(c, g.out, at);
     store(c, g.out, at, sum);
+}
+
+void note_shape(struct simt_blas *blas, const simt_gemm &g)
+{
+    const shape s = {g.m, g.n, g.k, g.trans_a, g.trans_b, g.in, g.out, g.ld_a, g.ld_b, g.ld_c, g.batch,
+        gemm_alignment(g.a, 0) << 16 | gemm_alignment(g.b, 0) << 8 | gemm_alignment(g.c, 0)};
+    n_shapes.fetch_add(blas->shapes.insert(s).second);
 }
 
 /* Where sums begin. */
@@ -124,6 +137,7 @@ void blas_usage(struct simt_usage *out)
 {
     out->blas = n_handles.load();
     out->gemm_rows = n_rows.load();
+    out->gemm_shapes = n_shapes.load();
 }
 } // namespace detail
 } // namespace simt
@@ -164,7 +178,6 @@ enum simt_status simt_blas_workspace(struct simt_blas *blas, void *device_memory
 enum simt_status simt_blas_gemm(
     struct simt_blas *blas, struct simt_stream *stream, const struct simt_gemm *gemm)
 {
-    (void)blas;
     enum simt_status status = admit(FAULT_blas, "simt_blas_gemm", SIMT_UNKNOWN);
     if (status)
         return status;
@@ -173,6 +186,7 @@ enum simt_status simt_blas_gemm(
         return fail(SIMT_INVALID, "simt_blas_gemm: %s", wrong);
     if (gemm->m == 0 || gemm->n == 0 || gemm->batch == 0)
         return SIMT_OK;
+    note_shape(blas, *gemm);
     auto w = std::make_shared<work>();
     w->kind = work::GEMM;
     w->run = [g = *gemm] {

@@ -132,6 +132,7 @@ struct simt_usage {
     uint64_t early;                             /* of these, dependent ones */
     uint64_t captures, instantiations, updates; /* that succeeded, since the start (host only) */
     uint64_t gemm_rows;                         /* of all products, since the start (host only) */
+    uint64_t gemm_shapes;                       /* that came to a handle for the first time (host only) */
     uint64_t misuses;                           /* host only: reports of misuse, see knobs below */
     size_t device_peak_bytes;
 };
