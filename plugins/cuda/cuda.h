@@ -134,6 +134,9 @@ void cuda_ctx_free(struct orcd_ctx *ctx);
 uint64_t cuda_scratch_bytes(const struct orcd_model *m);
 uint64_t cuda_kv_token_bytes(const struct orcd_model *m);
 
+/* --- heights.c. Prompt tokens below whose number a slice costs about the same; 1: there is none. */
+uint32_t cuda_prefill_granule(const struct cuda_options *o);
+
 /* --- sequence.c */
 int cuda_seq_open(struct orcd_ctx *ctx, uint32_t seq, uint32_t max_tokens, struct orcd_error *err);
 int cuda_seq_reserve(struct orcd_ctx *ctx, uint32_t seq, uint32_t max_tokens, struct orcd_error *err);

@@ -30,6 +30,13 @@ uint32_t prefill_height(uint32_t most, uint32_t left)
     return below >= SMALL && below < most && left <= height / 4 * 3 ? below : height;
 }
 
+uint32_t cuda_prefill_granule(const struct cuda_options *o)
+{
+    if (!o->blas || !o->fixed_height)
+        return 1;
+    return o->prefill_slice < SMALL ? o->prefill_slice : SMALL;
+}
+
 uint64_t prefill_shares(const struct orcd_ctx *ctx)
 {
     /* Only a row's last share is lower than this, or not full. */

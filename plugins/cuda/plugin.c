@@ -40,7 +40,7 @@ static int32_t model_info(struct orcd_model *m, struct orcd_model_info *info, st
         .weight_bytes = m->weight_bytes,
         .kv_bytes_per_token = cuda_kv_token_bytes(m),
         .scratch_bytes = cuda_scratch_bytes(m),
-        .prefill_granule = options.blas && options.fixed_height ? options.prefill_slice : 1};
+        .prefill_granule = cuda_prefill_granule(&m->device->options)};
     own.size = info->size < sizeof(own) ? info->size : sizeof(own);
     memcpy(info, &own, own.size);
     return 0;

@@ -160,12 +160,38 @@ static void test_no_prompt_has_the_first_product_of_a_shape(void **state)
     rig_close(&r);
 }
 
+static uint32_t granule(const struct rig_options *o)
+{
+    struct rig r;
+    struct orcd_error err = ORCD_ERROR_INIT;
+    struct orcd_model_info info = {.size = sizeof(info)};
+    rig_open(&r, path, o);
+    assert_int_equal(r.p->model_info(r.model, &info, &err), 0);
+    rig_close(&r);
+    return info.prefill_granule;
+}
+
+/* What the host reckons as one slice: 512 tokens, however many a slice may have. */
+static void test_the_granule_is_what_costs_by_tokens(void **state)
+{
+    (void)state;
+    assert_int_equal(granule(&(struct rig_options){.sub_batch = 2048}), 512);
+    assert_int_equal(granule(&(struct rig_options){.sub_batch = 512}), 512);
+    assert_int_equal(granule(&(struct rig_options){.sub_batch = 128}), 128);
+    assert_int_equal(
+        granule(&(struct rig_options){.sub_batch = 512, .settings = {"fixed_height", "false"}}), 1);
+    /* the plugin keeps what was set */
+    assert_int_equal(
+        granule(&(struct rig_options){.sub_batch = 512, .settings = {"fixed_height", "true"}}), 512);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_products_are_as_high_as_their_row_needs),
         cmocka_unit_test(test_the_same_bits_in_any_company),
         cmocka_unit_test(test_no_prompt_has_the_first_product_of_a_shape),
+        cmocka_unit_test(test_the_granule_is_what_costs_by_tokens),
     };
     return cmocka_run_group_tests_name("cuda-simt plugin, heights", tests, setup, teardown);
 }
