@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "model/model.h"
+#include "plugins/cuda/simt/rt.h"
 #include "tests/plugins/cpu-rig.h"
 
 struct rig_host rig_host;
@@ -179,8 +180,23 @@ int rig_try(const char *path, struct orcd_error *err)
     return rc;
 }
 
+/* The cuda plugin prepared every kernel that it launched as dependent. */
+static void expect_prepared(const struct orcd_plugin *p)
+{
+#ifdef RIG_CUDA
+    struct simt_usage u;
+    void (*usage_get)(struct simt_usage * out);
+    *(void **)&usage_get = p->get_proc("x_simt_usage");
+    usage_get(&u);
+    assert_int_equal(u.unprepared, 0);
+#else
+    (void)p;
+#endif
+}
+
 void rig_close(struct rig *r)
 {
+    expect_prepared(r->p);
     if (r->ctx)
         r->p->ctx_free(r->ctx);
     if (r->model)

@@ -5,6 +5,7 @@
 #include "host-stream.h"
 
 #include <algorithm>
+#include <set>
 #include <string.h>
 #include <time.h>
 
@@ -19,6 +20,8 @@ std::vector<struct simt_stream *> streams;
 size_t n_events;
 uint64_t draws;
 __thread struct simt_stream *capturing; /* by this thread */
+std::set<const void *> prepared;        /* kernels */
+uint64_t n_unprepared;
 
 uint64_t now_ns()
 {
@@ -105,6 +108,7 @@ void streams_usage(struct simt_usage *out)
     std::lock_guard<std::recursive_mutex> hold(lock);
     out->streams = streams.size();
     out->events = n_events;
+    out->unprepared = n_unprepared;
     graphs_usage(out);
 }
 
@@ -152,6 +156,10 @@ enum simt_status host_launch(const simt_launch_config &config, closure *closure)
     auto w = std::make_shared<work>();
     w->kind = work::KERNEL;
     w->kernel = closure->kernel;
+    if (config.pdl) {
+        std::lock_guard<std::recursive_mutex> hold(lock);
+        n_unprepared += prepared.count(closure->kernel) == 0;
+    }
     simt_launch_config c = config;
     c.pdl = config.pdl && config.stream->pdl;
     w->run = [c, kept] { return run_kernel(c, kept.get()); };
@@ -166,6 +174,10 @@ enum simt_status host_prepare(
         return status;
     if (!kernel || threads == 0 || threads > 1024 || max_dynamic_shared > 227 * 1024)
         return fail(SIMT_INVALID, "kernel_prepare for %u threads and %zu bytes", threads, max_dynamic_shared);
+    {
+        std::lock_guard<std::recursive_mutex> hold(lock);
+        prepared.insert(kernel);
+    }
     if (info) {
         *info = {};
         info->registers = 32;

@@ -130,6 +130,7 @@ struct simt_usage {
     size_t streams, events, graphs, graph_execs, blas;
     uint64_t launches;                          /* since the start: kernels, in graphs too (host only) */
     uint64_t early;                             /* of these, dependent ones */
+    uint64_t unprepared;                        /* with .pdl, of kernels not prepared: never early on a GPU */
     uint64_t captures, instantiations, updates; /* that succeeded, since the start (host only) */
     uint64_t gemm_rows;                         /* of all products, since the start (host only) */
     uint64_t gemm_shapes;                       /* that came to a handle for the first time (host only) */
