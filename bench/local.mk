@@ -1,5 +1,5 @@
 # bench
-EXTRA_DIST += docs/benchmarks.md
+EXTRA_DIST += docs/benchmarks.md bench/soak-hogs.py
 noinst_PROGRAMS += bench/synth-model
 bench_synth_model_SOURCES = bench/synth-model.c $(TEST_MODEL_SOURCES)
 bench_synth_model_CFLAGS = $(AM_CFLAGS) -O3

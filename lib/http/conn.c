@@ -16,6 +16,8 @@
 #include "http/refuse.h"
 #include "http/server-internal.h"
 
+#define EVICT_TRIES 16
+
 void conn_watch_events(struct conn *c, int how, uint32_t events)
 {
     struct epoll_event ev = {.events = events | EPOLLET, .data.ptr = c};
@@ -81,13 +83,22 @@ static bool has_input(int fd)
     return recv(fd, &waste, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-bool conn_evict_idle(struct loop *l)
+/* The one that has been without a request for longest, of those that began to be after `after`. */
+static struct conn *longest_idle(const struct loop *l, uint64_t after)
 {
     struct conn *oldest = NULL;
     for (struct conn *c = l->conns; c; c = c->next)
-        if ((!c->x || c->x->state <= X_BODY) && !c->evicted && (!oldest || c->idle_ns < oldest->idle_ns) &&
-            !has_input(c->fd))
+        if ((!c->x || c->x->state <= X_BODY) && !c->evicted && c->idle_ns > after &&
+            (!oldest || c->idle_ns < oldest->idle_ns))
             oldest = c;
+    return oldest;
+}
+
+bool conn_evict_idle(struct loop *l)
+{
+    struct conn *oldest = longest_idle(l, 0);
+    for (int i = 0; oldest && has_input(oldest->fd); i++) /* its request is about to be read */
+        oldest = i < EVICT_TRIES ? longest_idle(l, oldest->idle_ns) : NULL;
     if (!oldest)
         return false;
     oldest->evicted = true;
