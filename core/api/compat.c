@@ -58,7 +58,7 @@ void compat_props(struct exchange *x)
 
 struct text_request {
     json_object *content, *prompt, *messages, *tokens;
-    bool add_special, parse_special, with_pieces;
+    bool add_special, parse_special, with_pieces, starts_answer, continue_final;
 };
 
 /* The body; NULL: x->error is set. add_special: the default. */
@@ -74,7 +74,9 @@ static json_object *read_body(struct exchange *x, struct text_request *t)
       flags[] = {{"add_special", offsetof(struct text_request, add_special)},
           {"add_special_tokens", offsetof(struct text_request, add_special)},
           {"parse_special", offsetof(struct text_request, parse_special)},
-          {"with_pieces", offsetof(struct text_request, with_pieces)}};
+          {"with_pieces", offsetof(struct text_request, with_pieces)},
+          {"add_generation_prompt", offsetof(struct text_request, starts_answer)},
+          {"continue_final_message", offsetof(struct text_request, continue_final)}};
     struct json_in in = {&x->error, ""};
     json_object *v, *root = api_model(x) ? json_in_parse(x->body.text, x->body.n, &x->error) : NULL;
     if (!root || !json_in_type(&in, "body", root, json_type_object, "an object")) {
@@ -83,12 +85,20 @@ static json_object *read_body(struct exchange *x, struct text_request *t)
     }
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
         json_object_object_get_ex(root, values[i].name, (json_object **)(void *)((char *)t + values[i].at));
-    t->parse_special = true;
+    t->parse_special = t->starts_answer = true;
     t->add_special = !t->content; /* as the one and the other have it */
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (json_object_object_get_ex(root, flags[i].name, &v) && v)
             json_in_bool(&in, flags[i].name, v, (bool *)t + flags[i].at);
     return root;
+}
+
+static struct chat_options chat_options_of(const struct text_request *t)
+{
+    struct chat_options o = CHAT_OPTIONS_INIT;
+    o.no_answer_start = !t->starts_answer;
+    o.continue_final = t->continue_final;
+    return o;
 }
 
 /* The ids of what was asked for, malloc'ed. */
@@ -97,7 +107,7 @@ static int32_t *read_ids(struct exchange *x, const struct text_request *t, size_
     const struct api_model *m = api_model(x);
     struct json_in in = {&x->error, ""};
     struct request r = {0};
-    const struct chat_options options = CHAT_OPTIONS_INIT;
+    const struct chat_options options = chat_options_of(t);
     const char *text;
     size_t n_text;
     int32_t *ids = NULL;
@@ -199,7 +209,7 @@ void compat_apply_template(struct exchange *x)
     struct text_request t = {0};
     json_object *root = read_body(x, &t);
     struct json_in in = {&x->error, ""};
-    const struct chat_options options = CHAT_OPTIONS_INIT;
+    const struct chat_options options = chat_options_of(&t);
     size_t n = 0;
     char *text =
         root && !x->error.code ? params_messages_text(&in, api_model(x), &options, t.messages, &n) : NULL;

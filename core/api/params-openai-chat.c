@@ -38,13 +38,12 @@ static void read_field(struct json_in *in, struct chat_request *d, const char *n
         openai_read_common(in, &d->q, name, v);
 }
 
-/* To add a prompt for an answer, and to continue one, exclude each other; neither is not supported. */
-static void check_continuation(struct json_in *in, const struct chat_request *d)
+/* To add the start of an answer, and to continue the last message, exclude each other. */
+static void read_continuation(struct json_in *in, struct chat_request *d)
 {
+    d->options.no_answer_start = d->generation_prompt == 0;
     if (d->options.continue_final && d->generation_prompt == 1)
         json_in_fail(in, "continue_final_message", "must not be combined with add_generation_prompt: true");
-    else if (!d->options.continue_final && d->generation_prompt == 0)
-        json_in_fail(in, "add_generation_prompt", "must be true unless continue_final_message is");
 }
 
 static void read_limits(struct json_in *in, struct chat_request *d)
@@ -96,7 +95,7 @@ bool params_read_chat(struct generation *g, const struct api_model *model)
     if (!x->error.code)
         read_limits(&in, &d);
     if (!x->error.code)
-        check_continuation(&in, &d);
+        read_continuation(&in, &d);
     if (!x->error.code && choices_new(g, d.q.n))
         read_conversation(&in, &d);
     openai_end(&d.q);

@@ -127,6 +127,8 @@ int chat_refuse_role(const struct chat_render *r, size_t i);
 /* From message `from` on, user and assistant must alternate, starting with user. */
 int chat_check_turns(const struct chat_render *r, size_t from);
 bool chat_is_system(const struct chat_message *m); /* or developer */
+/* Whether the start of an answer follows the messages. */
+bool chat_starts_answer(const struct chat_render *r);
 void chat_date(const struct chat_render *r, const char *format, char *buf, size_t size);
 
 #endif

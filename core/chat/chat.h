@@ -76,6 +76,9 @@ struct chat_options {
     /* The last message, which must be the assistant's and have content, is not ended: the answer goes on
      * where it stops (without white space at its end, if the template cuts that). */
     bool continue_final;
+    /* The prompt ends behind the last message; the model itself writes the start of its answer. Text of that
+     * which is not a control token becomes content. */
+    bool no_answer_start;
 };
 #define CHAT_OPTIONS_INIT                                                                                    \
     {                                                                                                        \
@@ -84,12 +87,11 @@ struct chat_options {
 
 #define CHAT_MAX_MESSAGES 4096
 
-/* Renders a conversation, followed by the start of the assistant's answer. On success *ids is malloc'ed
- * and the caller frees it. The ids include the BOS if the family has one; the caller must add nothing.
- * Time is O(n log n) in the bytes of the contents.
- * Errors, each with a message for the client: UNSUPPORTED (chat_why_not), INVALID (the family does not
- * allow this conversation: no message, an unsupported role, turns that do not alternate; too long),
- * NOMEM. */
+/* Renders a conversation, followed by the start of the assistant's answer (unless the options say otherwise).
+ * On success *ids is malloc'ed and the caller frees it. The ids include the BOS if the family has one; the
+ * caller must add nothing. Time is O(n log n) in the bytes of the contents. Errors, each with a message for
+ * the client: UNSUPPORTED (chat_why_not), INVALID (the family does not allow this conversation: no message,
+ * an unsupported role, turns that do not alternate; too long), NOMEM. */
 int chat_render(const struct chat_template *t, const struct chat_message *messages, size_t n,
     const struct chat_options *o, int32_t **ids, size_t *n_ids, struct orcd_error *err);
 /* The same as text, malloc'ed and NUL-terminated: exactly the output of the published templates. */

@@ -48,7 +48,8 @@ int chat_render_chatml(const struct chat_render *r)
         else
             turn(r, role_name(&r->m[i]), chat_content_of(&r->m[i]));
     }
-    chat_mark(r->out, "<|im_start|>assistant\n");
+    if (chat_starts_answer(r))
+        chat_mark(r->out, "<|im_start|>assistant\n");
     return 0;
 }
 
@@ -123,6 +124,8 @@ int chat_render_qwen3(const struct chat_render *r)
         else
             turn(r, role_name(m), chat_content_of(m));
     }
+    if (!chat_starts_answer(r))
+        return 0;
     chat_mark(r->out, "<|im_start|>assistant\n");
     if (r->o->enable_thinking == 0)
         chat_mark(r->out, "<think>\n\n</think>\n\n");

@@ -1,5 +1,5 @@
 /* Renders harmony, the format of gpt-oss. The system text of the API becomes the developer's instructions,
- * and reasoning of earlier turns is left out. */
+ * and reasoning is left out, but for that of a last message that no answer follows. */
 #include "chat/chat-internal.h"
 
 #include <string.h>
@@ -34,6 +34,18 @@ static void system_message(const struct chat_render *r)
                       "Channel must be included for every message.<|end|>");
 }
 
+static void assistant(const struct chat_render *r, const struct chat_message *m, bool is_end)
+{
+    if (is_end && m->reasoning) {
+        chat_mark(r->out, "<|start|>assistant<|channel|>analysis<|message|>");
+        chat_content(r->out, m->reasoning, m->n_reasoning);
+        chat_mark(r->out, "<|end|>");
+    }
+    chat_mark(r->out, "<|start|>assistant<|channel|>final<|message|>");
+    put(r, m);
+    chat_mark(r->out, is_end ? "<|return|>" : "<|end|>");
+}
+
 int chat_render_harmony(const struct chat_render *r)
 {
     system_message(r);
@@ -49,11 +61,15 @@ int chat_render_harmony(const struct chat_render *r)
             chat_mark(r->out, "\n\n<|end|>");
             continue;
         }
-        chat_mark(r->out, m->role == CHAT_USER ? "<|start|>user<|message|>"
-                                               : "<|start|>assistant<|channel|>final<|message|>");
+        if (m->role == CHAT_ASSISTANT) {
+            assistant(r, m, i + 1 == r->n && !chat_starts_answer(r));
+            continue;
+        }
+        chat_mark(r->out, "<|start|>user<|message|>");
         put(r, m);
         chat_mark(r->out, "<|end|>");
     }
-    chat_mark(r->out, "<|start|>assistant");
+    if (chat_starts_answer(r))
+        chat_mark(r->out, "<|start|>assistant");
     return 0;
 }

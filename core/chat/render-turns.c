@@ -42,13 +42,15 @@ int chat_render_llama3(const struct chat_render *r)
         put(r, chat_trim(chat_content_of(&r->m[i])));
         chat_mark(r->out, "<|eot_id|>");
     }
-    llama3_header(r, "assistant");
+    if (chat_starts_answer(r))
+        llama3_header(r, "assistant");
     return 0;
 }
 
 /* --- Phi-3 and Zephyr --------------------------------------------------------------------- */
 
-static int bar_turns(const struct chat_render *r, const char *end, bool skip_empty_system)
+/* last: behind the messages if no answer follows. */
+static int bar_turns(const struct chat_render *r, const char *end, bool skip_empty_system, const char *last)
 {
     for (size_t i = 0; i < r->n; i++) {
         const struct chat_message *m = &r->m[i];
@@ -63,18 +65,18 @@ static int bar_turns(const struct chat_render *r, const char *end, bool skip_emp
         chat_mark(r->out, end);
         chat_mark(r->out, "\n");
     }
-    chat_mark(r->out, "<|assistant|>\n");
+    chat_mark(r->out, chat_starts_answer(r) ? "<|assistant|>\n" : last);
     return 0;
 }
 
 int chat_render_phi3(const struct chat_render *r)
 {
-    return bar_turns(r, "<|end|>", true);
+    return bar_turns(r, "<|end|>", true, r->t->eos);
 }
 
 int chat_render_zephyr(const struct chat_render *r)
 {
-    return bar_turns(r, r->t->eos, false);
+    return bar_turns(r, r->t->eos, false, "");
 }
 
 /* --- Gemma --------------------------------------------------------------------------------- */
@@ -97,6 +99,7 @@ int chat_render_gemma(const struct chat_render *r)
         put(r, chat_trim(chat_content_of(&r->m[i])));
         chat_mark(r->out, "<end_of_turn>\n");
     }
-    chat_mark(r->out, "<start_of_turn>model\n");
+    if (chat_starts_answer(r))
+        chat_mark(r->out, "<start_of_turn>model\n");
     return 0;
 }

@@ -24,6 +24,11 @@ bool chat_is_system(const struct chat_message *m)
     return m->role == CHAT_SYSTEM || m->role == CHAT_DEVELOPER;
 }
 
+bool chat_starts_answer(const struct chat_render *r)
+{
+    return !r->o->no_answer_start && !r->o->continue_final;
+}
+
 int chat_refuse_role(const struct chat_render *r, size_t i)
 {
     return error_set(r->err, ORCD_E_INVALID, "message %zu has the role %s, which the chat template %s %s", i,
@@ -63,7 +68,7 @@ void chat_date(const struct chat_render *r, const char *format, char *buf, size_
         *buf = 0;
 }
 
-/* What comes behind the last content are marks: the end of its turn, the start of the answer. */
+/* What comes behind the last content are marks: the end of its turn. */
 static int cut_behind_final(const struct chat_render *r)
 {
     const struct chat_message *m = &r->m[r->n - 1];

@@ -197,7 +197,7 @@ void chat_split_init(struct chat_split *s, const struct chat_template *t, const 
         s->begun = true;
         return;
     }
-    if (s->kind == SPLIT_THINK && (!o || o->enable_thinking != 0))
+    if (s->kind == SPLIT_THINK && (!o || o->enable_thinking != 0 || o->no_answer_start))
         s->state = THINK_START;
     if (s->kind == SPLIT_HARMONY) {
         s->state = FIRST_HEADER;

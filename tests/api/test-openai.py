@@ -426,7 +426,22 @@ def _():
                                      ([said[0], {"role": "assistant", "content": ""}], {})):
                 r = t.call("POST", CHAT, {"messages": messages, "continue_final_message": True, **fields})
                 equal(r.status, 400, r.body)
-            equal(t.call("POST", CHAT, {"messages": said[:1], "add_generation_prompt": False}).status, 400)
+
+
+@case("add_generation_prompt false: the prompt ends behind the last message")
+def _():
+    talk = [{"role": "user", "content": "a"}]
+    with Worker("model.chat_template=chatml", text="wxyz") as t:
+        def rendered(**fields):
+            return t.call("POST", "/apply-template", {"messages": talk, **fields}).json["prompt"]
+        bare = rendered(add_generation_prompt=False)
+        equal((bare, rendered()), ("<|im_start|>user\na<|im_end|>\n", bare + "<|im_start|>assistant\n"))
+        for fields, prompt in (({}, rendered()), ({"add_generation_prompt": True}, rendered()), ({"add_generation_prompt": False}, bare)):
+            n = t.call("POST", "/tokenize", {"content": prompt, "add_special": True}).json["tokens"]
+            equal(t.call("POST", "/tokenize", {"messages": talk, **fields}).json["tokens"], n)
+            r = ask(t, path=CHAT, messages=talk, max_tokens=4, **fields).json
+            equal((r["usage"]["prompt_tokens"], r["choices"][0]["message"]["content"]), (len(n), "wxyz"))
+        equal(t.call("POST", CHAT, {"messages": talk, "add_generation_prompt": "no"}).status, 400)
 
 
 @case("null is the same as not given")

@@ -179,6 +179,51 @@ static void test_published(void **state)
     json_object_put(root);
 }
 
+/* What is behind the last message if the start of an answer follows, and if not, as published. */
+static void test_no_answer_start(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *with, *without;
+        bool is_said; /* the last message is the assistant's, and has reasoning */
+    } rows[] = {
+        {"chatml", "q<|im_end|>\n<|im_start|>assistant\n", "q<|im_end|>\n", false},
+        {"qwen2.5", "q<|im_end|>\n<|im_start|>assistant\n", "q<|im_end|>\n", false},
+        {"qwen3", "q<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n", "q<|im_end|>\n", false},
+        {"llama3", "q<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n", "q<|eot_id|>", false},
+        {"llama3.2", "q<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n", "q<|eot_id|>", false},
+        {"phi3", "q<|end|>\n<|assistant|>\n", "q<|end|>\n</s>", false},
+        {"zephyr", "q</s>\n<|assistant|>\n", "q</s>\n", false},
+        {"gemma", "q<end_of_turn>\n<start_of_turn>model\n", "q<end_of_turn>\n", false},
+        {"gemma3", "q<end_of_turn>\n<start_of_turn>model\n", "q<end_of_turn>\n", false},
+        {"llama2", "q [/INST]", "q [/INST]", false},
+        {"mistral-v7", "q[/INST]", "q[/INST]", false},
+        {"gpt-oss", "q<|end|><|start|>assistant", "q<|end|>", false},
+        {"gpt-oss", "q<|end|><|start|>assistant<|channel|>final<|message|>a<|end|><|start|>assistant",
+            "q<|end|><|start|>assistant<|channel|>analysis<|message|>why<|end|>"
+            "<|start|>assistant<|channel|>final<|message|>a<|return|>",
+            true},
+    };
+    static const struct chat_message m[] = {{.role = CHAT_USER, .content = "q", .n_content = 1},
+        {.role = CHAT_ASSISTANT, .content = "a", .n_content = 1, .reasoning = "why", .n_reasoning = 3}};
+    struct tokenizer *tok = make_tokenizer(WITH_MARKS);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct chat_template *t = named(tok, rows[i].name);
+        for (int bare = 0; bare < 2; bare++) {
+            struct chat_options o = {.enable_thinking = 0, .no_answer_start = bare};
+            const char *want = bare ? rows[i].without : rows[i].with;
+            char *text;
+            size_t n;
+            assert_int_equal(chat_render_text(t, m, rows[i].is_said ? 2 : 1, &o, &text, &n, &err), 0);
+            assert_true(n >= strlen(want));
+            assert_string_equal(text + n - strlen(want), want);
+            free(text);
+        }
+        chat_template_free(t);
+    }
+    tokenizer_free(tok);
+}
+
 /* --- by its text ------------------------------------------------------------------------- */
 
 static void test_default_system(void **state)
@@ -393,6 +438,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published),
+        cmocka_unit_test(test_no_answer_start),
         cmocka_unit_test(test_default_system),
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_setting_names),
