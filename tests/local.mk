@@ -35,6 +35,7 @@ include tests/engine.mk
 include tests/http.mk
 include tests/process.mk
 include tests/bench.mk
+include tests/fuzz.mk
 include tests/walls.mk
 include tests/scripts.mk
 
