@@ -1,7 +1,7 @@
 # Fuzz targets of small inputs, with a stored corpus in tests/fuzz/corpus. make check tries all of it and some
 # mutations; make fuzz-smoke tries mutations for 20 seconds of processor time each (FUZZ_SECONDS).
 FUZZ_TARGETS = tests/fuzz/fuzz-json tests/fuzz/fuzz-time tests/fuzz/fuzz-sse tests/fuzz/fuzz-config tests/fuzz/fuzz-chat \
-	tests/fuzz/fuzz-params tests/fuzz/fuzz-text
+	tests/fuzz/fuzz-params tests/fuzz/fuzz-text tests/fuzz/fuzz-http
 EXTRA_DIST += tests/fuzz/fuzz.h tests/fuzz/driver.c tests/fuzz/corpus tests/fuzz/test-corpus.sh
 check_PROGRAMS += $(FUZZ_TARGETS)
 if FUZZING
@@ -33,6 +33,9 @@ tests_fuzz_fuzz_params_LDADD = $(CORE_LIBS)
 tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz-text.c $(FUZZ_DRIVER) tests/lib/vocab-writer.c tests/lib/vocab-writer.h
 tests_fuzz_fuzz_text_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_text_LDADD = libtestmodel.a $(CORE_LIBS)
+tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz-http.c $(FUZZ_DRIVER)
+tests_fuzz_fuzz_http_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_http_LDADD = $(LIB_LIBS)
 
 # libFuzzer keeps what it finds new in build/fuzz/TARGET, and stops by itself.
 FUZZ_SECONDS = 20

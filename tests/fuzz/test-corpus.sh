@@ -1,8 +1,8 @@
 #!/bin/sh
 # Each fuzz target keeps its promises for all of its corpus, and for some mutations of it.
 set -u
-targets="json time sse config chat params text"
-echo 1..7
+targets="json time sse config chat params text http"
+echo 1..8
 n=0
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
