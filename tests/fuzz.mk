@@ -6,35 +6,35 @@ EXTRA_DIST += tests/fuzz/fuzz.h tests/fuzz/driver.c tests/fuzz/corpus tests/fuzz
 check_PROGRAMS += $(FUZZ_TARGETS)
 if FUZZING
 FUZZ_DRIVER =
-FUZZ_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+FUZZ_LINK = $(AM_LDFLAGS) -fsanitize=fuzzer
 else
 FUZZ_DRIVER = tests/fuzz/driver.c
-FUZZ_LDFLAGS = $(AM_LDFLAGS)
+FUZZ_LINK = $(AM_LDFLAGS)
 TESTS += tests/fuzz/test-corpus.sh
 endif
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz-json.c $(FUZZ_DRIVER)
-tests_fuzz_fuzz_json_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_json_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_json_LDADD = $(CORE_LIBS)
 tests_fuzz_fuzz_time_SOURCES = tests/fuzz/fuzz-time.c $(FUZZ_DRIVER)
-tests_fuzz_fuzz_time_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_time_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_time_LDADD = $(CORE_LIBS)
 tests_fuzz_fuzz_sse_SOURCES = tests/fuzz/fuzz-sse.c $(FUZZ_DRIVER)
-tests_fuzz_fuzz_sse_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_sse_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_sse_LDADD = $(LIB_LIBS)
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c $(FUZZ_DRIVER)
-tests_fuzz_fuzz_config_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_config_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_config_LDADD = $(CORE_LIBS)
 tests_fuzz_fuzz_chat_SOURCES = tests/fuzz/fuzz-chat.c $(FUZZ_DRIVER)
-tests_fuzz_fuzz_chat_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_chat_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_chat_LDADD = $(CORE_LIBS)
 tests_fuzz_fuzz_params_SOURCES = tests/fuzz/fuzz-params.c $(FUZZ_DRIVER)
-tests_fuzz_fuzz_params_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_params_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_params_LDADD = $(CORE_LIBS)
 tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz-text.c $(FUZZ_DRIVER) tests/lib/vocab-writer.c tests/lib/vocab-writer.h
-tests_fuzz_fuzz_text_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_text_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_text_LDADD = libtestmodel.a $(CORE_LIBS)
 tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz-http.c $(FUZZ_DRIVER)
-tests_fuzz_fuzz_http_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_http_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_http_LDADD = $(LIB_LIBS)
 
 # libFuzzer keeps what it finds new in build/fuzz/TARGET, and stops by itself.
