@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/client.h"
@@ -487,7 +488,14 @@ static bool service_runs(struct query *q)
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         if (cli_value(q->args, others[i]))
             return false;
-    if (cli_worker_url(q->args, q->url, sizeof(q->url)) || cli_api_key(q->args, &q->key))
+    struct stat st;
+    if (cli_worker_url(q->args, q->url, sizeof(q->url)))
+        return false;
+    /* Keys and prompts are for no stranger: whoever comes first can listen at a port, a socket has an owner.
+     */
+    if (strncmp(q->url, "unix:", 5) != 0 || stat(q->url + 5, &st) || (st.st_uid && st.st_uid != geteuid()))
+        return false;
+    if (cli_api_key(q->args, &q->key))
         return false;
     struct json_object *model = ask_model(q, SERVICE_MS);
     const bool runs = model != NULL;

@@ -417,8 +417,10 @@ def a_worker_is_named_by_the_environment_or_runs_already():
         equal(run("run", "hi", env={"ORCD_URL": w.url})[:2], (0, "Hello, world. Goodbye.\n"))
         equal(run("health", env={"ORCD_URL": w.url})[0], 0)
         equal(run("health", "-u", w.url, env={"ORCD_URL": "http://127.0.0.1:1"})[0], 0)
-        # At the configured address; another model, plugin or setting means a private one.
-        here = {"ORCD_HTTP_LISTEN": w.url[len("http://"):]}
+        equal(w.stop(), 0)
+    # At the configured unix socket, if it is ours or root's; another model, plugin or setting means a private one.
+    with Dir() as d, Worker(*HELLO, listen="unix:" + os.path.join(d.path, "w.sock")) as w:
+        here = {"ORCD_HTTP_LISTEN": w.url}
         equal(run("run", "hi", env=here), (0, "Hello, world. Goodbye.\n", ""))
         status, out, err = run("run", "--plugin", "mock", "--set", "plugin.options.text=Mine.", "hi", env=here)
         equal((status, out), (0, "Mine.\n"), err)
